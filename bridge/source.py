@@ -1,0 +1,290 @@
+"""The only room that touches `Consumer`: records in, offsets out, and the rebalance callbacks as calls to the pump's listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Position
+
+from bridge.model import Record, Slice, TopicPartition
+from bridge.ports import Fatal, Listener
+
+OBJECT_BYTES = 600
+"""Memory of one record's objects beside its own bytes: the client's message, its Python wrapper, tuples."""
+
+DEFAULTS: Mapping[str, Any] = {
+    "auto.offset.reset": "earliest",  # the library's own default, latest, loses the records of new partitions
+    "auto.commit.interval.ms": 500,
+    "fetch.queue.backoff.ms": 10,
+    "queued.max.messages.kbytes": 16_384,
+    "partition.assignment.strategy": "cooperative-sticky",
+}
+"""What a user may override."""
+
+ENFORCED: Mapping[str, Any] = {
+    "enable.auto.commit": True,  # the library commits what is stored, and never for a partition that was lost
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,  # the end of a partition tells of control records, which are never delivered
+}
+"""What this room stands on."""
+
+_TOPIC, _PARTITION, _ERROR = Message.topic, Message.partition, Message.error
+_KEY, _VALUE, _HEADERS = Message.key, Message.value, Message.headers
+
+_NOT_OURS = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
+_EOF, _FATAL = KafkaError._PARTITION_EOF, KafkaError._FATAL
+
+_CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms")
+
+
+def _nothing(*_: object) -> None:
+    """A hook that nobody listens to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEvents:
+    """What the source tells besides the listener's calls; all on the thread that calls `read` or `close`. None of these may raise."""
+
+    on_commit: Callable[[KafkaError | None, Mapping[TopicPartition, int]], None] = _nothing
+    """A commit finished: its error, or the offsets that are committed."""
+    on_error: Callable[[KafkaError], None] = _nothing
+    """Something is wrong which the client goes on from: brokers away, an ACL, a topic that is not there."""
+    on_stats: Callable[[str], None] = _nothing
+    """The client's statistics, JSON, every `statistics.interval.ms`."""
+    on_reset: Callable[[TopicPartition, int, int], None] = _nothing
+    """The committed offset was out of range (second argument) and reading went on at another (third): records may be lost."""
+    on_refused: Callable[[Mapping[TopicPartition, int]], None] = _nothing
+    """Offsets that were not stored, because their partitions are no longer ours."""
+    on_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
+    """Partitions of dead-letter topics that a regex matched and the group gave us: assigned on paper, never read."""
+    on_failure: Callable[[str, BaseException], None] = _nothing
+    """A callback of ours raised (its name first); the next `read` raises `Fatal`."""
+
+
+class KafkaSource:
+    """A member of a consumer group, implementing `ports.Source`. One thread owns it, from the constructor to `close`.
+
+    `topics` are names, and regexes that begin with `^`. A partition of a topic for which `is_dead_letter_topic` holds is left out of the
+    assignment that the client gets to see: it is never fetched, stored or committed. The group still counts it as ours, which keeps
+    the group's protocol consistent.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        topics: Sequence[str],
+        is_dead_letter_topic: Callable[[str], bool],
+        listener: Listener,
+        events: SourceEvents | None = None,
+        *,
+        client: Callable[[dict[str, Any]], Consumer] = Consumer,
+    ) -> None:
+        config = {**DEFAULTS, **properties, **ENFORCED}
+        consumer_protocol = str(config.get("group.protocol", "classic")).lower() == "consumer"
+        if consumer_protocol:
+            for key in _CLASSIC_ONLY:
+                if key not in properties:
+                    config.pop(key, None)
+        self._incremental = consumer_protocol or "cooperative" in str(config["partition.assignment.strategy"])
+        self._is_dead_letter_topic = is_dead_letter_topic
+        self._listener = listener
+        self._events = events or SourceEvents()
+        self._held: set[TopicPartition] = set()
+        self._gone: set[TopicPartition] = set()  # revoked or lost during the current read
+        self._fatal: Fatal | None = None
+        self._consumer = client(
+            {**config, "error_cb": self._on_error, "stats_cb": self._events.on_stats, "on_commit": self._on_commit},
+        )
+        self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    @property
+    def held(self) -> frozenset[TopicPartition]:
+        """The partitions that are ours now."""
+        return frozenset(self._held)
+
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
+        """Up to `limit` records and the ends of partitions; waits `timeout_s` for the first only. Raises `Fatal`."""
+        self._gone.clear()
+        try:
+            first = self._consumer.poll(timeout_s)
+            if first is None:
+                messages: list[Message] = []
+            else:
+                # consume(n, t) waits all of t unless n messages are there, hence poll for the first and no wait for the others.
+                messages = self._consumer.consume(limit - 1, 0) if limit > 1 else []
+                if not self._gone or _source(first) not in self._gone:  # the second call may have taken the first one's partition away
+                    messages.insert(0, first)
+        except KafkaException as problem:
+            raise Fatal(f"the Kafka client can't read: {problem.args[0]}") from problem
+        except RuntimeError as problem:
+            raise Fatal(f"the Kafka consumer is closed: {problem}") from problem
+        slices = self._slices(messages) if messages else ()
+        if self._fatal is not None:
+            raise self._fatal
+        return slices
+
+    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Marks offsets to be committed; those of partitions that aren't ours are refused and told to `on_refused`."""
+        refused = {source: offset for source, offset in offsets.items() if source not in self._held}
+        ours = [Position(source.topic, source.partition, offset) for source, offset in offsets.items() if source in self._held]
+        if ours:
+            try:
+                self._consumer.store_offsets(offsets=ours)
+            except KafkaException as problem:
+                if problem.args[0].code() not in _NOT_OURS:
+                    raise Fatal(f"the Kafka client can't store offsets: {problem.args[0]}") from problem
+                refused.update({TopicPartition(each.topic, each.partition): each.offset for each in ours})
+        if refused:
+            self._events.on_refused(refused)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stops fetching these, and throws away what was fetched ahead; those that aren't ours are left out."""
+        if ours := self._positions(partitions):
+            self._consumer.pause(ours)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Fetches these again; those that aren't ours are left out."""
+        if ours := self._positions(partitions):
+            self._consumer.resume(ours)
+
+    def close(self) -> None:
+        """Revokes what is held (the listener hears of it), commits what is stored, leaves the group. Can be called twice."""
+        try:
+            self._consumer.close()
+        except (KafkaException, RuntimeError) as problem:
+            self._events.on_failure("close", problem)
+
+    # Messages to slices: the hot path, so whole lists go through C.
+
+    def _slices(self, messages: list[Message]) -> list[Slice]:
+        ends: dict[TopicPartition, int] = {}
+        if any(map(_ERROR, messages)):
+            messages = self._without_errors(messages, ends)
+        sources = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
+        grouped: dict[tuple[str | None, int | None], list[Message]] = {}
+        start = 0
+        for source, run in groupby(sources):
+            stop = start + len(list(run))
+            if source in grouped:
+                grouped[source].extend(messages[start:stop])
+            else:
+                grouped[source] = messages[start:stop]
+            start = stop
+        slices = []
+        for key, records in grouped.items():
+            source = TopicPartition(cast("str", key[0]), cast("int", key[1]))
+            if source in self._held:
+                next_offset = cast("int", records[-1].offset()) + 1
+                values = list(map(_VALUE, records))
+                records_ = cast("list[Record]", records)
+                slices.append(Slice(source, records_, values, max(next_offset, ends.pop(source, 0)), _weight(records)))
+        slices.extend(Slice(source, (), (), offset, 0) for source, offset in ends.items() if source in self._held)
+        return slices
+
+    def _without_errors(self, messages: list[Message], ends: dict[TopicPartition, int]) -> list[Message]:
+        """The records among them; fills `ends` with the offsets at which partitions ended, and tells of every other error."""
+        records = []
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(message)
+            elif error.code() == _EOF:
+                ends[_source(message)] = cast("int", message.offset())
+            else:
+                self._on_error(error)
+        return records
+
+    # The client's callbacks. They run inside poll, consume and close, and never raise: an exception would come out of those calls.
+
+    def _on_assign(self, _: Consumer, positions: list[Position]) -> None:
+        ours: list[Position] = []
+        ignored: list[Position] = []
+        for position in positions:
+            (ignored if self._is_dead_letter_topic(position.topic) else ours).append(position)
+        sources = _sources(ours)
+        try:
+            if self._incremental:
+                self._consumer.incremental_assign(ours)
+            else:
+                self._consumer.assign(ours)
+                self._held.clear()
+            self._held.update(sources)
+            if ignored:
+                self._events.on_ignored(_sources(ignored))
+            paused = set(self._listener.assigned(dict.fromkeys(sources))) if sources else set()
+            # Explicitly both: a partition that was revoked while paused and came back stays paused otherwise (librdkafka #1849, #5113).
+            self.pause(source for source in sources if source in paused)
+            self.resume(source for source in sources if source not in paused)
+        except Exception as problem:  # noqa: BLE001  (it must not leave the callback; read raises it as Fatal)
+            self._failed("assign", problem)
+
+    def _on_revoke(self, _: Consumer, positions: list[Position]) -> None:
+        going = [source for source in _sources(positions) if source in self._held]
+        try:
+            if going:
+                self._listener.revoked(going)  # still held: what the listener stores now is committed before the next owner starts
+        except Exception as problem:  # noqa: BLE001
+            self._failed("revoke", problem)
+        self._let_go(going)
+
+    def _on_lost(self, _: Consumer, positions: list[Position]) -> None:
+        going = [source for source in _sources(positions) if source in self._held]
+        self._held.difference_update(going)  # first: nothing can be stored from now on
+        try:
+            if going:
+                self._listener.lost(going)
+        except Exception as problem:  # noqa: BLE001
+            self._failed("lost", problem)
+        self._let_go(going)
+
+    def _let_go(self, going: list[TopicPartition]) -> None:
+        self._held.difference_update(going)
+        self._gone.update(going)
+        try:
+            if self._incremental:
+                self._consumer.incremental_unassign([Position(source.topic, source.partition) for source in going])
+            else:
+                self._consumer.unassign()
+        except Exception as problem:  # noqa: BLE001
+            self._failed("unassign", problem)
+
+    def _on_commit(self, error: KafkaError | None, positions: list[Position]) -> None:
+        done = {}
+        for position in positions:
+            if position.error is not None:
+                error = error or position.error
+            elif position.offset >= 0:
+                done[TopicPartition(position.topic, position.partition)] = position.offset
+        self._events.on_commit(error, done)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == _FATAL:
+            self._fatal = Fatal(f"the Kafka client can't go on: {error.name()}: {error.str()}")
+        self._events.on_error(error)
+
+    def _failed(self, callback: str, problem: Exception) -> None:
+        self._fatal = problem if isinstance(problem, Fatal) else Fatal(f"the rebalance callback {callback!r} failed: {problem!r}")
+        self._events.on_failure(callback, problem)
+
+    def _positions(self, partitions: Iterable[TopicPartition]) -> list[Position]:
+        return [Position(source.topic, source.partition) for source in partitions if source in self._held]
+
+
+def _source(message: Message) -> TopicPartition:
+    return TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
+
+
+def _sources(positions: Iterable[Position]) -> list[TopicPartition]:
+    return [TopicPartition(position.topic, position.partition) for position in positions]
+
+
+def _weight(records: list[Message]) -> int:
+    """Bytes that these hold: values, keys, headers, objects."""
+    weight = len(records) * OBJECT_BYTES + sum(map(len, records)) + sum(map(len, filter(None, map(_KEY, records))))
+    for headers in filter(None, map(_HEADERS, records)):
+        weight += sum(len(name) + len(value or b"") for name, value in cast("list[tuple[str, bytes | None]]", headers))
+    return weight
