@@ -1,0 +1,241 @@
+"""Records to request bytes, and answer bytes to a verdict for each record. An event's own bytes are never printed again, only wrapped and spliced."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+HEAD, TAIL = b'{"messages":[', b"]}"
+FRAME = len(HEAD) + len(TAIL)
+"""Bytes of a request body beside its messages and the commas between them."""
+
+
+def body(pieces: Iterable[bytes]) -> bytes:
+    """The body of a batch request."""
+    return b"%b%b%b" % (HEAD, b",".join(pieces), TAIL)
+
+
+def body_size(pieces: Sequence[bytes]) -> int:
+    """The bytes of `body(pieces)`, without making it."""
+    return FRAME + sum(map(len, pieces)) + max(0, len(pieces) - 1)
+
+
+def envelope(*, schema_id: str, schema_version: str, ims_org_id: str, dataset_id: str) -> tuple[bytes, bytes]:
+    """What stands before and after a bare XDM entity to make a message of it."""
+    ref = {"id": schema_id, "contentType": f"application/vnd.adobe.xed-full+json;version={schema_version}"}
+    header = {"schemaRef": ref, "imsOrgId": ims_org_id, "datasetId": dataset_id}
+    encode = msgspec.json.encode
+    return b'{"header":%b,"body":{"xdmMeta":%b,"xdmEntity":' % (encode(header), encode({"schemaRef": ref})), b"}}"
+
+
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_HEADER_FIRST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"header"[ \t\r\n]*:[ \t\r\n]*\{[ \t\r\n]*')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SCALAR = re.compile(rb"[^,\]}\s]+")
+_MARKS = re.compile(rb'["{}\[\]]')
+
+
+def insert_dataset(value: bytes, dataset_id: str, *, absent: bool) -> bytes | None:
+    """The message with `"datasetId"` written into its header, every other byte as it was; None where it has no header object.
+
+    `value` must be valid JSON. With `absent` the header has no such key, and ours goes in front; else it has one that holds null, and ours goes last, where
+    a reader that keeps the last of two keys (Jackson, AEP's) finds it.
+    """
+    member = b'"datasetId":%b' % msgspec.json.encode(dataset_id)
+    first = _HEADER_FIRST.match(value)
+    if absent and first is not None and value.count(b'"header"') == 1:
+        at = first.end()
+        return b"%b%b%b%b" % (value[:at], member, b"" if value[at] == ord("}") else b",", value[at:])
+    span = _member(value, b'"header"')
+    if span is None or value[span[0]] != ord("{"):
+        return None
+    start, end = span
+    inner = value[start + 1 : end - 1]
+    if not inner.strip():
+        return b"%b{%b}%b" % (value[:start], member, value[end:])
+    if absent:
+        return b"%b{%b,%b" % (value[:start], member, value[start + 1 :])
+    return b"%b,%b%b" % (value[: end - 1], member, value[end - 1 :])
+
+
+def _member(value: bytes, key: bytes) -> tuple[int, int] | None:
+    """Start and end of the value of the last member of a JSON object that is named `key` (with its quotes), whatever escapes spell the name."""
+    wanted = msgspec.json.decode(key)
+    at = _skip(value, _skip(value, 0) + 1)
+    found = None
+    while value[at : at + 1] == b'"':
+        name = _STRING.match(value, at)
+        if name is None:
+            return None
+        start = _skip(value, _skip(value, name.end()) + 1)
+        end = _value_end(value, start)
+        if name[0] == key or (b"\\" in name[0] and msgspec.json.decode(name[0]) == wanted):
+            found = start, end
+        at = _skip(value, end)
+        if value[at : at + 1] != b",":
+            break
+        at = _skip(value, at + 1)
+    return found
+
+
+def _skip(value: bytes, at: int) -> int:
+    match = _SPACE.match(value, at)
+    return at if match is None else match.end()
+
+
+def _value_end(value: bytes, at: int) -> int:
+    """The offset behind the JSON value that starts at `at`."""
+    opening = value[at : at + 1]
+    if opening not in (b"{", b"["):
+        match = (_STRING if opening == b'"' else _SCALAR).match(value, at)
+        return len(value) if match is None else match.end()
+    depth = 0
+    while True:
+        mark = _MARKS.search(value, at)
+        if mark is None:
+            return len(value)
+        at = mark.end()
+        if mark[0] == b'"':
+            string = _STRING.match(value, mark.start())
+            at = len(value) if string is None else string.end()
+        elif mark[0] in b"{[":
+            depth += 1
+        else:
+            depth -= 1
+            if depth == 0:
+                return at
+
+
+class Kind(StrEnum):
+    """What AEP said of one message."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """A permanent status: the record's fault."""
+    LATER = "later"
+    """Nobody's fault: this message again."""
+    SUSPECT = "suspect"
+    """500, which the sources contradict each other about."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What AEP said of one message."""
+
+    kind: Kind
+    status: int | None = None
+    error: str = ""
+
+
+ACCEPTED = Verdict(Kind.ACCEPTED)
+UNKNOWN = Verdict(Kind.UNKNOWN, None, "the answer does not say what became of this message")
+TRANSIENT = frozenset({401, 403, 408, 425, 429, 502, 503, 504})
+
+
+class _Entry(msgspec.Struct):
+    xactionId: Any = None
+    statusCode: Any = None
+    status: Any = None
+    message: Any = None
+    title: Any = None
+    report: Any = None
+
+
+class _MultiStatus(msgspec.Struct):
+    responses: list[_Entry]
+
+
+_multi_status = msgspec.json.Decoder(_MultiStatus)
+
+
+def verdicts(answer: bytes, count: int) -> list[Verdict]:
+    """One verdict for each of the `count` messages of a request, out of the body of a 2xx answer. What can't be attributed for certain is unknown."""
+    try:
+        entries = _multi_status.decode(answer)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return [UNKNOWN] * count
+    responses = entries.responses
+    places = [_index(entry.xactionId) for entry in responses]
+    if len(responses) == count and all(place is None or place == at for at, place in enumerate(places)):
+        return [_verdict(entry) for entry in responses]
+    known = [place for place in places if place is not None]
+    result = [UNKNOWN] * count
+    if len(known) == len(responses) == len(set(known)) and all(0 <= place < count for place in known):
+        for place, entry in zip(known, responses, strict=True):
+            result[place] = _verdict(entry)
+    return result
+
+
+def _index(xaction_id: object) -> int | None:
+    """The message's index at the end of `<batchId>:<index>` or `<uuid>-<index>`."""
+    if not isinstance(xaction_id, str):
+        return None
+    tail = xaction_id[max(xaction_id.rfind(":"), xaction_id.rfind("-")) + 1 :]
+    if len(tail) == len(xaction_id) or not 1 <= len(tail) <= 6 or not (tail.isascii() and tail.isdigit()):
+        return None
+    return int(tail)
+
+
+def _verdict(entry: _Entry) -> Verdict:
+    if entry.statusCode is None and entry.status is None:
+        return ACCEPTED if entry.xactionId not in (None, "") else UNKNOWN
+    numbers = [number for number in (_number(entry.statusCode), _number(entry.status)) if number is not None]
+    if not numbers:
+        return UNKNOWN
+    status = max(numbers)
+    if status < 400:
+        return ACCEPTED if 200 <= status < 300 else UNKNOWN
+    return Verdict(kind_of(status), status, _text(entry))
+
+
+def kind_of(status: int) -> Kind:
+    """What a failure status of one message means for its record."""
+    if status in TRANSIENT:
+        return Kind.LATER
+    if 400 <= status < 500:
+        return Kind.REFUSED
+    if status == 500:
+        return Kind.SUSPECT
+    return Kind.LATER if 500 < status < 600 else Kind.UNKNOWN
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10:
+        return int(value)
+    return None
+
+
+def _text(entry: _Entry) -> str:
+    for part in (entry.message, entry.report.get("message") if isinstance(entry.report, dict) else entry.report, entry.title):
+        if isinstance(part, str) and part:
+            return _tidy(part)
+    return "no error text"
+
+
+@lru_cache(maxsize=1)
+def _problem_decoder() -> msgspec.json.Decoder[_Entry]:
+    return msgspec.json.Decoder(_Entry)
+
+
+def problem(answer: bytes) -> str:
+    """The error text of an answer that refuses a whole request: Adobe's problem JSON where it is one, else the first 500 characters."""
+    try:
+        entry = _problem_decoder().decode(answer)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return _tidy(answer[:2000].decode("utf-8", "replace"))[:500] or "no error text"
+    return _text(entry)
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split())
