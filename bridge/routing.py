@@ -1,0 +1,205 @@
+"""What a record is, and where it goes: checked JSON with an inlet and a dataset, or a refusal that says what is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from bridge.model import Format, Reason, Refusal
+from bridge.payload import FRAME, insert_dataset
+
+MAX_REQUEST = 1_000_000
+"""Bytes of a whole request body; AEP refuses more than "1 MB" with 413."""
+PROFILE_LIMIT = 10_000
+"""Bytes of an event above which Profile drops it silently, after a 207."""
+
+
+class _Header(msgspec.Struct):
+    datasetId: str | UnsetType = UNSET
+
+
+class _Envelope(msgspec.Struct):
+    header: _Header
+
+
+class _Object(msgspec.Struct):
+    pass
+
+
+class _LenientHeader(msgspec.Struct):
+    datasetId: msgspec.Raw | UnsetType = UNSET
+
+
+class _LenientEnvelope(msgspec.Struct):
+    header: msgspec.Raw | UnsetType = UNSET
+
+
+_envelope = msgspec.json.Decoder(_Envelope).decode
+_object = msgspec.json.Decoder(_Object).decode
+_lenient_envelope = msgspec.json.Decoder(_LenientEnvelope).decode
+_lenient_header = msgspec.json.Decoder(_LenientHeader).decode
+_anything = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One entry of the topic mapping, resolved."""
+
+    name: str
+    """The topic's name, or its ^regex."""
+    format: Format
+    inlet: str
+    dataset_id: str | None
+    wrapper: tuple[bytes, bytes] = (b"", b"")
+    """`entity`: what goes before and after the value."""
+    tombstones: bool = False
+    """Null values are dead-lettered instead of skipped."""
+    dead_letter_topic: Callable[[str], str] = "{}.dlq".format
+    """The dead-letter topic of an actual topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive records of a slice (`start` to `stop`) with one destination, one refusal, or nothing to do (a skipped null value)."""
+
+    start: int
+    stop: int
+    dataset: str | None = None
+    pieces: Sequence[bytes] = ()
+    refusal: Refusal | None = None
+    oversize: int = 0
+    """Records that Profile will drop for their size."""
+
+
+def routes_by_topic(routes: Sequence[Route]) -> Callable[[str], Route | None]:
+    """Finds the first route that matches a topic's name."""
+    matchers = [(route, re.compile(route.name) if route.name.startswith("^") else None) for route in routes]
+
+    def find(topic: str) -> Route | None:
+        return next((route for route, pattern in matchers if (pattern.search(topic) if pattern else route.name == topic)), None)
+
+    return find
+
+
+def sort(route: Route, values: Sequence[bytes | None]) -> list[Run]:
+    """The runs of a slice, in order. Each value is checked here: JSON in UTF-8, an object, with a dataset, small enough."""
+    try:
+        return _sort_fast(route, values)  # type: ignore[arg-type]  # a null value raises TypeError
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError):
+        return _sort_each(route, values)
+
+
+def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
+    """The common case, a whole slice at a time; raises where any record needs a closer look."""
+    if not values:
+        return []
+    datasets: list[str | None]
+    if route.format is Format.ENVELOPE:
+        named = [message.header.datasetId for message in map(_envelope, values)]
+        if any(dataset is UNSET or dataset == "" for dataset in set(named)):
+            raise ValueError
+        datasets = cast("list[str | None]", named)
+    else:
+        for _ in map(_object, values):
+            pass
+        datasets = [route.dataset_id]
+    joined = b"".join(values)
+    if not joined.isascii():
+        joined.decode()  # each value begins and ends in ASCII, so the whole is valid exactly where each is
+    pieces: Sequence[bytes] = values
+    if route.format is Format.ENTITY:
+        before, after = route.wrapper
+        pieces = [before + value + after for value in values]
+    largest = max(map(len, pieces))
+    if largest + FRAME > MAX_REQUEST:
+        raise ValueError
+    runs, start = [], 0
+    if len(set(datasets)) == 1:
+        return [Run(0, len(values), datasets[0], pieces, None, _oversize(pieces) if largest > PROFILE_LIMIT else 0)]
+    for dataset, group in groupby(datasets):
+        stop = start + sum(1 for _ in group)
+        part = pieces[start:stop]
+        runs.append(Run(start, stop, dataset, part, None, _oversize(part) if largest > PROFILE_LIMIT else 0))
+        start = stop
+    return runs
+
+
+def _oversize(pieces: Sequence[bytes]) -> int:
+    return sum(len(piece) > PROFILE_LIMIT for piece in pieces)
+
+
+def _sort_each(route: Route, values: Sequence[bytes | None]) -> list[Run]:
+    """Record by record, joined to runs again where neighbours go the same way."""
+    runs: list[Run] = []
+    for at, value in enumerate(values):
+        run = _check(route, at, value)
+        last = runs[-1] if runs else None
+        if last is not None and run.refusal is None is last.refusal and bool(run.pieces) == bool(last.pieces) and run.dataset == last.dataset:
+            runs[-1] = Run(last.start, run.stop, last.dataset, [*last.pieces, *run.pieces], None, last.oversize + run.oversize)
+        else:
+            runs.append(run)
+    return runs
+
+
+def _check(route: Route, at: int, value: bytes | None) -> Run:
+    def refuse(reason: Reason, error: str) -> Run:
+        return Run(at, at + 1, route.dataset_id, refusal=Refusal(reason, error))
+
+    if value is None:
+        if route.tombstones:
+            return refuse(Reason.TOMBSTONE, "the value is null (a tombstone), and dead_letter.tombstones says dead_letter")
+        return Run(at, at + 1)
+    try:
+        _anything(value)
+        value.decode()
+    except RecursionError:
+        return refuse(Reason.NOT_JSON, "the value nests too deeply (some 1,000 levels are checked)")
+    except UnicodeDecodeError as error:
+        return refuse(Reason.NOT_JSON, f"the value is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}")
+    except msgspec.DecodeError as error:
+        return refuse(Reason.NOT_JSON, f"the value is not JSON: {error}")
+    try:
+        _object(value)
+    except msgspec.DecodeError:
+        return refuse(Reason.NOT_AN_OBJECT, f"the value is JSON, but not an object: it begins with {value.lstrip()[:20]!r}")
+    dataset, piece = route.dataset_id, value
+    if route.format is Format.ENTITY:
+        piece = route.wrapper[0] + value + route.wrapper[1]
+    elif route.format is Format.ENVELOPE:
+        named, state = _dataset(value)
+        if state == "wrong":
+            return refuse(Reason.NO_ROUTE, f"header.datasetId is {named}; a non-empty string is needed")
+        if named is not None:
+            dataset = named
+        elif route.dataset_id is None:
+            return refuse(Reason.NO_ROUTE, f"the header names no datasetId, and the route {route.name} has no dataset_id")
+        elif state != "no header":  # without a header AEP says what is wrong
+            piece = insert_dataset(value, route.dataset_id, absent=state == "absent") or value
+    if len(piece) + FRAME > MAX_REQUEST:
+        return refuse(Reason.TOO_LARGE, f"the message is {len(piece):,} bytes; a request may have {MAX_REQUEST:,}, its wrapper of {FRAME} included")
+    return Run(at, at + 1, dataset, [piece], None, _oversize([piece]))
+
+
+def _dataset(value: bytes) -> tuple[str | None, str]:
+    """`header.datasetId` of a checked envelope, and what state it is in: there, absent, null, wrong, or no header to hold it."""
+    header = _lenient_envelope(value).header
+    if header is UNSET:
+        return None, "no header"
+    try:
+        dataset = _lenient_header(header).datasetId
+    except msgspec.DecodeError:
+        return None, "no header"
+    if dataset is UNSET:
+        return None, "absent"
+    found = msgspec.json.decode(dataset)
+    if found is None:
+        return None, "null"
+    if isinstance(found, str) and found:
+        return found, "there"
+    return bytes(dataset)[:40].decode("utf-8", "replace"), "wrong"
