@@ -43,7 +43,7 @@ def simulate(
     try:
         run(config, lambda sim: typer.echo(announcement(sim)))
     except OSError as error:
-        typer.echo(f"can't listen on {host}:{port}: {error}", err=True)
+        typer.echo(f"can't listen on {host}:{port}: {error}; choose another --port, or check the certificate's path", err=True)
         raise typer.Exit(2) from None
 
 
@@ -52,6 +52,12 @@ def announcement(sim: Simulator) -> str:
     config = sim.config
     lines = [f"A local AEP listens on {sim.url}", "", "aep:", f"  inlet_url: {sim.inlet_url}", f"  ims_org_id: {config.org}"]
     if config.require_auth:
-        lines += ["  auth:", f"    token_url: {sim.token_url}", f"    client_id: {config.client_id}", f"    client_secret: {config.client_secrets[0]}"]
-    lines += ["", f"What was accepted: {sim.url}/__admin/accepted    Faults: {sim.url}/__admin/faults    Numbers: {sim.url}/__admin/stats"]
+        lines += [
+            "  auth:",
+            f"    token_url: {sim.token_url}",
+            f"    client_id: {config.client_id}",
+            f"    client_secret: {config.client_secrets[0]}",
+        ]
+    admin = f"{sim.url}/__admin"
+    lines += ["", f"Accepted: {admin}/accepted   Faults: {admin}/faults   Numbers: {admin}/stats"]
     return "\n".join(lines)

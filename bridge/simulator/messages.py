@@ -74,11 +74,11 @@ class Judged:
 
 
 def split(body: bytes) -> list[msgspec.Raw] | None:
-    """The messages of a batch, each in its own bytes; none where the body is not UTF-8, not JSON, or has no list of messages."""
+    """The messages of a batch, each in its own bytes; none where the body is not UTF-8, not JSON, nested too deep, or has no list of messages."""
     try:
         body.decode()
         return _batch.decode(body).messages
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -101,7 +101,7 @@ def judge_raw(message: msgspec.Raw) -> Judged:
     """A bare object is accepted as it is."""
     try:
         return Judged(_text(_entity.decode(message).id))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, "Message is not a JSON object")
 
 
@@ -110,7 +110,7 @@ def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judged:
     where = f"inletId: [{inlet}] imsOrgId: [{config.org}]"
     try:
         envelope = _envelope.decode(message)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, f"{where} Message has unknown xdm format")
     header, body = envelope.header, envelope.body
     event_id = _text(body.xdm_entity.id) if body is not None and body.xdm_entity is not None else ""

@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Opens."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._out = Out(self._transport)
         self._watch.open.add(self)
         self._rest()
@@ -71,6 +71,8 @@ class Connection(asyncio.Protocol):
         """Feeds the parser; what is not HTTP ends the connection."""
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # an offer to speak something else, which we don't take up
+            return
         except httptools.HttpParserError:
             if not self._transport.is_closing():
                 self._transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
@@ -129,12 +131,13 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         goes_on = True
         while goes_on and self._waiting:
-            goes_on = await self._answer(*self._waiting.popleft())
+            request, keep_alive = self._waiting.popleft()
+            goes_on = await self._answer(request, keep_alive=keep_alive)
         self._task = None
         if goes_on:
             self._rest()
 
-    async def _answer(self, request: Request, keep_alive: bool) -> bool:
+    async def _answer(self, request: Request, *, keep_alive: bool) -> bool:
         delivered = False
         self._watch.begun()
         try:

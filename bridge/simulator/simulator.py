@@ -29,7 +29,8 @@ from bridge.simulator.server import Connection, Watch
 class Simulator:
     """A local AEP. `with Simulator() as sim:` listens before the block starts, and is gone after it.
 
-    `stop` and `start` may alternate: the port and the accounting stay, so an outage is a stop. Every method is safe to call from any thread."""
+    `stop` and `start` may alternate: the port and the accounting stay, so an outage is a stop. Every method is safe to call from any thread.
+    """
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()

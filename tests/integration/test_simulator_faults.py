@@ -21,6 +21,9 @@ REF = {"id": "https://ns.adobe.com/tenant/schemas/1", "contentType": "applicatio
 FORM = {"client_id": "bridge", "client_secret": "secret", "grant_type": "client_credentials", "scope": "openid"}
 
 
+CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+
+
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     with Simulator() as running:
@@ -30,7 +33,7 @@ def sim() -> Iterator[Simulator]:
 def send(sim: Simulator, *ids: str, timeout: float = 5, dataset: str = "d1") -> httpx.Response:
     header = {"schemaRef": REF, "imsOrgId": sim.config.org, "datasetId": dataset}
     messages = [{"header": header, "body": {"xdmMeta": {"schemaRef": REF}, "xdmEntity": {"_id": one}}} for one in ids]
-    return httpx.post(sim.batch_url, content=msgspec.json.encode({"messages": messages}), timeout=timeout)
+    return CLIENT.post(sim.batch_url, content=msgspec.json.encode({"messages": messages}), timeout=timeout)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504, 599])
