@@ -95,7 +95,7 @@ class Batcher:
                 start, first = stop, start
             else:
                 first = -1
-            full = start < total or len(batch.pieces) >= self._max_messages or self._linger_s <= 0 and start >= total
+            full = start < total or len(batch.pieces) >= self._max_messages
             if full:
                 del self._open[key]
             yield batch, first, full
@@ -110,7 +110,7 @@ class Batcher:
         batch.refusals.append(refusal)
         batch.weight += weight
         batch.lanes[lane] = batch.lanes.get(lane, 0) + 1
-        full = len(batch.records) >= self._max_messages or batch.weight >= 1_000_000 or self._linger_s <= 0
+        full = len(batch.records) >= self._max_messages or batch.weight >= 1_000_000
         if full:
             del self._open[key]
         return batch, full

@@ -44,6 +44,7 @@ class Hold:
     detail: str
     since: float
     probes: int = 0
+    tick: int = 0
 
 
 @dataclass(slots=True)
@@ -126,14 +127,16 @@ class Inlet:
         self.failures += 1
         self.concurrency.pushed_back(sent, self.tick)
         if self.failures >= UNAVAILABLE_AFTER:
-            self.held(reason, detail, now)
+            self.held(reason, detail, sent, now)
         return self.backoff(attempt)
 
-    def held(self, reason: str, detail: str, now: float, cap_s: float | None = None) -> None:
-        """From now on one request at a time probes, each after a longer back-off, until one is accepted."""
+    def held(self, reason: str, detail: str, sent: int, now: float, cap_s: float | None = None) -> None:
+        """From now on one request at a time probes, each after a longer back-off, until one is accepted. What was under way before counts once."""
         if self.hold is None:
             self.hold = Hold(reason, detail, now)
-        self.hold.reason, self.hold.detail = reason, detail
+        elif sent < self.hold.tick:
+            return
+        self.hold.reason, self.hold.detail, self.hold.tick = reason, detail, self.tick
         self.hold.probes += 1
         self.wait_until(now + self.backoff(self.hold.probes, cap_s), reason)
 

@@ -81,8 +81,6 @@ class Ledger:
 
     def took(self, lane: Lane, batch: Hashable, offset: int, now: float) -> None:
         """A batch took the record at `offset`. Only a batch's first offset of a lane counts, so once for each batch and lane is enough."""
-        if lane.next is None or (not lane.open and offset > lane.next):
-            lane.next = offset  # what lies between was never there: compacted away, or control records
         lane.open.setdefault(batch, (offset, now))
 
     def advance(self, lane: Lane, next_offset: int) -> None:
