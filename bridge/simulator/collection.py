@@ -41,6 +41,14 @@ class Collection:
         reply = usual() if chosen.answer is None else spoil(chosen.answer, "ingest", usual, config.clock_skew_s)
         return replace(reply, delay_s=reply.delay_s + chosen.delay_s)
 
+    def early(self, request: Request, inlet: str) -> Reply | None:
+        """The answer to headers whose body is not read, where a rule asks for one."""
+        chosen = self._faults.choose("ingest", inlet, request, early=True)
+        if chosen.answer is None:
+            return None
+        reply = spoil(chosen.answer, "ingest", lambda: Reply(500), self._config().clock_skew_s)
+        return replace(reply, delay_s=chosen.delay_s)
+
     def _usual(self, request: Request, inlet: str, config: Config, chosen: Chosen, *, batch: bool) -> Reply:
         if inlet not in config.inlets:
             return problem(404, f"inletId: [{inlet}] The inlet does not exist")

@@ -23,6 +23,8 @@ _ACCOMPANYING = frozenset({"delay", "messages", "poison", "shape"})
 """These change the usual answer; every other action is the answer, and the first that matches wins."""
 _AFTER_ACCEPTANCE = frozenset({"half", "drip", "endless", "huge", "empty", "not_json", "nothing", "no_responses", "close", "drop"})
 
+_EARLY = frozenset({"status", "hang", "reset", "garbage"})
+
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault: a match, a scope and an action. Rules are tried in the order in which they were added."""
@@ -43,6 +45,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     probability: float = 1.0
     seed: int = 0
     """Of `probability` and `share`."""
+    early: bool = False
+    """Decided on the headers alone, while the body is still being sent. For `status`, `hang`, `reset` and `garbage` of requests to an inlet."""
 
     # The scope: until cleared, where neither is given.
     times: int | None = None
@@ -81,6 +85,15 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Of `limit`: a body larger than this is answered 413."""
     shape: Shape | None = None
     """Of `shape`: how this request's answer is spelled."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a rule that could never work."""
+        if self.every < 1 or self.bytes_per_s <= 0 or not 0 <= self.probability <= 1:
+            raise ValueError("`every` is at least 1, `bytes_per_s` is more than 0, `probability` is between 0 and 1")
+        if self.early and (self.endpoint != "ingest" or self.action not in _EARLY or self.accepted or self.contains is not None):
+            raise ValueError(
+                f"`early` goes with the endpoint `ingest` and the actions {', '.join(sorted(_EARLY))}; nothing is accepted, no body is read"
+            )
 
     @property
     def accepts(self) -> bool:
@@ -187,8 +200,8 @@ class Faults:
                 {"id": armed.number, "fired": armed.fired, "spent": armed.spent, "rule": msgspec.to_builtins(armed.rule)} for armed in self._armed
             ]
 
-    def choose(self, endpoint: Endpoint, inlet: str | None, request: Request) -> Chosen:
-        """What this request meets. Rules about messages are spent by the caller, once they hit one."""
+    def choose(self, endpoint: Endpoint, inlet: str | None, request: Request, *, early: bool = False) -> Chosen:
+        """What this request meets, or its headers (`early`). Rules about messages are spent by the caller, once they hit one."""
         answer: Armed | None = None
         picky: list[Armed] = []
         shape: Shape | None = None
@@ -196,7 +209,7 @@ class Faults:
         with self._lock:
             for armed in self._armed:
                 rule = armed.rule
-                if (answer is not None and rule.action not in _ACCOMPANYING) or not armed.meets(endpoint, inlet, request):
+                if rule.early is not early or (answer is not None and rule.action not in _ACCOMPANYING) or not armed.meets(endpoint, inlet, request):
                     continue
                 delay_s += rule.delay_s
                 if rule.action in ("messages", "poison"):

@@ -16,14 +16,19 @@ from bridge.simulator.wire import Out, deliver
 _MOST_KEPT = 64_000_000
 """Bytes of a request body that are kept at all; the rest is counted only."""
 
+_LINGER_S = 1.0
+"""How long the rest of a body is still read, and thrown away, after an early answer: a reset would take the answer with it."""
+
 Handle = Callable[[Request], Reply]
+Early = Callable[[Request], Reply | None]
 
 
 class Watch:
     """What connections share: how to answer, what to tell, and which of them are open."""
 
-    def __init__(self, handle: Handle, config: Callable[[], Config], begun: Callable[[], None], ended: Callable[[bool], None]) -> None:
+    def __init__(self, handle: Handle, early: Early, config: Callable[[], Config], begun: Callable[[], None], ended: Callable[[bool], None]) -> None:
         self.handle = handle
+        self.early = early
         self.config = config
         self.begun = begun
         self.ended = ended
@@ -39,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._deaf = False
         self.on_message_begin()
 
     # What asyncio tells.
@@ -69,6 +75,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser; what is not HTTP ends the connection."""
+        if self._deaf:
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # an offer to speak something else, which we don't take up
@@ -96,7 +104,13 @@ class Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Tells a client that waits for it to go on."""
+        """Tells a client that waits for it to go on, or answers before the body is read."""
+        if self._task is None and not self._waiting:
+            reply = self._watch.early(self._request())
+            if reply is not None:
+                self._deaf = True
+                self._task = asyncio.get_running_loop().create_task(self._answer_early(reply))
+                return
         if self._headers.get("expect", "").lower() == "100-continue":
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -110,9 +124,18 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Queues the request."""
+        if self._deaf:
+            return
+        self._waiting.append((self._request(), self._parser.should_keep_alive()))
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._serve())
+
+    def _request(self) -> Request:
         url = httptools.parse_url(self._url)
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request = Request(
+        return Request(
             method=self._parser.get_method().decode("latin-1"),
             path=(url.path or b"/").decode("latin-1"),
             query=(url.query or b"").decode("latin-1"),
@@ -120,11 +143,6 @@ class Connection(asyncio.Protocol):
             body=body,
             size=self._size,
         )
-        self._waiting.append((request, self._parser.should_keep_alive()))
-        if self._idle is not None:
-            self._idle.cancel()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve())
 
     # Answering.
 
@@ -136,6 +154,14 @@ class Connection(asyncio.Protocol):
         self._task = None
         if goes_on:
             self._rest()
+        else:
+            self._out.close()
+
+    async def _answer_early(self, reply: Reply) -> None:
+        await asyncio.sleep(reply.delay_s)
+        await deliver(reply, self._out, keep_alive=False, skew_s=self._watch.config().clock_skew_s)
+        await asyncio.sleep(_LINGER_S)
+        self._out.close()
 
     async def _answer(self, request: Request, *, keep_alive: bool) -> bool:
         delivered = False

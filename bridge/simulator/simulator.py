@@ -175,7 +175,9 @@ class Simulator:
     async def serve(self, listening: Callable[[], None]) -> None:
         """Listens until it is told to stop; calls `listening` once it does."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        watch = Watch(self._handle, lambda: self.config, self.accounting.begun, lambda delivered: self.accounting.ended(delivered=delivered))
+        watch = Watch(
+            self._handle, self._early, lambda: self.config, self.accounting.begun, lambda delivered: self.accounting.ended(delivered=delivered)
+        )
         server = await self._loop.create_server(lambda: Connection(watch), self.config.host, self.port, ssl=_tls(self.config), backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         listening()
@@ -198,10 +200,20 @@ class Simulator:
         if self.config.latency_ms or self.config.jitter_ms:
             wait_ms = self.config.latency_ms + self._random.random() * self.config.jitter_ms
             reply = replace(reply, delay_s=reply.delay_s + wait_ms / 1000)
+        self._saw(request, reply, ingest=ingest)
+        return reply
+
+    def _early(self, request: Request) -> Reply | None:
+        parts = [part for part in request.path.split("/") if part]
+        reply = self._collection.early(request, parts[-1]) if request.method == "POST" and parts[:1] == ["collection"] else None
+        if reply is not None:
+            self._saw(request, reply, ingest=True)
+        return reply
+
+    def _saw(self, request: Request, reply: Reply, *, ingest: bool) -> None:
         outcome = str(reply.status) if reply.manner is Manner.PLAIN else reply.manner.value
         seen = Seen(time.time(), request.path, outcome, request.size, reply.messages, reply.rule)
         self.accounting.saw(seen, request.headers, ingest=ingest)
-        return reply
 
     def _routed(self, request: Request, parts: list[str]) -> Reply:
         match parts:

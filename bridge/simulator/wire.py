@@ -52,7 +52,7 @@ class Out:
 
 
 async def deliver(reply: Reply, out: Out, *, keep_alive: bool, skew_s: float) -> bool:
-    """Writes a reply in its manner; returns whether the connection may serve another request."""
+    """Writes a reply in its manner; returns whether the connection may serve another request; where not, closing it is the caller's."""
     manner = reply.manner
     if manner is Manner.HANG:
         await asyncio.Event().wait()
@@ -61,7 +61,6 @@ async def deliver(reply: Reply, out: Out, *, keep_alive: bool, skew_s: float) ->
         return False
     if manner is Manner.GARBAGE:
         await out.write(b"\x16\x03\x01 no HTTP here\r\n" + os.urandom(256))
-        out.close()
         return False
     if manner in (Manner.ENDLESS, Manner.HUGE):
         await _flood(reply, out, skew_s)
@@ -73,10 +72,7 @@ async def deliver(reply: Reply, out: Out, *, keep_alive: bool, skew_s: float) ->
     else:
         await out.write(_head(reply, "transfer-encoding: chunked", skew_s, keep_alive=keep_alive))
         await _chunked(reply.body, out)
-    if not keep_alive or manner in (Manner.DROP, Manner.HALF):
-        out.close()
-        return False
-    return True
+    return keep_alive and manner not in (Manner.DROP, Manner.HALF)
 
 
 async def _whole(head: bytes, body: bytes, reply: Reply, out: Out) -> None:
@@ -112,7 +108,6 @@ async def _flood(reply: Reply, out: Out, skew_s: float) -> None:
             left -= min(left, len(filler))
             await asyncio.sleep(0)
         await out.write(b"]}")
-        out.close()
         return
     await out.write(_head(reply, "transfer-encoding: chunked", skew_s, keep_alive=False) + b"%x\r\n%b\r\n" % (len(start), start))
     while True:

@@ -87,9 +87,9 @@ def test_rules_match_by_dataset_text_and_inlet(sim: Simulator) -> None:
 
 def test_a_rule_can_last_for_some_seconds(sim: Simulator) -> None:
     """An outage that ends by the clock."""
-    sim.fault(Rule(action="status", status=503, seconds=0.3))
+    sim.fault(Rule(action="status", status=503, seconds=1))
     before = send(sim, "a").status_code
-    time.sleep(0.35)
+    time.sleep(1.05)
 
     assert [before, send(sim, "a").status_code] == [503, 207]
 
@@ -143,6 +143,27 @@ def test_a_reset_before_or_after_acceptance(sim: Simulator) -> None:
 
     assert sim.accepted == {"b": 1}
     assert sim.stats["requests"] == {"reset": 2}
+
+
+def test_an_answer_can_come_before_the_body_is_read(sim: Simulator) -> None:
+    """A gateway that refuses on the headers alone; the client is still sending, and reads the answer all the same."""
+    sim.fault(Rule(action="status", status=503, early=True, times=1))
+    answer = send(sim, *map(str, range(3000)))
+
+    assert answer.status_code == 503
+    assert answer.headers["connection"] == "close"
+    assert send(sim, "a").status_code == 207
+    assert sim.accepted == {"a": 1}
+    assert sim.stats["requests"] == {"503": 1, "207": 1}
+
+
+def test_a_reset_can_come_while_the_body_is_sent(sim: Simulator) -> None:
+    """The client's write fails, or its read."""
+    sim.fault(Rule(action="reset", early=True, times=1))
+    with pytest.raises(httpx.TransportError):
+        send(sim, *map(str, range(3000)))
+
+    assert send(sim, "a").status_code == 207
 
 
 @pytest.mark.parametrize("action", ["half", "garbage"])
@@ -306,6 +327,8 @@ def test_the_admin_api_does_what_python_does(sim: Simulator) -> None:
     [
         ("POST", "faults", b'{"action":"explode"}', 400),
         ("POST", "faults", b'{"action":"status","sttus":500}', 400),
+        ("POST", "faults", b'{"action":"status","every":0}', 400),
+        ("POST", "faults", b'{"action":"huge","early":true}', 400),
         ("POST", "faults", b"no", 400),
         ("PUT", "config", b'{"latency":1}', 400),
         ("DELETE", "faults/x", b"", 400),
