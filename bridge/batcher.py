@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import NamedTuple
@@ -115,19 +115,21 @@ class Batcher:
             del self._open[key]
         return batch, full
 
-    def due(self, now: float) -> list[Batch]:
-        """Takes out the batches that have waited long enough."""
-        ripe = [key for key, batch in self._open.items() if now - batch.opened_at >= self._linger_s]
+    def due(self, now: float, busy: Set[str] = frozenset()) -> list[Batch]:
+        """Takes out the batches that have waited long enough, but for those of `busy` inlets."""
+        ripe = [key for key, batch in self._open.items() if now - batch.opened_at >= self._linger_s and (key.inlet not in busy or batch.refusals is not None)]
         return [self._open.pop(key) for key in ripe]
+
+    def take(self, batch: Batch) -> bool:
+        """Takes out one open batch; False where it is not open any more."""
+        if self._open.get(batch.key) is not batch:
+            return False
+        del self._open[batch.key]
+        return True
 
     def next_due(self) -> float:
         """When the first open batch will have waited long enough."""
         return min((batch.opened_at for batch in self._open.values()), default=float("inf")) + self._linger_s
-
-    def flush(self, inlet: str | None = None) -> list[Batch]:
-        """Takes out every open batch (of one inlet)."""
-        keys = [key for key in self._open if inlet is None or key.inlet == inlet]
-        return [self._open.pop(key) for key in keys]
 
     def drop(self, lanes: Iterable[Lane]) -> Mapping[str, float]:
         """Forgets the unsent records of these lanes, which their next owner will read; returns the memory given back, by inlet."""

@@ -1,0 +1,538 @@
+"""The one loop: settle what came back, hold or release partitions, read, route, dispatch, store. One thread owns all of it.
+
+It talks to Kafka, HTTP, the dead-letter topic and the clock through `ports` only, so that the simulation runs this very loop.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
+
+from bridge.batcher import Batch, Batcher, Key
+from bridge.delivery import DeadLetter, Delivery, Reply, Settled, Wait, deliver
+from bridge.events import Events
+from bridge.inlet import Inlet
+from bridge.ledger import Lane, Ledger, State
+from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice, TopicPartition
+from bridge.payload import FRAME
+from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
+from bridge.routing import Route, sort
+
+READ_AT_ONCE = 500
+IDLE_S, BUSY_S = 0.1, 0.01
+"""How long a read waits for a first record: with nothing under way, and with something."""
+PAUSE_AFTER_S = 5.0
+"""A window that stays full for so long pauses its partitions; a pause throws the prefetch away."""
+BALANCE_EVERY_S = 0.05
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the loop itself needs. Seconds and records."""
+
+    max_messages: int = 1000
+    linger_s: float = 1.0
+    max_uncommitted_records: int = 100_000
+    revoke_timeout_s: float = 10.0
+    drain_timeout_s: float = 30.0
+    ordered: bool = False
+    name: str = "batch"
+    """What batch ids begin with."""
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A batch under way, and where its delivery stands."""
+
+    seq: int
+    batch: Batch
+    inlet: Inlet
+    delivery: Delivery
+    effect: object = None
+    """What the delivery asked for last, and waits for."""
+    in_flight: bool = False
+    """A worker has it: a request, or dead letters."""
+    sent: int = 0
+    evidence: int = -1
+    sent_at: float = 0.0
+
+    def __lt__(self, other: Task) -> bool:
+        return self.seq < other.seq
+
+
+@dataclass(slots=True, eq=False)
+class Skip:
+    """An operator's order: this record goes to its dead-letter topic, whatever AEP says. A ticket that an admin thread puts into the completions."""
+
+    source: TopicPartition
+    offset: int
+    who: str
+    why: str
+    done: Future[str] = field(default_factory=Future)
+
+
+class _Topics:
+    """The dead-letter topic of each record of a batch, worked out when asked."""
+
+    __slots__ = ("_find", "_records")
+
+    def __init__(self, find: Callable[[str], str], records: Sequence[Record]) -> None:
+        self._find, self._records = find, records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, at: int) -> str:
+        return self._find(self._records[at].topic())
+
+
+class Pump:
+    """Owns the ledger, the open batches, the deliveries under way and the inlets' state."""
+
+    def __init__(
+        self,
+        *,
+        route_of: Callable[[str], Route | None],
+        inlets: Mapping[str, Inlet],
+        sender: Sender,
+        dead_letters: DeadLetters,
+        completions: Completions,
+        clock: Clock,
+        settings: Settings,
+        events: Events,
+    ) -> None:
+        self._find_route = route_of
+        self.inlets = inlets
+        self._sender, self._dead_letters, self._completions = sender, dead_letters, completions
+        self._clock, self._settings, self._events = clock, settings, events
+        self.ledger = Ledger()
+        self.batcher = Batcher(
+            max_bytes=lambda name: inlets[name].max_bytes, max_messages=settings.max_messages, linger_s=settings.linger_s, name=settings.name
+        )
+        self._routes: dict[str, Route | None] = {}
+        self._seq = count()
+        self.tasks: dict[Batch, Task] = {}
+        self._timers: list[tuple[float, int, Task, Wait]] = []
+        self._ready: dict[str, list[Task]] = {name: [] for name in inlets}
+        self._chains: dict[Lane, deque[Batch]] = {}
+        self._paused: set[TopicPartition] = set()
+        self._full_since: dict[str, float] = {}
+        self._balance_at = 0.0
+        self._skips: dict[tuple[TopicPartition, int], Skip] = {}
+        self._stop = self.draining = False
+        self._drain_deadline = math.inf
+        self.beat = clock()
+        """When the loop last turned."""
+        self.joined = False
+        """Whether the group has given this member an assignment, an empty one included."""
+        self.source: Source | None = None
+
+    # -- the loop -----------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Asks for the drain. Any thread may call this, and a signal handler."""
+        self._stop = True
+
+    def run(self, source: Source) -> bool:
+        """Reads and delivers until `stop`, then drains. True where nothing was abandoned. Raises `Fatal` from the source."""
+        self.source = source
+        while not self._stop:
+            self.turn(source)
+        return self.drain(source)
+
+    def turn(self, source: Source) -> None:
+        """Once around."""
+        self.beat = now = self._clock()
+        stalled = self._stalled(now)
+        self.complete(BUSY_S if stalled else 0.0)
+        self.balance(source)
+        if not stalled:
+            wait = BUSY_S if self.tasks else min(IDLE_S, max(0.001, self.batcher.next_due() - now))
+            for part in source.read(READ_AT_ONCE, min(wait, max(0.001, self._next_timer() - now))):
+                self.take_in(part)
+        self.dispatch_due()
+        self.store(source)
+
+    def complete(self, timeout_s: float) -> None:
+        """Settles what the workers brought back, wakes what has waited long enough, and sends what may go."""
+        for ticket, reply in self._completions.take(timeout_s):
+            if isinstance(ticket, Task):
+                self._came_back(ticket, reply)
+            elif isinstance(ticket, Skip):
+                self._skip(ticket)
+        now = self._clock()
+        while self._timers and self._timers[0][0] <= now:
+            _, _, task, wait = heapq.heappop(self._timers)
+            if task.effect is wait:
+                self._step(task, Reply(now, woken=True))
+        for inlet in self.inlets.values():
+            if self._ready[inlet.name]:
+                self._admit(inlet, now)
+
+    def store(self, source: Source) -> None:
+        """Hands the watermarks that moved to the client, which commits them."""
+        if moved := self.ledger.moved():
+            source.store(moved)
+
+    def _next_timer(self) -> float:
+        due = self._timers[0][0] if self._timers else math.inf
+        for name, ready in self._ready.items():
+            if ready:
+                due = min(due, self.inlets[name].ready_at(self._clock()))
+        return due
+
+    # -- reading ------------------------------------------------------------------
+
+    def take_in(self, part: Slice) -> None:
+        """Routes a slice's records into batches, and enters them in the ledger."""
+        lane = self.ledger.lanes.get(part.source)
+        if lane is None or self.draining:
+            return
+        now = self._clock()
+        records = part.records
+        if records:
+            first = records[0].offset()
+            if lane.next is not None and first < lane.next:
+                lane = self._rewind(lane, first, now)
+            topic = part.source.topic
+            route = self._route(topic)
+            inlet = self.inlets[route.inlet]
+            self._events.read(topic, len(records))
+            overhead = (part.weight - sum(len(value) for value in part.values if value)) / len(records)
+            for run in sort(route, part.values):
+                if run.refusal is not None:
+                    key = Key(inlet.name, run.dataset, None, route.name)
+                    record = records[run.start]
+                    weight = overhead + len(part.values[run.start] or b"")
+                    inlet.used += weight
+                    batch, full = self.batcher.refuse(key, lane, record, run.refusal, weight, now)
+                    self.ledger.took(lane, batch, record.offset(), now)
+                    if full:
+                        self.dispatch(batch)
+                    continue
+                if not run.pieces:
+                    self._events.skipped(topic, Reason.TOMBSTONE.value, run.stop - run.start)
+                    continue
+                if run.oversize:
+                    self._events.oversize(topic, run.oversize)
+                inlet.dry(route.name)
+                key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
+                inlet.used += sum(map(len, run.pieces)) + overhead * len(run.pieces)
+                taken = records if len(run.pieces) == len(records) else records[run.start : run.stop]
+                for batch, at, full in self.batcher.add(key, lane, taken, run.pieces, overhead, now):
+                    if at >= 0:
+                        self.ledger.took(lane, batch, taken[at].offset(), now)
+                    if full:
+                        self.dispatch(batch)
+        self.ledger.advance(lane, part.next_offset)
+
+    def _route(self, topic: str) -> Route:
+        if topic not in self._routes:
+            self._routes[topic] = self._find_route(topic)
+        route = self._routes[topic]
+        if route is None:
+            raise RuntimeError(f"topic {topic} was read, but no route of the mapping matches it")
+        return route
+
+    def _rewind(self, lane: Lane, first: int, now: float) -> Lane:
+        """Offsets went backwards within an assignment: another lane, so that nothing of the old one counts."""
+        self._events.rewound(lane.source, lane.next or 0, first)
+        self._end([lane.source])
+        return self.ledger.open(lane.source, now)
+
+    # -- sending --------------------------------------------------------------------
+
+    def dispatch(self, batch: Batch) -> None:
+        """Starts a batch's delivery; where order is kept, after the one before it of the same lane."""
+        if batch.key.lane is not None:
+            chain = self._chains.setdefault(batch.key.lane, deque())
+            chain.append(batch)
+            if len(chain) > 1:
+                return
+        self._start(batch)
+
+    def _start(self, batch: Batch) -> None:
+        now = self._clock()
+        inlet = self.inlets[batch.key.inlet]
+        topics = _Topics(lambda topic: self._route(topic).dead_letter_topic(topic), batch.records)
+        task = self.tasks[batch] = Task(next(self._seq), batch, inlet, deliver(batch, inlet, topics, now))  # type: ignore[arg-type]  # answers by index
+        self._step(task, None)
+        if self._ready[inlet.name]:
+            self._admit(inlet, now)
+
+    def dispatch_due(self, *, everything: bool = False) -> None:
+        """Starts the batches that have waited long enough. While earlier ones queue for their inlet, an open one may as well grow on."""
+        now = self._clock()
+        if now < self.batcher.next_due() and not everything:
+            return
+        busy = set() if everything else {name for name, ready in self._ready.items() if ready}
+        for batch in self.batcher.due(math.inf if everything else now, busy):
+            self.dispatch(batch)
+
+    def _admit(self, inlet: Inlet, now: float) -> None:
+        """Sends the oldest requests that an inlet may take now."""
+        ready = self._ready[inlet.name]
+        while ready and inlet.ready_at(now) <= now:
+            task = heapq.heappop(ready)
+            post = task.effect
+            if not isinstance(post, Post) or task.in_flight:
+                continue
+            size = task.batch.size if len(post.pieces) == len(task.batch.pieces) else FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
+            task.evidence = inlet.accepted_sent
+            task.sent = inlet.sent(len(post.pieces), now)
+            task.sent_at, task.in_flight = now, True
+            self._events.sent(inlet.name, len(post.pieces), size)
+            self._sender.send(task, post)
+
+    def _came_back(self, task: Task, reply: object) -> None:
+        now = self._clock()
+        task.in_flight = False
+        if isinstance(reply, Answer):
+            inlet, hold = task.inlet, task.inlet.hold
+            probes, flooded = (hold.probes if hold else 0), len(inlet.flooded)
+            inlet.returned()
+            self._events.answered(inlet.name, reply, now - task.sent_at)
+            self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
+            if inlet.hold is not None and inlet.hold.probes != probes:
+                self._events.held(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
+            elif hold is not None and inlet.hold is None:
+                self._events.released(inlet.name, hold.reason, now - hold.since)
+            if inlet.failures == 0 and reply.fault is None and 200 <= reply.status < 300:
+                self._wake(inlet, now)
+            if len(inlet.flooded) > flooded:
+                self._events.flooded(inlet.name, next(reversed(inlet.flooded)))
+        elif isinstance(reply, Published):
+            if reply.failed and isinstance(task.effect, DeadLetter):
+                self._events.dead_letters_failed({task.effect.letters[at].topic for at in reply.failed}, reply.error)
+            self._step(task, Reply(now, published=reply))
+
+    def _wake(self, inlet: Inlet, now: float) -> None:
+        """The inlet accepts: what waits for its outage to end need not wait on."""
+        for task in [task for task in self.tasks.values() if task.inlet is inlet and isinstance(task.effect, Wait) and task.effect.wakes]:
+            self._step(task, Reply(now, woken=True))
+
+    def _step(self, task: Task, reply: Reply | None) -> None:
+        """Drives a delivery to the next thing that takes time."""
+        while True:
+            try:
+                effect = next(task.delivery) if reply is None else task.delivery.send(reply)
+            except StopIteration:
+                self._finish(task)
+                return
+            task.effect = effect
+            if isinstance(effect, Settled):
+                self._settled(task, effect)
+                reply = Reply(self._clock())
+                continue
+            if isinstance(effect, Post):
+                heapq.heappush(self._ready[task.inlet.name], task)
+            elif isinstance(effect, Wait):
+                heapq.heappush(self._timers, (effect.until, next(self._seq), task, effect))
+                wait = effect.until - self._clock()
+                self._events.waits(task.inlet.name, task.batch.id, len(task.batch.records), effect.reason, effect.detail, max(0.0, wait))
+            else:
+                task.in_flight = True
+                self._dead_letters.publish(task, effect.letters)
+            return
+
+    def _settled(self, task: Task, settled: Settled) -> None:
+        if settled.accepted:
+            self._events.accepted(settled.accepted)
+        for letter in settled.buried:
+            self._events.buried(letter)
+            record = letter.record
+            order = self._skips.pop((TopicPartition(record.topic(), record.partition()), record.offset()), None) if self._skips else None
+            if order is not None and not order.done.done():
+                order.done.set_result(f"moved to {letter.topic}")
+        for lane in settled.lanes:
+            self.ledger.resolve(lane, task.batch)
+
+    def _finish(self, task: Task) -> None:
+        """Nothing of a batch is left here: settled, or its lanes went to another owner."""
+        batch = task.batch
+        del self.tasks[batch]
+        task.effect = None
+        task.inlet.used = max(0.0, task.inlet.used - batch.weight)
+        if self._skips:
+            sources = {lane.source for lane in batch.lanes}
+            offsets = {(source, record.offset()) for source in sources for record in batch.records if TopicPartition(record.topic(), record.partition()) == source}
+            for at in offsets & self._skips.keys():
+                self._skips.pop(at).done.set_result("not moved: AEP accepted it meanwhile, or its partition went to another member")
+        lane = batch.key.lane
+        if lane is not None and (chain := self._chains.get(lane)) is not None:
+            if chain and chain[0] is batch:
+                chain.popleft()
+            while chain and lane.state is State.DEAD:
+                self._forget(chain.popleft())
+            if chain:
+                self._start(chain[0])
+            else:
+                del self._chains[lane]
+
+    def _forget(self, batch: Batch) -> None:
+        inlet = self.inlets[batch.key.inlet]
+        inlet.used = max(0.0, inlet.used - batch.weight)
+
+    # -- back-pressure ----------------------------------------------------------------
+
+    def _full(self, inlet: Inlet, now: float) -> bool:
+        """Whether an inlet's window is full: from the top until half of it is settled."""
+        if inlet.used >= inlet.policy.window_bytes:
+            self._full_since.setdefault(inlet.name, now)
+        elif inlet.used < inlet.policy.window_bytes / 2 or inlet.name not in self._full_since:
+            self._full_since.pop(inlet.name, None)
+        return inlet.name in self._full_since
+
+    def _stalled(self, now: float) -> bool:
+        """Whether not to read at all for now: every inlet in use is full, and not for so long that its partitions are paused."""
+        full = {name for name, inlet in self.inlets.items() if inlet.used and self._full(inlet, now)}
+        if not full or any(now - self._full_since[name] >= PAUSE_AFTER_S for name in full):
+            return False
+        if len(full) == len(self.inlets):
+            return True
+        return all(self._route(source.topic).inlet in full for source in self.ledger.lanes)
+
+    def balance(self, source: Source, *, force: bool = False) -> None:
+        """Pauses and resumes partitions: those whose inlet is full, and those too far ahead of their watermark."""
+        now = self._clock()
+        if now < self._balance_at and not force:
+            return
+        self._balance_at = now + BALANCE_EVERY_S
+        all_full = all(self._full(inlet, now) for inlet in self.inlets.values())
+        pause, resume = [], []
+        for where, lane in self.ledger.lanes.items():
+            name = self._route(where.topic).inlet
+            since = self._full_since.get(name)
+            most = self._settings.max_uncommitted_records
+            ahead = lane.uncommitted >= (most // 2 if where in self._paused else most)
+            stop = self.draining or ahead or (since is not None and (not all_full or now - since >= PAUSE_AFTER_S or where in self._paused))
+            if stop and where not in self._paused:
+                pause.append(where)
+            elif not stop and where in self._paused:
+                resume.append(where)
+        if pause:
+            self._paused.update(pause)
+            source.pause(pause)
+            self._events.paused(pause, "drain" if self.draining else "window")
+        if resume:
+            self._paused.difference_update(resume)
+            source.resume(resume)
+            self._events.resumed(resume)
+
+    # -- the group (called by the source, on this thread) -------------------------------
+
+    def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
+        """New lanes; they start paused where their inlet is full, or nothing is read any more."""
+        now = self._clock()
+        self.joined = True
+        self._events.assigned(offsets)
+        for where in offsets:
+            self._end([where])
+            self.ledger.open(where, now)
+        full = {name for name, inlet in self.inlets.items() if self._full(inlet, now)}
+        paused = {where for where in offsets if self.draining or self._route(where.topic).inlet in full}
+        self._paused = (self._paused - set(offsets)) | paused
+        return paused
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Lets what is in flight finish, within one deadline, stores, and ends the lanes. Unsent records are left to the next owner."""
+        started = self._clock()
+        deadline = min(started + self._settings.revoke_timeout_s, max(started, self._drain_deadline))
+        lanes = {lane for where in partitions if (lane := self.ledger.lanes.get(where)) is not None}
+        for lane in lanes:
+            lane.state = State.CLOSING
+        self._give_back(lanes)
+        self._reconsider(lanes)
+        while (open_requests := self._in_flight(lanes)) and (left := deadline - self._clock()) > 0:
+            self.complete(min(BUSY_S, left))
+        if self.source is not None:
+            self.store(self.source)
+        ended = [lane.source for lane in lanes]
+        self._end(ended)
+        self._events.revoked(ended, lost=False, seconds=self._clock() - started, open_requests=open_requests)
+
+    def lost(self, partitions: Iterable[TopicPartition]) -> None:
+        """Another member has these already: nothing of them is stored."""
+        gone = [where for where in partitions if where in self.ledger.lanes]
+        open_requests = self._in_flight({self.ledger.lanes[where] for where in gone})
+        self._end(gone)
+        self._events.revoked(gone, lost=True, seconds=0.0, open_requests=open_requests)
+
+    def _end(self, partitions: Iterable[TopicPartition]) -> None:
+        lanes = set(self.ledger.end(partitions))
+        self._paused -= {lane.source for lane in lanes}
+        if lanes:
+            self._give_back(lanes)
+            self._reconsider(lanes)
+
+    def _give_back(self, lanes: set[Lane]) -> None:
+        for name, weight in self.batcher.drop(lanes).items():
+            self.inlets[name].used = max(0.0, self.inlets[name].used - weight)
+
+    def _in_flight(self, lanes: set[Lane]) -> int:
+        return sum(task.in_flight and not lanes.isdisjoint(task.batch.lanes) for task in self.tasks.values())
+
+    def _reconsider(self, lanes: set[Lane]) -> None:
+        """Deliveries that wait look again at what is theirs."""
+        for task in list(self.tasks.values()):
+            if not task.in_flight and task.batch in self.tasks and not lanes.isdisjoint(task.batch.lanes):
+                self._look_again(task)
+
+    def _look_again(self, task: Task) -> None:
+        ready = self._ready[task.inlet.name]
+        if isinstance(task.effect, Post) and task in ready:
+            ready.remove(task)
+            heapq.heapify(ready)
+        self._step(task, Reply(self._clock()))
+
+    # -- operators ------------------------------------------------------------------------
+
+    def _skip(self, order: Skip) -> None:
+        lane = self.ledger.lanes.get(order.source)
+        where = f"{order.source}/{order.offset}"
+        if lane is None:
+            order.done.set_result(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
+            return
+        for batch in lane.open:
+            assert isinstance(batch, Batch)
+            for index, record in enumerate(batch.records):
+                if record.offset() == order.offset and record.partition() == order.source.partition and record.topic() == order.source.topic:
+                    extra = (("aep.skipped.by", order.who.encode()), ("aep.skipped.why", order.why.encode()))
+                    batch.skips = (batch.skips or {}) | {index: Refusal(Reason.SKIPPED, f"skipped by {order.who}: {order.why}", extra=extra)}
+                    self._skips[order.source, order.offset] = order
+                    if self.batcher.take(batch):
+                        self.dispatch(batch)
+                    elif (task := self.tasks.get(batch)) is not None and not task.in_flight:
+                        self._look_again(task)
+                    return
+        mark = lane.watermark
+        if lane.next is not None and order.offset >= lane.next:
+            order.done.set_result(f"not moved: {where} has not been read yet (next offset: {lane.next})")
+        else:
+            order.done.set_result(f"not moved: {where} is settled already (watermark: {mark})")
+
+    # -- the end --------------------------------------------------------------------------
+
+    def drain(self, source: Source) -> bool:
+        """Stops reading, settles what was read, stores and leaves the group, all within one deadline. True where nothing was abandoned."""
+        started = self._clock()
+        self._drain_deadline = started + self._settings.drain_timeout_s
+        self.draining = True
+        self._events.draining(sum(len(batch.records) for batch in [*self.tasks, *self.batcher.open_batches()]), self._settings.drain_timeout_s)
+        self.balance(source, force=True)
+        self.dispatch_due(everything=True)
+        while (self.tasks or self._chains) and (left := self._drain_deadline - self._clock()) > 0:
+            self.beat = self._clock()
+            self.complete(min(BUSY_S, left))
+            source.read(READ_AT_ONCE, 0.001)  # keeps the group; a paused partition gives nothing, and what comes all the same is not entered anywhere
+            self.store(source)
+        self.store(source)
+        abandoned = sum(len(batch.records) for batch in self.tasks)
+        source.close()
+        self._events.drained(abandoned=abandoned, seconds=self._clock() - started)
+        return abandoned == 0
