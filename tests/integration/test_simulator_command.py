@@ -31,7 +31,7 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         yield process, "".join(lines)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_it_says_where_it_listens_and_how_to_get_there() -> None:
