@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import accumulate, count
 from typing import NamedTuple
@@ -115,7 +116,7 @@ class Batcher:
             del self._open[key]
         return batch, full
 
-    def due(self, now: float, busy: Set[str] = frozenset()) -> list[Batch]:
+    def due(self, now: float, busy: AbstractSet[str] = frozenset()) -> list[Batch]:
         """Takes out the batches that have waited long enough, but for those of `busy` inlets."""
         ripe = [key for key, batch in self._open.items() if now - batch.opened_at >= self._linger_s and (key.inlet not in busy or batch.refusals is not None)]
         return [self._open.pop(key) for key in ripe]

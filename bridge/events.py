@@ -46,6 +46,9 @@ class Events:
     def flooded(self, inlet: str, key: str) -> None:
         """The flood guard holds a dataset or route."""
 
+    def stored(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Watermarks were handed to the client, to be committed."""
+
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         """Partitions came."""
 

@@ -29,7 +29,7 @@ class State(Enum):
 class Lane:
     """One assignment of one partition. Compared by identity: the same partition assigned again is another lane."""
 
-    __slots__ = ("next", "open", "opened_at", "source", "state", "stored")
+    __slots__ = ("moved_at", "next", "open", "source", "state", "stored")
 
     def __init__(self, source: TopicPartition, now: float) -> None:
         self.source = source
@@ -39,7 +39,8 @@ class Lane:
         """Batch → (the first offset it took from this lane, when)."""
         self.stored: int | None = None
         """The last watermark handed to the client."""
-        self.opened_at = now
+        self.moved_at = now
+        """When the watermark last moved."""
 
     @property
     def watermark(self) -> int | None:
@@ -101,12 +102,13 @@ class Ledger:
             self._dirty.discard(lane)
         return ended
 
-    def moved(self) -> Mapping[TopicPartition, int]:
+    def moved(self, now: float = 0.0) -> Mapping[TopicPartition, int]:
         """The watermarks that moved since the last call, to be stored."""
         moved = {}
         for lane in self._dirty:
             mark = lane.watermark
             if mark is not None and mark != lane.stored:
                 moved[lane.source] = lane.stored = mark
+                lane.moved_at = now
         self._dirty.clear()
         return moved

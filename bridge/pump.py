@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from bridge.batcher import Batch, Batcher, Key
 from bridge.delivery import DeadLetter, Delivery, Reply, Settled, Wait, deliver
@@ -22,13 +23,14 @@ from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice
 from bridge.payload import FRAME
 from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
 from bridge.routing import Route, sort
+from bridge.status import snapshot
 
 READ_AT_ONCE = 500
 IDLE_S, BUSY_S = 0.1, 0.01
 """How long a read waits for a first record: with nothing under way, and with something."""
 PAUSE_AFTER_S = 5.0
 """A window that stays full for so long pauses its partitions; a pause throws the prefetch away."""
-BALANCE_EVERY_S = 0.05
+BALANCE_EVERY_S, SNAPSHOT_EVERY_S = 0.05, 0.5
 
 
 @dataclass(slots=True)
@@ -120,9 +122,11 @@ class Pump:
         self._timers: list[tuple[float, int, Task, Wait]] = []
         self._ready: dict[str, list[Task]] = {name: [] for name in inlets}
         self._chains: dict[Lane, deque[Batch]] = {}
-        self._paused: set[TopicPartition] = set()
+        self.paused: set[TopicPartition] = set()
         self._full_since: dict[str, float] = {}
-        self._balance_at = 0.0
+        self._balance_at = self._snapshot_at = 0.0
+        self.status: dict[str, Any] = {}
+        """The last snapshot; replaced, never changed, so that any thread may read it."""
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
         self._stop = self.draining = False
         self._drain_deadline = math.inf
@@ -176,8 +180,13 @@ class Pump:
 
     def store(self, source: Source) -> None:
         """Hands the watermarks that moved to the client, which commits them."""
-        if moved := self.ledger.moved():
+        if moved := self.ledger.moved(self._clock()):
             source.store(moved)
+            self._events.stored(moved)
+
+    def queued(self, inlet: str) -> int:
+        """Requests that wait until their inlet may take them."""
+        return len(self._ready[inlet])
 
     def _next_timer(self) -> float:
         due = self._timers[0][0] if self._timers else math.inf
@@ -403,24 +412,28 @@ class Pump:
         if now < self._balance_at and not force:
             return
         self._balance_at = now + BALANCE_EVERY_S
-        all_full = all(self._full(inlet, now) for inlet in self.inlets.values())
+        if now >= self._snapshot_at:
+            self._snapshot_at = now + SNAPSHOT_EVERY_S
+            self.status = snapshot(self, now)
+        in_use = {self._route(where.topic).inlet for where in self.ledger.lanes}
+        all_full = all([self._full(inlet, now) for name, inlet in self.inlets.items() if name in in_use])
         pause, resume = [], []
         for where, lane in self.ledger.lanes.items():
             name = self._route(where.topic).inlet
             since = self._full_since.get(name)
             most = self._settings.max_uncommitted_records
-            ahead = lane.uncommitted >= (most // 2 if where in self._paused else most)
-            stop = self.draining or ahead or (since is not None and (not all_full or now - since >= PAUSE_AFTER_S or where in self._paused))
-            if stop and where not in self._paused:
+            ahead = lane.uncommitted >= (most // 2 if where in self.paused else most)
+            stop = self.draining or ahead or (since is not None and (not all_full or now - since >= PAUSE_AFTER_S or where in self.paused))
+            if stop and where not in self.paused:
                 pause.append(where)
-            elif not stop and where in self._paused:
+            elif not stop and where in self.paused:
                 resume.append(where)
         if pause:
-            self._paused.update(pause)
+            self.paused.update(pause)
             source.pause(pause)
             self._events.paused(pause, "drain" if self.draining else "window")
         if resume:
-            self._paused.difference_update(resume)
+            self.paused.difference_update(resume)
             source.resume(resume)
             self._events.resumed(resume)
 
@@ -436,7 +449,7 @@ class Pump:
             self.ledger.open(where, now)
         full = {name for name, inlet in self.inlets.items() if self._full(inlet, now)}
         paused = {where for where in offsets if self.draining or self._route(where.topic).inlet in full}
-        self._paused = (self._paused - set(offsets)) | paused
+        self.paused = (self.paused - set(offsets)) | paused
         return paused
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
@@ -465,7 +478,7 @@ class Pump:
 
     def _end(self, partitions: Iterable[TopicPartition]) -> None:
         lanes = set(self.ledger.end(partitions))
-        self._paused -= {lane.source for lane in lanes}
+        self.paused -= {lane.source for lane in lanes}
         if lanes:
             self._give_back(lanes)
             self._reconsider(lanes)
