@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SIGNATURES: Mapping[str, tuple[type | None, list[type]]] = {
+    "rd_kafka_conf_new": (ctypes.c_void_p, []),
+    "rd_kafka_conf_set": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]),
     "rd_kafka_new": (ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]),
     "rd_kafka_destroy": (None, [ctypes.c_void_p]),
-    "rd_kafka_set_log_level": (None, [ctypes.c_void_p, ctypes.c_int]),
     "rd_kafka_mock_cluster_new": (ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_int]),
     "rd_kafka_mock_cluster_destroy": (None, [ctypes.c_void_p]),
     "rd_kafka_mock_cluster_bootstraps": (ctypes.c_char_p, [ctypes.c_void_p]),
@@ -32,7 +33,6 @@ _SIGNATURES: Mapping[str, tuple[type | None, list[type]]] = {
     ),
 }
 
-_LOG_ERRORS = 3
 _PRODUCER = 0
 
 
@@ -70,10 +70,11 @@ class MockCluster:
 
     def __enter__(self) -> Self:
         text = ctypes.create_string_buffer(512)
-        self._handle = self._library.rd_kafka_new(_PRODUCER, None, text, len(text))
+        configuration = self._library.rd_kafka_conf_new()
+        self._library.rd_kafka_conf_set(configuration, b"log_level", b"3", text, len(text))  # errors: the handle has no bootstrap, and says so
+        self._handle = self._library.rd_kafka_new(_PRODUCER, configuration, text, len(text))
         if not self._handle:
             raise MockClusterMissing(f"the in-process Kafka can't be started: {text.value.decode(errors='replace')}")
-        self._library.rd_kafka_set_log_level(self._handle, _LOG_ERRORS)
         self._cluster = self._library.rd_kafka_mock_cluster_new(self._handle, self._brokers)
         if not self._cluster:
             self.close()

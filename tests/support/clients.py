@@ -1,0 +1,124 @@
+"""What tests do to a Kafka, mock or real: make topics, produce, read whole topics, look at committed offsets."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer
+from confluent_kafka import TopicPartition as Position
+from confluent_kafka.admin import AdminClient, NewTopic
+
+Headers = Sequence[tuple[str, bytes | None]]
+T = TypeVar("T")
+
+
+def unique(prefix: str = "t") -> str:
+    """A name nobody else has."""
+    return f"{prefix}-{uuid.uuid4().hex[:10]}"
+
+
+def until(get: Callable[[], T], timeout_s: float = 30, what: str = "") -> T:
+    """The first true result of `get`; raises `AssertionError` at the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not (result := get()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what or get}")
+        time.sleep(0.01)
+    return result
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Short-lived clients of one Kafka. `properties` are librdkafka's for everything that connects to it."""
+
+    properties: Mapping[str, Any]
+    _kept: dict[str, Producer] = field(default_factory=dict)
+
+    def create_topic(self, name: str, partitions: int = 1, replication: int = 1, **config: str) -> str:
+        """Creates a topic and waits until its leaders are there; config keys with `_` for `.`."""
+        admin = AdminClient(dict(self.properties))
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        admin.create_topics([NewTopic(name, partitions, replication, config=settings)])[name].result(30)
+
+        def ready() -> bool:
+            topic = admin.list_topics(timeout=10).topics.get(name)
+            return topic is not None and len(topic.partitions) == partitions and all(each.leader >= 0 for each in topic.partitions.values())
+
+        until(ready, what=f"leaders of {name}")
+        return name
+
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        *,
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        """Produces to one partition, in order, and waits for every acknowledgement."""
+        if "producer" not in self._kept:
+            self._kept["producer"] = Producer({**self.properties, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
+        producer = self._kept["producer"]
+        errors: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            if error is not None:
+                errors.append(error)
+
+        for value in values:
+            while True:
+                try:
+                    producer.produce(
+                        topic, value, key, partition, on_delivery=delivered, headers=cast("Any", headers and list(headers)), timestamp=timestamp
+                    )
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        left = producer.flush(60)
+        assert not left, f"{left} records were not acknowledged within 60 s"
+        assert not errors, f"records were refused: {errors[:3]}"
+
+    def read_all(self, topic: str, timeout_s: float = 30) -> list[Message]:
+        """Every record of the topic, by partition, in order."""
+        consumer = Consumer({**self.properties, "group.id": unique("reader"), "enable.partition.eof": True, "enable.auto.commit": False})
+        try:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            consumer.assign([Position(topic, each, OFFSET_BEGINNING) for each in partitions])
+            records: list[Message] = []
+            waiting = set(partitions)
+            deadline = time.monotonic() + timeout_s
+            while waiting:
+                assert time.monotonic() < deadline, f"the end of {topic} did not come within {timeout_s} s"
+                for message in consumer.consume(1000, 0.05):
+                    error = message.error()
+                    if error is None:
+                        records.append(message)
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        waiting.discard(cast("int", message.partition()))
+            return sorted(records, key=lambda message: (message.partition(), message.offset()))
+        finally:
+            consumer.close()
+
+    def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
+        """The group's committed offset of each partition that has one."""
+        consumer = Consumer({**self.properties, "group.id": group})
+        try:
+            positions = consumer.committed([Position(topic, each) for each in range(partitions)], 10)
+            return {each.partition: each.offset for each in positions if each.offset >= 0}
+        finally:
+            consumer.close()
+
+    def lag(self, group: str, topic: str, partitions: int = 1) -> int:
+        """High watermarks less committed offsets, summed."""
+        consumer = Consumer({**self.properties, "group.id": group})
+        try:
+            done = consumer.committed([Position(topic, each) for each in range(partitions)], 10)
+            return sum(consumer.get_watermark_offsets(Position(topic, each.partition), 10)[1] - max(each.offset, 0) for each in done)
+        finally:
+            consumer.close()
