@@ -416,7 +416,8 @@ class Pump:
             self._snapshot_at = now + SNAPSHOT_EVERY_S
             self.status = snapshot(self, now)
         in_use = {self._route(where.topic).inlet for where in self.ledger.lanes}
-        all_full = all([self._full(inlet, now) for name, inlet in self.inlets.items() if name in in_use])
+        full = {name: self._full(self.inlets[name], now) for name in in_use}
+        all_full = all(full.values())
         pause, resume = [], []
         for where, lane in self.ledger.lanes.items():
             name = self._route(where.topic).inlet
@@ -542,6 +543,7 @@ class Pump:
         while (self.tasks or self._chains) and (left := self._drain_deadline - self._clock()) > 0:
             self.beat = self._clock()
             self.complete(min(BUSY_S, left))
+            self.balance(source)
             source.read(READ_AT_ONCE, 0.001)  # keeps the group; a paused partition gives nothing, and what comes all the same is not entered anywhere
             self.store(source)
         self.store(source)
