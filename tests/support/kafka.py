@@ -221,10 +221,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit("usage: python -m tests.support.kafka up [nodes]")
     with Kafka(int(arguments[1]) if len(arguments) > 1 else 1, settings={"auto.create.topics.enable": "true"}) as kafka:
         print(f"bootstrap.servers={kafka.bootstrap()}", flush=True)
-        try:
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
-        except KeyboardInterrupt:
-            pass
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
 if __name__ == "__main__":
