@@ -142,7 +142,8 @@ class LeanTransport(httpx.BaseTransport):
             else:
                 answer = _read(sock, deadline, cap, peer)
                 keep = answer.keep
-            response = httpx.Response(answer.status, headers=answer.headers, content=answer.decoded(cap), request=request)
+            body = answer.decoded(cap)
+            response = httpx.Response(answer.status, headers=answer.headers, content=body, request=request)
         finally:
             self._used = time.monotonic()
             if not keep:
