@@ -135,6 +135,8 @@ class Pump:
         self.joined = False
         """Whether the group has given this member an assignment, an empty one included."""
         self.source: Source | None = None
+        self.partitions_of: Mapping[str, int] = {}
+        """Partition counts of the mapped topics, where known; replaced, never changed."""
 
     # -- the loop -----------------------------------------------------------------
 
@@ -412,6 +414,7 @@ class Pump:
         if now < self._balance_at and not force:
             return
         self._balance_at = now + BALANCE_EVERY_S
+        self._share()
         if now >= self._snapshot_at:
             self._snapshot_at = now + SNAPSHOT_EVERY_S
             self.status = snapshot(self, now)
@@ -437,6 +440,21 @@ class Pump:
             self.paused.difference_update(resume)
             source.resume(resume)
             self._events.resumed(resume)
+
+    def _share(self) -> None:
+        """An organisation-wide rate is shared by partitions: each member uses the part that it holds, and nobody has to ask anybody."""
+        for name, inlet in self.inlets.items():
+            total = inlet.policy.max_messages_per_s
+            if total is None:
+                continue
+            mine = sum(self._route(where.topic).inlet == name for where in self.ledger.lanes)
+            known = {where.topic for where in self.ledger.lanes} | self.partitions_of.keys()
+            everyone = sum(
+                self.partitions_of.get(topic, 0) or sum(where.topic == topic for where in self.ledger.lanes)
+                for topic in known
+                if (route := self._find_route(topic)) is not None and route.inlet == name
+            )
+            inlet.rate.configured = total * (mine / everyone if everyone else 1.0) or 1.0
 
     # -- the group (called by the source, on this thread) -------------------------------
 

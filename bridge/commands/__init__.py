@@ -1,0 +1,47 @@
+"""The command line. Each command is a room of its own, and imports what is heavy only when it runs, so that `--help` is instant.
+
+Exit codes: 0 fine, 1 a problem was found, 2 usage or configuration, 3 an upstream can't be reached.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from bridge import __version__
+from bridge.commands.demo import demo
+from bridge.commands.partitions import partitions
+from bridge.commands.run import run
+from bridge.commands.simulate import simulate
+from bridge.commands.skip import skip
+
+app = typer.Typer(
+    name="aep-bridge",
+    help="Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aep-bridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def front(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:  # noqa: ARG001, FBT001, FBT003
+    """Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none."""
+
+
+app.command()(run)
+app.command()(demo)
+app.command()(simulate)
+app.command()(skip)
+app.command()(partitions)
+
+
+def main() -> None:
+    """The entry point of the `aep-bridge` script."""
+    app(prog_name="aep-bridge")

@@ -1,0 +1,394 @@
+"""The whole bridge, put together out of its settings: what `aep-bridge run` runs, and `aep-bridge demo` too."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import os
+import queue
+import resource
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+
+from bridge import __version__, inlet, pump
+from bridge.admin import Admin, View
+from bridge.auth import TokenSource
+from bridge.completions import CompletionQueue
+from bridge.deadletter import KafkaDeadLetters
+from bridge.memory import ceiling
+from bridge.model import Letter, TopicPartition
+from bridge.payload import envelope
+from bridge.ports import Fatal
+from bridge.routing import Route, routes_by_topic
+from bridge.sender import Endpoint, HttpSender
+from bridge.settings import AepSettings, Settings, TopicSettings
+from bridge.source import KafkaSource, SourceEvents
+from bridge.telemetry import Telemetry
+from bridge.topics import TopicError, Topics, Unreachable
+from bridge.transport import LeanTransport, Tls
+
+log = structlog.get_logger("bridge")
+
+STALLED_S = 60.0
+"""The loop counts as dead when it has not turned for so long; a revoke may take `revoke_timeout_s`."""
+WATCHDOG_S = 15.0
+"""What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
+REFRESH_S, RETRY_S = 60.0, 2.0
+LAST_LETTERS = 20
+
+
+class _Partition(msgspec.Struct):
+    hi_offset: int = -1
+    ls_offset: int = -1
+
+
+class _Topic(msgspec.Struct):
+    partitions: dict[str, _Partition] = {}
+
+
+class _Group(msgspec.Struct):
+    join_state: str = ""
+
+
+class _Stats(msgspec.Struct):
+    topics: dict[str, _Topic] = {}
+    cgrp: _Group = msgspec.field(default_factory=_Group)
+
+
+_stats = msgspec.json.Decoder(_Stats)
+
+
+class Service:
+    """Everything one process needs. Build it, `run` it once."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+        """Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be used, KafkaException for properties."""
+        self.settings = settings
+        self.telemetry = telemetry or Telemetry()
+        self.started = time.monotonic()
+        self.ends: dict[TopicPartition, int] = {}
+        self.last_letters: deque[dict[str, Any]] = deque(maxlen=LAST_LETTERS)
+        self._completions = CompletionQueue()
+        self._error: Exception | None = None
+        self._to_prepare: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._prepared: set[str] = set()
+        names: dict[object, str] = {}
+        routes = [self._route(topic, names) for topic in settings.topics]
+        inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
+        self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(aep)) is not None}
+        self._on_buried = self.telemetry.buried
+        self.telemetry.buried = self._buried  # type: ignore[method-assign]  # one more listener, for the status page
+        self._assigned = self.telemetry.assigned
+        self.telemetry.assigned = self._on_assigned  # type: ignore[method-assign]
+        self.sender = HttpSender({name: self._endpoint(name, aep) for name, aep in inlets.items()}, self._completions, on_crash=self._crashed)
+        self.dead_letters = KafkaDeadLetters(settings.producer_properties(), self._completions, lambda error: self.telemetry.kafka_error(error.str()))
+        delivery, batch = settings.delivery, settings.batch
+        self.pump = pump.Pump(
+            route_of=routes_by_topic(routes),
+            inlets={name: inlet.Inlet(name, aep.inlet_id, self._policy(aep)) for name, aep in inlets.items()},
+            sender=self.sender,
+            dead_letters=self.dead_letters,
+            completions=self._completions,
+            clock=time.monotonic,
+            settings=pump.Settings(
+                max_messages=batch.max_messages,
+                linger_s=batch.linger_ms / 1000,
+                max_uncommitted_records=delivery.max_uncommitted_records,
+                revoke_timeout_s=delivery.revoke_timeout_s,
+                drain_timeout_s=delivery.drain_timeout_s,
+                ordered=delivery.ordering == "partition",
+                name=secrets.token_hex(4),
+            ),
+            events=self.telemetry,
+        )
+        self.telemetry.watch(lambda: self.pump.status, lambda: self.ends, self._token_ages)
+        self.telemetry.expose_topics(topic.topic for topic in settings.topics if not topic.topic.startswith("^"))
+        self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
+
+    # -- parts --------------------------------------------------------------------
+
+    def _route(self, topic: TopicSettings, names: dict[object, str]) -> Route:
+        aep = self.settings.inlet_for(topic)
+        name = names.setdefault(aep.identity, aep.inlet_id[:12] if len(names) == 0 else f"{aep.inlet_id[:12]}-{len(names) + 1}")
+        wrapper = (b"", b"")
+        if topic.format == "entity":
+            wrapper = envelope(
+                schema_id=topic.schema_id or "", schema_version=topic.schema_version, ims_org_id=aep.ims_org_id or "", dataset_id=topic.dataset_id or ""
+            )
+        tombstones = self.settings.dead_letter.tombstones == "dead_letter"
+        return Route(topic.topic, topic.format, name, topic.dataset_id, wrapper, tombstones, topic.dead_letter_topic_for)
+
+    def _policy(self, aep: AepSettings) -> inlet.Policy:
+        delivery = self.settings.delivery
+        return inlet.Policy(
+            max_bytes=self.settings.batch.max_bytes,
+            max_in_flight=delivery.max_in_flight,
+            window_bytes=delivery.window_bytes,
+            request_timeout_s=delivery.request_timeout_s,
+            retry_after_max_s=delivery.retry_after_max_s,
+            backoff_max_s=delivery.backoff_max_s,
+            flood_guard=self.settings.dead_letter.flood_guard,
+            max_messages_per_s=aep.max_messages_per_s,
+            ordered=delivery.ordering == "partition",
+        )
+
+    def _endpoint(self, name: str, aep: AepSettings) -> Endpoint:
+        return Endpoint(
+            name=name,
+            url=aep.batch_url,
+            headers=aep.header_values(),
+            token=self.tokens.get(name),
+            proxy=aep.proxy(),
+            ca_file=_text(aep.ca_file),
+            cert_file=_text(aep.client_cert_file),
+            key_file=_text(aep.client_key_file),
+            max_in_flight=self.settings.delivery.max_in_flight,
+        )
+
+    def _token_source(self, aep: AepSettings) -> TokenSource | None:
+        auth = aep.auth
+        if auth is None:
+            return None
+        tls = Tls(_text(aep.ca_file), _text(aep.client_cert_file), _text(aep.client_key_file))
+        return TokenSource(
+            url=auth.token_url,
+            client_id=auth.client_id,
+            secret=auth.secret,
+            scope=auth.scope,
+            client=httpx.Client(transport=LeanTransport(tls=tls, proxy=aep.proxy())),
+            refresh_ahead_s=auth.refresh_ahead_s,
+        )
+
+    def _view(self) -> View:
+        token_file = self.settings.admin.token_file
+        return View(
+            registry=self.telemetry.registry,
+            alive=self.alive,
+            ready=self.ready,
+            status=self.status,
+            token=None if token_file is None else lambda: token_file.read_text().strip(),
+            skip=self.skip,
+        )
+
+    # -- what the admin port tells ----------------------------------------------------
+
+    def alive(self) -> str | None:
+        """What is wrong with the loop, or None."""
+        still = time.monotonic() - self.pump.beat
+        return f"the loop has not turned for {still:.0f} s" if still > STALLED_S else None
+
+    def ready(self) -> str | None:
+        """Why this process is not ready, or None. An AEP outage is no reason."""
+        if self.pump.draining:
+            return "draining"
+        return None if self.pump.joined else "the consumer group has not been joined yet"
+
+    def status(self) -> dict[str, Any]:
+        """The pump's snapshot, with the ends of the partitions, tokens, memory, the last dead letters and the configuration, secrets masked."""
+        seen = dict(self.pump.status)
+        partitions = []
+        for entry in seen.get("partitions", []):
+            end = self.ends.get(TopicPartition(entry["topic"], entry["partition"]))
+            lag = None if end is None or entry["watermark"] is None else max(0, end - entry["watermark"])
+            partitions.append({**entry, "end": end, "lag": lag})
+        limit, _ = ceiling(self.settings)
+        return {
+            **seen,
+            "partitions": partitions,
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self.started, 1),
+            "ready": self.ready() is None,
+            "group_id": self.settings.kafka.group_id,
+            "memory": {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "ceiling_bytes": limit},
+            "tokens": {
+                name: {"age_s": source.age_s, "expires_in_s": source.expires_in_s, "error": source.last_error or None} for name, source in self.tokens.items()
+            },
+            "dead_letters": list(self.last_letters),
+            "commit_age_s": round(self.telemetry.commit_age(), 3),
+            "configuration": self.settings.masked(),
+        }
+
+    def skip(self, topic: str, partition: int, offset: int, who: str, why: str) -> Future[str]:
+        """Orders a record to its dead-letter topic. Any thread."""
+        order = pump.Skip(TopicPartition(topic, partition), offset, who, why)
+        log.warning("skip.ordered", topic=topic, partition=partition, offset=offset, who=who, why=why)
+        self._completions.put(order, None)
+        return order.done
+
+    def _token_ages(self) -> dict[str, float]:
+        return {name: age for name, source in self.tokens.items() if (age := source.age_s) is not None}
+
+    def _buried(self, letter: Letter) -> None:
+        self._on_buried(letter)
+        record, refusal = letter.record, letter.refusal
+        self.last_letters.append(
+            {
+                "topic": record.topic(),
+                "partition": record.partition(),
+                "offset": record.offset(),
+                "reason": refusal.reason.value,
+                "status": refusal.status,
+                "error": refusal.error[:300],
+                "to": letter.topic,
+                "at": time.time(),
+            }
+        )
+
+    # -- the client's news ----------------------------------------------------------------
+
+    def _on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
+        known = list(partitions)
+        self._assigned(known)
+        for topic in {partition.topic for partition in known} - self._prepared:
+            self._to_prepare.put(topic)
+
+    def _source_events(self) -> SourceEvents:
+        telemetry = self.telemetry
+
+        def stats(text: str) -> None:
+            with contextlib.suppress(msgspec.DecodeError):
+                seen = _stats.decode(text)
+                self.ends = {
+                    TopicPartition(topic, int(number)): partition.hi_offset
+                    for topic, entry in seen.topics.items()
+                    for number, partition in entry.partitions.items()
+                    if partition.hi_offset >= 0 and number != "-1"
+                }
+                if seen.cgrp.join_state == "steady":
+                    self.pump.joined = True
+
+        return SourceEvents(
+            on_commit=lambda error, _: telemetry.committed(None if error is None else error.str()),
+            on_error=lambda error: telemetry.kafka_error(error.str()),
+            on_stats=stats,
+            on_reset=lambda where, asked, at: telemetry.possible_loss(where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"),
+            on_failure=lambda name, error: log.error("callback.failed", callback=name, error=repr(error)),
+        )
+
+    def _crashed(self, name: str, error: BaseException) -> None:
+        log.error("worker.failed", inlet=name, error=repr(error))
+
+    def _prepare(self) -> None:
+        """A thread: makes sure of dead-letter topics, and keeps the partition counts fresh. Unreachable brokers are waited for."""
+        topics = Topics(self.settings.admin_properties())
+        mapped = [topic.topic for topic in self.settings.topics]
+        todo: set[str] = set()
+        first = True
+        while not self.pump.draining:
+            try:
+                counts = topics.partitions(mapped, self.settings.is_dead_letter_topic)
+                self.pump.partitions_of = counts
+                if first:
+                    missing = [name for name in mapped if not name.startswith("^") and name not in counts]
+                    if missing:
+                        log.warning("topics.missing", topics=missing, what_follows="they are read as soon as they exist")
+                    todo |= counts.keys()
+                    first = False
+                for topic in sorted(todo):
+                    self._ensure(topics, topic)
+                    todo.discard(topic)
+            except Unreachable as error:
+                log.warning("kafka.unreachable", error=str(error), next_try_s=RETRY_S)
+            except TopicError as error:
+                self._error = error
+                self.pump.stop()
+                return
+            try:
+                topic = self._to_prepare.get(timeout=RETRY_S if todo or first else REFRESH_S)
+            except queue.Empty:
+                continue
+            if topic is None:
+                return
+            if topic not in self._prepared:
+                todo.add(topic)
+
+    def _ensure(self, topics: Topics, topic: str) -> None:
+        entry = next((entry for entry in self.settings.topics if entry.matches(topic)), None)
+        if entry is None or topic in self._prepared:
+            return
+        made = topics.ensure(topic, entry.dead_letter_topic_for(topic), create=self.settings.dead_letter.create_topics)
+        self._prepared.add(topic)
+        log.info("dead_letter.topic", source=topic, topic=made.name, partitions=made.partitions, max_message_bytes=made.max_message_bytes)
+
+    # -- the life of the process --------------------------------------------------------------
+
+    def run(self, *, signals: bool = True) -> int:
+        """Until a SIGTERM (or `pump.stop`), then drains. Returns the exit code."""
+        size, text = ceiling(self.settings)
+        self.telemetry.memory_ceiling(size, text)
+        for warning in self.settings.warnings:
+            log.warning("configuration.warning", text=warning)
+        self.admin.start()
+        log.info("bridge.started", version=__version__, group=self.settings.kafka.group_id, admin_port=self.admin.port, topics=[topic.topic for topic in self.settings.topics])
+        try:
+            with self._signals() if signals else contextlib.nullcontext():
+                return self._work()
+        finally:
+            self._to_prepare.put(None)
+            self.dead_letters.close(1)
+            self.sender.close()
+            self.admin.stop()
+
+    def _work(self) -> int:
+        properties = {"statistics.interval.ms": 2000, **self.settings.consumer_properties()}
+        source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.settings.is_dead_letter_topic, self.pump, self._source_events())
+        threading.Thread(target=self._prepare, name="topics", daemon=True).start()
+        gc.collect()
+        gc.freeze()
+        try:
+            self.pump.run(source)
+        except Fatal as error:
+            log.error("kafka.fatal", error=str(error), what_follows="the process ends; what is not committed is read again")
+            return 1
+        if self._error is not None:
+            log.error("topics.wrong", error=str(self._error))
+            return 2
+        log.info("bridge.stopped", uptime_s=round(time.monotonic() - self.started, 1))
+        return 0
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGTERM or SIGINT drains, under a watchdog; the second one ends the process at once."""
+
+        def first(number: int, _: object) -> None:
+            for which in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(which, second)
+            self.pump.stop()
+            threading.Thread(target=self._watchdog, name="watchdog", daemon=True).start()
+
+        def second(number: int, _: object) -> None:
+            os._exit(128 + number)
+
+        before = {which: signal.signal(which, first) for which in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+    def _watchdog(self) -> None:
+        time.sleep(self.settings.delivery.drain_timeout_s + WATCHDOG_S)
+        sys.stderr.write("aep-bridge: the drain hangs; all stacks follow\n")
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(70)
+
+
+def _text(path: object) -> str | None:
+    return None if path is None else str(path)
+
+
+def status_of(service: Service) -> Mapping[str, Any]:
+    """The status as plain values, for callers that hold only a service."""
+    return service.status()
