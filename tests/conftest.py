@@ -1,0 +1,29 @@
+"""Fixtures that every kind of test shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.jars import missing_tools
+from tests.support.kafka import Kafka
+
+
+def _real(**options: bool) -> Iterator[Kafka]:
+    if missing := missing_tools():
+        pytest.skip(f"a real broker needs {', '.join(missing)}")
+    with Kafka(**options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """A real broker, one node, started once; topics get unique names."""
+    yield from _real()
+
+
+@pytest.fixture(scope="session")
+def secure_kafka() -> Iterator[Kafka]:
+    """A real broker that also listens with TLS and with SCRAM."""
+    yield from _real(secure=True)

@@ -1,0 +1,119 @@
+"""The worlds in which the same contract must hold: memory, the in-process mock cluster, a real broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from bridge.deadletter import KafkaDeadLetters
+from bridge.mockcluster import MockCluster
+from bridge.model import Headers, Record
+from bridge.ports import Completions, DeadLetters, Listener, Source
+from bridge.source import KafkaSource
+from tests.support.clients import Clients, unique
+from tests.support.memory import MemoryDeadLetters, MemoryKafka, MemorySource
+
+
+def no_dead_letters(_: str) -> bool:
+    return False
+
+
+class World(Protocol):
+    """What the suite asks of a Kafka."""
+
+    def topic(self, partitions: int = 1) -> str: ...
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None: ...
+    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source: ...
+    def dead_letters(self, completions: Completions) -> DeadLetters: ...
+    def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]: ...
+    def read_all(self, topic: str) -> Sequence[Record]: ...
+    def lose(self, source: Source) -> None:
+        """Its partitions are lost; its listener hears of it in the next `read` at the latest."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MemoryWorld:
+    """The fake that fast tests use."""
+
+    def __init__(self) -> None:
+        self.kafka = MemoryKafka()
+        self.committed = self.kafka.committed
+        self.read_all = self.kafka.read_all
+
+    def topic(self, partitions: int = 1) -> str:
+        return self.kafka.create_topic(unique(), partitions)
+
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
+        self.kafka.produce(topic, values, partition=partition, key=key, headers=headers)
+
+    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source:
+        return MemorySource(self.kafka, group, topics, listener, excluded)
+
+    def dead_letters(self, completions: Completions) -> DeadLetters:
+        return MemoryDeadLetters(self.kafka, completions)
+
+    def lose(self, source: Source) -> None:
+        assert isinstance(source, MemorySource)
+        source.lose()
+
+    def close(self) -> None: ...
+
+
+class KafkaWorld:
+    """`KafkaSource` and `KafkaDeadLetters` against something that speaks Kafka's protocol."""
+
+    def __init__(self, properties: Mapping[str, Any], make: Callable[[str, int], object]) -> None:
+        self.properties, self._make = {**properties, "log_level": 3}, make
+        self.clients = Clients(self.properties)
+        self.committed = self.clients.committed
+        self._open: list[Source] = []
+        self._letters: list[KafkaDeadLetters] = []
+        self.extra: dict[str, Any] = {}
+
+    def topic(self, partitions: int = 1) -> str:
+        name = unique()
+        self._make(name, partitions)
+        return name
+
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
+        self.clients.produce(topic, values, partition=partition, key=key, headers=headers)
+
+    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> KafkaSource:
+        timing = {"session.timeout.ms": 1500, "heartbeat.interval.ms": 200, "max.poll.interval.ms": 2000, "topic.metadata.refresh.interval.ms": 500}
+        if self.extra.get("group.protocol") == "consumer":
+            del timing["session.timeout.ms"], timing["heartbeat.interval.ms"]
+        made = KafkaSource({**self.properties, "group.id": group, **timing, **self.extra}, topics, excluded, listener)
+        self._open.append(made)
+        return made
+
+    def dead_letters(self, completions: Completions) -> DeadLetters:
+        made = KafkaDeadLetters(self.properties, completions)
+        self._letters.append(made)
+        return made
+
+    def read_all(self, topic: str) -> Sequence[Record]:
+        return self.clients.read_all(topic)  # type: ignore[return-value]  # the client's message fits, its stub is wider
+
+    def lose(self, source: Source) -> None:  # noqa: ARG002
+        time.sleep(3)  # a member that does not poll for max.poll.interval.ms has left its group
+
+    def close(self) -> None:
+        for source in self._open:
+            source.close()
+        for letters in self._letters:
+            letters.close(5)
+
+
+class MockWorld(KafkaWorld):
+    """librdkafka's mock cluster."""
+
+    def __init__(self) -> None:
+        self.cluster = MockCluster().__enter__()
+        super().__init__({"bootstrap.servers": self.cluster.bootstrap}, self.cluster.create_topic)
+
+    def close(self) -> None:
+        super().close()
+        self.cluster.close()
