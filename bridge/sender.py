@@ -63,7 +63,7 @@ class HttpSender:
         on_request: OnRequest | None = None,
         on_crash: OnCrash | None = None,
     ) -> None:
-        """Raises ValueError for a proxy that isn't one, and OSError or ssl.SSLError for TLS files that can't be used."""
+        """Raises ValueError for a proxy that isn't one and for headers that can't be sent, and OSError or ssl.SSLError for TLS files that can't be used."""
         self._crews = {name: _Crew(inlet, completions, max_answer_bytes, on_request, on_crash) for name, inlet in inlets.items()}
 
     def send(self, ticket: object, post: Post) -> None:
@@ -92,6 +92,10 @@ class _Crew:
             self._tls.context()
         LeanTransport(tls=self._tls, proxy=inlet.proxy).close()
         ours = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"aep-bridge/{__version__}"}
+        for name, value in inlet.headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                msg = f"the header {name!r} of inlet {inlet.name!r} holds something other than printable ASCII"
+                raise ValueError(msg)
         self._headers = httpx.Headers({**ours, **{name.title(): value for name, value in inlet.headers.items()}})
         self._secrets = [value for value in inlet.headers.values() if len(value) >= _SECRET_LENGTH]
         self._url = httpx.URL(inlet.url)

@@ -1,0 +1,225 @@
+"""The sender over real sockets: what goes out, and what each outcome becomes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import httpx
+import pytest
+
+from bridge import __version__
+from bridge.auth import TokenSource
+from bridge.model import Answer, Fault, Post
+from bridge.sender import Endpoint, HttpSender
+from bridge.transport import LeanTransport
+from tests.support.proxy import Proxy
+from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
+
+LONG = 10.0
+SECRET = "p8e-VerySecretIndeed"  # noqa: S105 - of nobody
+
+
+class Inbox:
+    """Completions for a test."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[object, object]] = SimpleQueue()
+
+    def put(self, ticket: object, reply: object) -> None:
+        self._queue.put((ticket, reply))
+
+    def take(self, timeout_s: float) -> list[tuple[object, object]]:
+        try:
+            return [self._queue.get(timeout=timeout_s)]
+        except Empty:
+            return []
+
+    def one(self) -> Answer:
+        [(_, reply)] = self.take(LONG)
+        assert isinstance(reply, Answer)
+        return reply
+
+
+def always(data: bytes, seen: list[Request] | None = None) -> Callable[[Peer], None]:
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            if seen is not None:
+                seen.append(request)
+            peer.send(data)
+
+    return script
+
+
+def tokens(server: RawServer) -> TokenSource:
+    client = httpx.Client(transport=LeanTransport(proxy=""), trust_env=False)
+    return TokenSource(url=server.url, client_id="me", secret=lambda: SECRET, scope="openid", client=client)
+
+
+def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> Answer:
+    inbox = Inbox()
+    sender = HttpSender({"web": inlet}, inbox, max_answer_bytes=more.get("cap", 1 << 20))
+    sender.send(1, Post("web", [b'{"a":1}', b'{"b":2}'], timeout_s))
+    reply = inbox.one()
+    sender.close()
+    return reply
+
+
+def test_what_goes_out_and_what_comes_back() -> None:
+    """The pieces are joined as they are, the headers are the configured ones and ours; the answer's names are in lower case."""
+    seen: list[Request] = []
+    issued = answer(200, b'{"access_token":"the-token","expires_in":"86399"}')
+    with RawServer(always(answer(207, ANSWER_207, "X-Request-Id: 7"), seen)) as server, RawServer(always(issued)) as ims:
+        reply = carry(Endpoint("web", server.url, {"x-sandbox-name": "prod"}, tokens(ims), ""))
+
+        assert (207, ANSWER_207, None, "7") == (reply.status, reply.body, reply.fault, reply.headers["x-request-id"])
+        assert seen[0].body == b'{"messages":[{"a":1},{"b":2}]}'
+        wanted = {"content-type": "application/json", "authorization": "bearer the-token", "x-sandbox-name": "prod", "user-agent": f"aep-bridge/{__version__}"}
+        assert wanted.items() <= seen[0].headers.items()
+
+
+def test_a_refused_token() -> None:
+    """401 for a token that had been accepted says so, and the next request carries another; for a fresh one it doesn't."""
+    given: list[Request] = []
+
+    def ims(peer: Peer) -> None:
+        while request := peer.request():
+            given.append(request)
+            peer.send(answer(200, b'{"access_token":"token-%d"}' % len(given)))
+
+    answers = [answer(), answer(401, b"{}"), answer(403, b"")]
+    seen: list[Request] = []
+
+    def aep(peer: Peer) -> None:
+        while request := peer.request():
+            peer.send(answers[len(seen)])
+            seen.append(request)
+
+    with RawServer(aep) as server, RawServer(ims) as issuer:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, token=tokens(issuer), proxy="")}, inbox)
+        replies = []
+        for _ in range(3):
+            sender.send(1, Post("web", [b"{}"], LONG))
+            replies.append(inbox.one())
+
+        assert [(207, False), (401, True), (403, False)] == [(r.status, r.token_was_good) for r in replies]
+        assert ["bearer token-1", "bearer token-1", "bearer token-2"] == [r.headers["authorization"] for r in seen]
+
+
+def test_faults() -> None:
+    """A time-out, a huge answer, half an answer and a closed port are each the fault that they are."""
+    cases: list[tuple[Callable[[Peer], None], Fault, str]] = [
+        (lambda peer: peer.drip(answer(207, b" " * 9999)), Fault.TIMEOUT, "waiting for the answer"),
+        (always(answer(207, b" " * 99_999)), Fault.OVERSIZE, "larger than 50000 bytes"),
+        (lambda peer: peer.request() and peer.send(answer()[:-3]), Fault.CONNECTION, "within its answer"),
+    ]  # fmt: skip
+    for script, fault, text in cases:
+        with RawServer(script) as server:
+            reply = carry(Endpoint("web", server.url, proxy=""), 0.5, cap=50_000)
+
+            assert (fault, 0) == (reply.fault, reply.status)
+            assert text in reply.error
+    reply = carry(Endpoint("web", server.url, proxy=""))
+
+    assert (Fault.CONNECTION, True) == (reply.fault, "refused" in reply.error)
+
+
+def test_no_token_no_request() -> None:
+    """When IMS refuses, nothing is sent to AEP, and the fault carries what IMS said, but not the secret that it echoed."""
+    body = b'{"error":"invalid_client","error_description":"invalid client_secret %b"}' % SECRET.encode()
+    with RawServer(always(answer())) as server, RawServer(always(answer(400, body))) as ims:
+        reply = carry(Endpoint("web", server.url, token=tokens(ims), proxy=""))
+
+        assert (reply.fault, server.connections) == (Fault.CREDENTIALS, 0)
+        assert "400: invalid_client: invalid client_secret" in reply.error
+        assert SECRET not in repr(reply)
+
+
+def test_no_secret_in_an_error() -> None:
+    """Neither a proxy's password, nor a header's value, nor the endpoint's repr shows what is secret."""
+    with Proxy("user:right") as proxy:
+        inlet = Endpoint("web", "https://aep.example/collection/batch/x", {"x-api-key": SECRET}, proxy=proxy.address("user:hidden"))
+        reply = carry(inlet)
+
+        assert reply.fault is Fault.CONNECTION
+        for shown in (repr(inlet), repr(reply)):
+            assert "hidden" not in shown
+            assert SECRET not in shown
+
+
+@pytest.mark.parametrize("bad", ["\u2713", "\r\nX: y", "\0"])
+def test_a_header_that_can_not_be_sent(bad: str) -> None:
+    """It is refused at start; the text names the header and not its value."""
+    with pytest.raises(ValueError, match="the header 'x-api-key' of inlet 'web'") as caught:
+        HttpSender({"web": Endpoint("web", "http://localhost:1/", {"x-api-key": f"{SECRET}{bad}"}, proxy="")}, Inbox())
+
+    assert SECRET not in str(caught.value)
+
+
+def test_a_dead_inlet_starves_no_other() -> None:
+    """One inlet's silent server occupies its own workers only."""
+    with RawServer(lambda peer: peer.stopped.wait(LONG) and None) as dead, RawServer(always(answer())) as good:
+        inbox = Inbox()
+        sender = HttpSender({"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")}, inbox)
+        for _ in range(20):
+            sender.send("dead", Post("dead", [b"{}"], LONG))
+        sender.send("good", Post("good", [b"{}"], LONG))
+
+        assert ["good"] == [ticket for ticket, _ in inbox.take(LONG / 2)]
+
+
+def test_workers_come_with_the_work() -> None:
+    """One request after another uses one worker and one connection; many at once use `max_in_flight`, and all are answered."""
+    with RawServer(always(answer())) as server:
+        inbox = Inbox()
+        sender = HttpSender({"lazy": Endpoint("lazy", server.url, proxy="", max_in_flight=3)}, inbox)
+        assert not [t for t in threading.enumerate() if t.name.startswith("sender-lazy")]
+        for _ in range(5):
+            sender.send(0, Post("lazy", [b"{}"], LONG))
+            inbox.one()
+
+        assert server.connections == 1
+        for n in range(50):
+            sender.send(n, Post("lazy", [b"x" * 100_000], LONG))
+
+        assert [207] * 50 == [inbox.one().status for _ in range(50)]
+        assert server.connections <= 3
+        sender.close()
+        until = time.monotonic() + LONG
+        while any(t.name.startswith("sender-lazy") for t in threading.enumerate()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_hooks() -> None:
+    """Each request is told with its outcome and size; a hook that raises, and what nobody expected, still leave an answer."""
+    told: list[tuple[str, str, int]] = []
+    crashes: list[BaseException] = []
+
+    def on_request(inlet: str, outcome: str, seconds: float, size: int) -> None:
+        told.append((inlet, outcome, size))
+        raise ZeroDivisionError(seconds)
+
+    with RawServer(always(answer())) as server:
+        inbox = Inbox()
+        sender = HttpSender(
+            {"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error)
+        )
+        sender.send(1, Post("web", [b"{}"], LONG))
+        assert inbox.one().status == 207
+        sender.send(2, Post("web", ["not bytes"], LONG))  # type: ignore[list-item]
+        reply = inbox.one()
+
+        assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))
+        assert [("web", "207", 17), ("web", "connection", 0)] == told
+        assert [TypeError] == [type(error) for error in crashes]
+
+
+@pytest.mark.parametrize("more", [{"proxy": "socks5://host"}, {"ca_file": "nowhere.pem"}])
+def test_what_can_not_work_is_refused_at_start(more: dict[str, str]) -> None:
+    """A proxy of another kind and a missing file are errors before the first request."""
+    with pytest.raises((ValueError, OSError)):
+        HttpSender({"web": Endpoint("web", "https://aep.example/", **more)}, Inbox())  # type: ignore[arg-type]
