@@ -1,0 +1,107 @@
+"""`aep-bridge demo`: what the bridge does, without a Kafka, an account or a configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bridge.demo import Demo, Report
+
+
+def demo(
+    events: Annotated[int, typer.Option(help="How many events to produce.", min=400, max=100_000)] = 3000,
+    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+    logs: Annotated[bool, typer.Option("--logs", help="Show the bridge's log lines as well.")] = False,
+) -> None:
+    """Show what happens: an in-process Kafka, a local AEP, good events and bad ones, a 429 and an outage on the way.
+
+    Ends with 0 only if every event is accounted for: in AEP, or in a dead-letter topic with its error.
+
+    Example: `aep-bridge demo --events 10000`
+    """
+    import os
+
+    from rich.console import Console
+
+    from bridge.demo import Demo, as_json
+    from bridge.logs import configure
+
+    configure("info" if logs else "critical", "auto", sys.stderr if logs else open(os.devnull, "w"))  # noqa: SIM115
+    show = Demo(events)
+    if output == "json" or (output == "auto" and not sys.stdout.isatty() and not os.environ.get("FORCE_COLOR")):
+        report = show.run()
+        typer.echo(json.dumps(as_json(report), indent=2))
+    else:
+        console = Console()
+        report = _watched(show, console)
+        _print(report, console)
+    raise typer.Exit(1 if report.lost or report.wrongly_dead or report.duplicates else 0)
+
+
+def _watched(show: Demo, console: Console) -> Report:
+    """Runs the demo under a progress bar."""
+    import threading
+    from concurrent.futures import Future
+
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    done: Future[Report] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(show.run())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("starting", total=show.events)
+        while not done.done():
+            _, settled, phase = show.progress()
+            progress.update(bar, completed=settled, description=phase)
+            threading.Event().wait(0.05)
+        progress.update(bar, completed=show.progress()[1] if done.exception() else show.events, description="done")
+    return done.result()
+
+
+def _print(report: Report, console: Console) -> None:
+    from collections import Counter
+
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_row("produced", f"{report.produced:,}")
+    table.add_row("accepted by AEP", f"{report.accepted:,}")
+    table.add_row("dead-lettered", f"{len(report.dead):,}")
+    for error, count in Counter(error for _, _, error, _ in report.dead).most_common():
+        table.add_row(f"  [dim]{_short(error)}[/dim]", f"[dim]{count:,}[/dim]")
+    table.add_row("retried (waits before another attempt)", f"{report.retried:,}")
+    table.add_row("duplicates", f"{report.duplicates:,}")
+    table.add_row("lost", f"[{'red' if report.lost else 'green'}]{len(report.lost):,}[/]")
+    console.print(table)
+    console.print("[bold]The first dead letters[/bold] (key and value are the original's, byte for byte; these headers are added)")
+    letters = Table(box=box.SIMPLE)
+    for name in ("key", "from", "reason", "status", "error"):
+        letters.add_column(name)
+    for _, key, error, headers in report.dead[:4]:
+        where = "/".join(headers.get(f"__connect.errors.{part}", "?") for part in ("topic", "partition", "offset"))
+        letters.add_row(key, where, headers.get("aep.reason", ""), headers.get("aep.status", "-") or "-", _short(error))
+    console.print(letters)
+    verdict = "[green]Nothing was lost.[/green]" if not report.lost else f"[red]LOST: {', '.join(report.lost[:5])}[/red]"
+    console.print(f"{verdict} {report.seconds:.1f} s; requests by status: {dict(report.requests)}")
+
+
+def _short(error: str) -> str:
+    from rich.markup import escape
+
+    return escape(error if len(error) < 90 else error[:87] + "...")
