@@ -2,7 +2,8 @@
 
 Adobe throttles clients that ask for many tokens, and an inlet without required authentication takes an expired one in silence. So:
 
-- a token is refreshed `refresh_ahead_s` before it expires (at half its life, if that is later), by one thread, while the others go on with the old one;
+- a token is refreshed `refresh_ahead_s` before it expires (at half its life, if that is later), by one thread;
+  the others go on with the old one;
 - a refresh that fails is repeated after a jittered back-off of up to a minute, and is an error only where no token is valid any more;
 - a token that AEP refuses after having accepted it is dropped, and the next caller fetches another; at most one in ten seconds;
 - a token that AEP refuses at its first use is replaced after a minute at the earliest: a new one would most likely fare no better.
@@ -241,7 +242,7 @@ def _seconds(value: object) -> float:
         seconds = float(value) if isinstance(value, int | float | str) else DEFAULT_LIFE_S
     except (ValueError, OverflowError):
         return DEFAULT_LIFE_S
-    return seconds if 0 < seconds < 1e9 else DEFAULT_LIFE_S  # noqa: PLR2004 - thirty years; also turns away NaN
+    return seconds if 0 < seconds < 1e9 else DEFAULT_LIFE_S  # thirty years; also turns away NaN
 
 
 def _object(body: bytes) -> dict[str, object]:

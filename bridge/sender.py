@@ -63,7 +63,7 @@ class HttpSender:
         on_request: OnRequest | None = None,
         on_crash: OnCrash | None = None,
     ) -> None:
-        """Raises ValueError for a proxy that isn't one and for headers that can't be sent, and OSError or ssl.SSLError for TLS files that can't be used."""
+        """Raises ValueError for a proxy that isn't one and for headers that can't be sent, OSError or ssl.SSLError for unusable TLS files."""
         self._crews = {name: _Crew(inlet, completions, max_answer_bytes, on_request, on_crash) for name, inlet in inlets.items()}
 
     def send(self, ticket: object, post: Post) -> None:

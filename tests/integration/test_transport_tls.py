@@ -68,7 +68,10 @@ def test_an_unknown_authority(server: RawServer) -> None:
 
 def test_a_wrong_host(authority: trustme.CA, ca_file: str) -> None:
     """A certificate for another host is refused."""
-    with RawServer(always, context(authority.issue_cert("elsewhere.example"))) as server, pytest.raises(httpx.ConnectError, match="Hostname mismatch"):
+    with (
+        RawServer(always, context(authority.issue_cert("elsewhere.example"))) as server,
+        pytest.raises(httpx.ConnectError, match="Hostname mismatch"),
+    ):
         post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
 
 

@@ -65,7 +65,7 @@ class Peer:
 class RawServer:
     """Runs `script` once for each connection, in a thread, and closes the connection when it returns."""
 
-    def __init__(self, script: Callable[[Peer], None], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Callable[[Peer], object], tls: ssl.SSLContext | None = None) -> None:
         self._script = script
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -110,7 +110,13 @@ def test_one_refresh_for_many_threads(ims: Ims) -> None:
 def test_waiting_for_another_threads_refresh_ends_at_the_deadline(ims: Ims) -> None:
     """A slow IMS does not hold a request longer than its own time."""
     source, asked, go = make(ims, time.monotonic), Event(), Event()
-    ims.answer = lambda _: (asked.set(), go.wait(10), ims.token())[2]
+
+    def slow(_: httpx.Request) -> httpx.Response:
+        asked.set()
+        go.wait(10)
+        return ims.token()
+
+    ims.answer = slow
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(source.bearer, time.monotonic() + 10)
         assert asked.wait(10)
@@ -187,7 +193,7 @@ def test_ims_down(source: TokenSource, ims: Ims, clock: Clock) -> None:
     ims.answer = lambda _: ims.token()
     clock.now += 60
     assert source.bearer(clock.now + 1)
-    assert (source.last_error, source.last_error_at) == ("", None)
+    assert [source.last_error, source.last_error_at] == ["", None]
 
 
 def test_a_failed_early_refresh_is_no_error(source: TokenSource, ims: Ims, clock: Clock) -> None:
@@ -205,7 +211,7 @@ def test_a_failed_early_refresh_is_no_error(source: TokenSource, ims: Ims, clock
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (httpx.Response(400, json={"error": "invalid_client", "error_description": f"invalid client_secret {SECRET}"}), "400: invalid_client: invalid client_secret …"),
+        (httpx.Response(400, json={"error": "invalid_client", "error_description": f"bad {SECRET}"}), "400: invalid_client: bad …"),
         (httpx.Response(503, text="<html>"), "answered 503$"),
         (httpx.Response(302, headers={"Location": "https://elsewhere.example/"}), "answered 302"),
         (httpx.Response(200, text="<html>"), "without a usable access_token"),
