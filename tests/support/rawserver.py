@@ -46,6 +46,10 @@ class Peer:
         original = self._file.read(int(headers.get("content-length", "0")))
         return Request(line, headers, original)
 
+    def read(self, size: int) -> bytes:
+        """More of what the client sends."""
+        return self._file.read(size)
+
     def send(self, data: bytes) -> None:
         """At once."""
         self.sock.sendall(data)
