@@ -45,6 +45,8 @@ _object = msgspec.json.Decoder(_Object).decode
 _lenient_envelope = msgspec.json.Decoder(_LenientEnvelope).decode
 _lenient_header = msgspec.json.Decoder(_LenientHeader).decode
 _anything = msgspec.json.Decoder(msgspec.Raw).decode
+_HALF_PAIR = re.compile(rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})")
+"""msgspec refuses these as "truncated"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,24 +157,26 @@ def _check(route: Route, at: int, value: bytes | None) -> Run:
         if route.tombstones:
             return refuse(Reason.TOMBSTONE, "the value is null (a tombstone), and dead_letter.tombstones says dead_letter")
         return Run(at, at + 1)
+    named, state = None, "no header"
     try:
         _anything(value)
         value.decode()
+        if route.format is Format.ENVELOPE and _is_object(value):
+            named, state = _dataset(value)
     except RecursionError:
         return refuse(Reason.NOT_JSON, "the value nests too deeply (some 1,000 levels are checked)")
     except UnicodeDecodeError as error:
         return refuse(Reason.NOT_JSON, f"the value is not UTF-8: byte {error.start} is 0x{value[error.start]:02x}")
     except msgspec.DecodeError as error:
-        return refuse(Reason.NOT_JSON, f"the value is not JSON: {error}")
-    try:
-        _object(value)
-    except msgspec.DecodeError:
+        half = _HALF_PAIR.search(value)
+        why = str(error) if half is None else f"{half[0].decode()} at byte {half.start()} is half a surrogate pair"
+        return refuse(Reason.NOT_JSON, f"the value is not JSON: {why}")
+    if not _is_object(value):
         return refuse(Reason.NOT_AN_OBJECT, f"the value is JSON, but not an object: it begins with {value.lstrip()[:20]!r}")
     dataset, piece = route.dataset_id, value
     if route.format is Format.ENTITY:
         piece = route.wrapper[0] + value + route.wrapper[1]
     elif route.format is Format.ENVELOPE:
-        named, state = _dataset(value)
         if state == "wrong":
             return refuse(Reason.NO_ROUTE, f"header.datasetId is {named}; a non-empty string is needed")
         if named is not None:
@@ -186,6 +190,11 @@ def _check(route: Route, at: int, value: bytes | None) -> Run:
     return Run(at, at + 1, dataset, [piece], None, _oversize([piece]))
 
 
+def _is_object(value: bytes) -> bool:
+    """Whether a checked value is an object."""
+    return value.lstrip(b" \t\r\n")[:1] == b"{"
+
+
 def _dataset(value: bytes) -> tuple[str | None, str]:
     """`header.datasetId` of a checked envelope, and what state it is in: there, absent, null, wrong, or no header to hold it."""
     header = _lenient_envelope(value).header
@@ -197,9 +206,9 @@ def _dataset(value: bytes) -> tuple[str | None, str]:
         return None, "no header"
     if dataset is UNSET:
         return None, "absent"
-    found = msgspec.json.decode(dataset)
-    if found is None:
+    text = bytes(dataset).strip()
+    if text == b"null":
         return None, "null"
-    if isinstance(found, str) and found:
+    if text.startswith(b'"') and (found := msgspec.json.decode(text, type=str)):  # nothing else is decoded: 1e999 is JSON, and no number of ours
         return found, "there"
-    return bytes(dataset)[:40].decode("utf-8", "replace"), "wrong"
+    return text[:40].decode("utf-8", "replace"), "wrong"
