@@ -36,7 +36,7 @@ def envelope(*, schema_id: str, schema_version: str, ims_org_id: str, dataset_id
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _HEADER_FIRST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"header"[ \t\r\n]*:[ \t\r\n]*\{[ \t\r\n]*')
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,\]}\s]+")
 _MARKS = re.compile(rb'["{}\[\]]')
 
@@ -49,7 +49,7 @@ def insert_dataset(value: bytes, dataset_id: str, *, absent: bool) -> bytes | No
     """
     member = b'"datasetId":%b' % msgspec.json.encode(dataset_id)
     first = _HEADER_FIRST.match(value)
-    if absent and first is not None and value.count(b'"header"') == 1:
+    if absent and first is not None and value.count(b'"header"') == 1 and b"\\u00" not in value:  # an escape may spell a second "header"
         at = first.end()
         return b"%b%b%b%b" % (value[:at], member, b"" if value[at] == ord("}") else b",", value[at:])
     span = _member(value, b'"header"')
@@ -58,7 +58,7 @@ def insert_dataset(value: bytes, dataset_id: str, *, absent: bool) -> bytes | No
     start, end = span
     inner = value[start + 1 : end - 1]
     if not inner.strip():
-        return b"%b{%b}%b" % (value[:start], member, value[end:])
+        return b"%b%b%b" % (value[: start + 1], member, value[start + 1 :])
     if absent:
         return b"%b{%b,%b" % (value[:start], member, value[start + 1 :])
     return b"%b,%b%b" % (value[: end - 1], member, value[end - 1 :])
@@ -185,7 +185,7 @@ def _index(xaction_id: object) -> int | None:
 
 def _verdict(entry: _Entry) -> Verdict:
     if entry.statusCode is None and entry.status is None:
-        return ACCEPTED if entry.xactionId not in (None, "") else UNKNOWN
+        return ACCEPTED if _says_something(entry.xactionId) else UNKNOWN
     numbers = [number for number in (_number(entry.statusCode), _number(entry.status)) if number is not None]
     if not numbers:
         return UNKNOWN
@@ -193,6 +193,11 @@ def _verdict(entry: _Entry) -> Verdict:
     if status < 400:
         return ACCEPTED if 200 <= status < 300 else UNKNOWN
     return Verdict(kind_of(status), status, _text(entry))
+
+
+def _says_something(xaction_id: object) -> bool:
+    """Whether it is an id: a text that is not blank, or a number."""
+    return bool(xaction_id.strip()) if isinstance(xaction_id, str) else isinstance(xaction_id, int) and not isinstance(xaction_id, bool)
 
 
 def kind_of(status: int) -> Kind:
