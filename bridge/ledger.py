@@ -85,9 +85,12 @@ class Ledger:
         lane.open.setdefault(batch, (offset, now))
 
     def advance(self, lane: Lane, next_offset: int) -> None:
-        """Everything below `next_offset` was read, and what no batch took needs no settling."""
-        lane.next = next_offset
-        self._dirty.add(lane)
+        """Everything below `next_offset` was read, and what no batch took needs no settling. An end of partition below what was read says nothing here:
+        the records that follow tell of a truncation.
+        """
+        if lane.next is None or next_offset > lane.next:
+            lane.next = next_offset
+            self._dirty.add(lane)
 
     def resolve(self, lane: Lane, batch: Hashable) -> None:
         """All that the batch took from this lane is settled. A dead lane is left as it is."""
