@@ -37,6 +37,8 @@ class Rate:
     CUT = 0.93
     GROWTH = 0.004
     """Of the rate, each second."""
+    MEASURED_S = 10.0
+    """What got through is counted over so long."""
 
     __slots__ = ("_accepted", "_cut_at", "_refilled_at", "_since", "_tokens", "configured", "learned")
 
@@ -69,7 +71,7 @@ class Rate:
 
     def accepted(self, messages: int, now: float) -> None:
         """So many messages got through."""
-        if self._since is None or now - self._since > 10:
+        if self._since is None or now - self._since > self.MEASURED_S:
             self._since, self._accepted = now, 0
         self._accepted += messages
 
@@ -79,8 +81,9 @@ class Rate:
             return
         self._cut_at = now
         if self.learned == math.inf:
-            seconds = max(1.0, now - self._since) if self._since is not None else 1.0
-            self.learned = max(1.0, self._accepted / seconds)
+            if self._since is None or now - self._since > 2 * self.MEASURED_S:
+                return  # nothing got through lately: no rate can be told, and a guess of 1/s would stall for minutes
+            self.learned = max(1.0, self._accepted / max(1.0, now - self._since))
         else:
             self.learned = max(1.0, self.learned * self.CUT)
         self._tokens = min(self._tokens, 0.0)
