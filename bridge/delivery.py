@@ -86,6 +86,8 @@ class _Part:
     wakes: bool = False
     halving: bool = False
     """Waits for its turn to bisect, or is a half of one that had it."""
+    stopped: int | None = None
+    """By the flood guard, which had let go so often by then."""
 
 
 @dataclass(slots=True)
@@ -441,10 +443,10 @@ class _Case:
         key = self.batch.key.dataset or ""
         if not refused or accepted:
             return refused
-        if self.inlet.flood_allows(key, len(refused), self.now):
+        if self.inlet.flood_allows(key, len(refused), self.now, part.stopped):
             return refused
         sample = next(iter(refused.values())).error
-        rest = _Part(sorted(refused), attempts=part.attempts, timeout_s=part.timeout_s)
+        rest = _Part(sorted(refused), attempts=part.attempts, timeout_s=part.timeout_s, stopped=self.inlet.dried.get(key, 0))
         self.again(rest, max(1.0, self.inlet.backoff(part.attempts)), "flood guard: everything is refused", sample)
         return {}
 
@@ -453,16 +455,16 @@ class _Case:
     def bury_checked(self, topics: Sequence[str]) -> Delivery:
         """Records that were refused before sending."""
         waiting = dict(enumerate(self.batch.refusals or []))
-        waits = 0
+        waits, stopped, route = 0, None, self.batch.key.route
         while waiting:
             if self.batch.skips:
                 skips, self.batch.skips = self.batch.skips, None
                 yield from self.bury({index: refusal for index, refusal in skips.items() if waiting.pop(index, None)}, topics)
-            elif self.inlet.flood_allows(self.batch.key.route, len(waiting), self.now):
+            elif self.inlet.flood_allows(route, len(waiting), self.now, stopped):
                 yield from self.bury(waiting, topics)
                 waiting = {}
             else:
-                waits += 1
+                waits, stopped = waits + 1, self.inlet.dried.get(route, 0)
                 error = next(iter(waiting.values())).error
                 reply = yield Wait(self.now + max(1.0, self.inlet.backoff(waits)), "flood guard: nothing of this route is valid", error)
                 self.now = reply.now

@@ -77,6 +77,8 @@ class Inlet:
     flood: dict[str, int] = field(default_factory=dict)
     flooded: dict[str, float] = field(default_factory=dict)
     """Datasets (or routes) that the flood guard holds, since when."""
+    dried: dict[str, int] = field(default_factory=dict)
+    """How often the guard let go of each."""
     _largest_accepted: int = 0
     concurrency: Concurrency = field(init=False)
     rate: Rate = field(init=False)
@@ -172,7 +174,7 @@ class Inlet:
         else:
             try:
                 seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 return None
         return min(max(seconds, 0.0), self.policy.retry_after_max_s)
 
@@ -189,10 +191,14 @@ class Inlet:
         if self.bisecting is who:
             self.bisecting = None
 
-    def flood_allows(self, key: str, refusals: int, now: float) -> bool:
-        """Counts refusals in a row for a dataset or route; False where the guard's number is reached, and they are not counted."""
+    def flood_allows(self, key: str, refusals: int, now: float, stopped: int | None = None) -> bool:
+        """Counts refusals in a row for a dataset or route; False where the guard's number is reached, and they are not counted.
+
+        `stopped` is what `dried[key]` was when the guard stopped these before: what was accepted since has broken the row, however many they are.
+        """
         guard = self.policy.flood_guard
-        if guard and self.flood.get(key, 0) + refusals >= guard:
+        broken = stopped is not None and self.dried.get(key, 0) > stopped
+        if guard and not broken and self.flood.get(key, 0) + refusals >= guard:
             self.flooded.setdefault(key, now)
             return False
         self.flood[key] = self.flood.get(key, 0) + refusals
@@ -200,6 +206,6 @@ class Inlet:
 
     def dry(self, key: str) -> None:
         """Something was accepted for a dataset (or valid in a route): the guard counts from nothing again."""
-        if self.flood:
-            self.flood.pop(key, None)
-            self.flooded.pop(key, None)
+        self.flood.pop(key, None)
+        if self.flooded.pop(key, None) is not None:
+            self.dried[key] = self.dried.get(key, 0) + 1
