@@ -12,7 +12,7 @@ from tests.support.kafka import Kafka
 
 def _real(**options: bool) -> Iterator[Kafka]:
     if missing := missing_tools():
-        pytest.skip(f"a real broker needs {', '.join(missing)}")
+        pytest.fail(f"a real broker needs {', '.join(missing)}: install them, or run `make check` for the tests without one")
     with Kafka(**options) as running:
         yield running
 
