@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,6 +16,9 @@ from bridge.ports import Fatal, Listener
 
 OBJECT_BYTES = 600
 """Memory of one record's objects beside its own bytes: the client's message, its Python wrapper, tuples."""
+
+COMMITTED_S = 2.0
+"""How long an assignment may wait for the committed offsets; without them it goes on all the same."""
 
 DEFAULTS: Mapping[str, Any] = {
     "auto.offset.reset": "earliest",  # the library's own default, latest, loses the records of new partitions
@@ -56,7 +60,10 @@ class SourceEvents:
     on_stats: Callable[[str], None] = _nothing
     """The client's statistics, JSON, every `statistics.interval.ms`."""
     on_reset: Callable[[TopicPartition, int, int], None] = _nothing
-    """The committed offset was out of range (second argument) and reading went on at another (third): records may be lost."""
+    """Records from the second argument on were deleted before they were read, and reading went on at the third: they are lost to us.
+
+    The client only logs this; here it is a gap that the partition's low watermark has passed, at an assignment (against the committed
+    offset) or while reading."""
     on_refused: Callable[[Mapping[TopicPartition, int]], None] = _nothing
     """Offsets that were not stored, because their partitions are no longer ours."""
     on_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
@@ -94,6 +101,7 @@ class KafkaSource:
         self._listener = listener
         self._events = events or SourceEvents()
         self._held: set[TopicPartition] = set()
+        self._expected: dict[TopicPartition, int] = {}  # where the next record of a held partition should be
         self._gone: set[TopicPartition] = set()  # revoked or lost during the current read
         self._fatal: Fatal | None = None
         self._consumer = client(
@@ -178,12 +186,23 @@ class KafkaSource:
         for key, records in grouped.items():
             source = TopicPartition(cast("str", key[0]), cast("int", key[1]))
             if source in self._held:
-                next_offset = cast("int", records[-1].offset()) + 1
-                values = list(map(_VALUE, records))
-                records_ = cast("list[Record]", records)
-                slices.append(Slice(source, records_, values, max(next_offset, ends.pop(source, 0)), _weight(records)))
-        slices.extend(Slice(source, (), (), offset, 0) for source, offset in ends.items() if source in self._held)
+                next_offset = max(cast("int", records[-1].offset()) + 1, ends.pop(source, 0))
+                self._follow(source, cast("int", records[0].offset()), next_offset)
+                slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, _weight(records)))
+        for source, offset in ends.items():
+            if source in self._held:
+                self._follow(source, offset, offset)
+                slices.append(Slice(source, (), (), offset, 0))
         return slices
+
+    def _follow(self, source: TopicPartition, first: int, next_offset: int) -> None:
+        """Tells of records that were deleted unread. A gap alone is compaction or a transaction; the low watermark behind it is loss."""
+        expected = self._expected.get(source, first)
+        if first > expected:
+            low, _ = self._consumer.get_watermark_offsets(Position(source.topic, source.partition), cached=True)
+            if low > expected:
+                self._events.on_reset(source, expected, first)
+        self._expected[source] = next_offset
 
     def _without_errors(self, messages: list[Message], ends: dict[TopicPartition, int]) -> list[Message]:
         """The records among them; fills `ends` with the offsets at which partitions ended, and tells of every other error."""
@@ -215,12 +234,24 @@ class KafkaSource:
             self._held.update(sources)
             if ignored:
                 self._events.on_ignored(_sources(ignored))
-            paused = set(self._listener.assigned(dict.fromkeys(sources))) if sources else set()
+            committed = self._committed(sources)
+            self._expected.update({source: offset for source, offset in committed.items() if offset is not None})
+            paused = set(self._listener.assigned(committed)) if sources else set()
             # Explicitly both: a partition that was revoked while paused and came back stays paused otherwise (librdkafka #1849, #5113).
             self.pause(source for source in sources if source in paused)
             self.resume(source for source in sources if source not in paused)
         except Exception as problem:  # noqa: BLE001  (it must not leave the callback; read raises it as Fatal)
             self._failed("assign", problem)
+
+    def _committed(self, sources: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """Where the group is in each; one request of a few milliseconds, and None where it does not answer at once."""
+        known: dict[TopicPartition, int | None] = dict.fromkeys(sources)
+        if sources:
+            with contextlib.suppress(KafkaException):
+                for position in self._consumer.committed(self._positions(sources), COMMITTED_S):
+                    if position.error is None and position.offset >= 0:
+                        known[TopicPartition(position.topic, position.partition)] = position.offset
+        return known
 
     def _on_revoke(self, _: Consumer, positions: list[Position]) -> None:
         going = [source for source in _sources(positions) if source in self._held]
@@ -244,6 +275,8 @@ class KafkaSource:
     def _let_go(self, going: list[TopicPartition]) -> None:
         self._held.difference_update(going)
         self._gone.update(going)
+        for source in going:
+            self._expected.pop(source, None)
         try:
             if self._incremental:
                 self._consumer.incremental_unassign([Position(source.topic, source.partition) for source in going])

@@ -1,0 +1,96 @@
+"""Dead letters against a real broker: whatever it refuses is reported, never dropped."""
+
+from __future__ import annotations
+
+import time
+
+from bridge.deadletter import KafkaDeadLetters
+from bridge.model import Letter, Published, Reason, Refusal, TopicPartition
+from tests.support.clients import unique
+from tests.support.kafka import Kafka
+from tests.support.listener import Inbox
+from tests.support.memory import MemoryRecord
+
+
+def letter(topic: str, value: bytes = b"{}", offset: int = 5, time_ms: int = 1_000) -> Letter:
+    record = MemoryRecord(TopicPartition("src", 0), offset, value, b"k", None, (1, time_ms))
+    return Letter(record, topic, Refusal(Reason.TOO_LARGE, "too large"), "b", "i", "d")
+
+
+def publish(kafka: Kafka, letters: list[Letter], **more: object) -> Published:
+    inbox = Inbox()
+    properties = {**kafka.properties(), "log_level": 3, **{key.replace("_", "."): value for key, value in more.items()}}
+    made = KafkaDeadLetters(properties, inbox)
+    made.publish("t", letters)
+    replies = inbox.take(60)
+    made.close(5)
+    assert len(replies) == 1
+    ticket, reply = replies[0]
+    assert ticket == "t"
+    assert isinstance(reply, Published)
+    return reply
+
+
+def test_a_letter_that_the_topic_is_too_small_for_fails_alone(kafka: Kafka) -> None:
+    """The others of its list are acknowledged; the error names record, topic and setting."""
+    topic = kafka.clients.create_topic(unique(), max_message_bytes="20000")
+
+    reply = publish(kafka, [letter(topic), letter(topic, b"x" * 30_000, 6), letter(topic)])
+
+    assert reply.failed == (1,)
+    assert "src/0@6" in reply.error
+    assert topic in reply.error
+    assert "max.message.bytes" in reply.error
+    assert len(kafka.clients.read_all(topic)) == 2
+
+
+def test_a_missing_topic_fails_every_letter(kafka: Kafka) -> None:
+    """The error says that it does not exist, and how to create it."""
+    reply = publish(kafka, [letter(unique()), letter("also-missing")], topic_metadata_propagation_max_ms=500)
+
+    assert reply.failed == (0, 1)
+    assert "create_topics" in reply.error
+
+
+def test_too_few_replicas_in_sync_is_a_failure(kafka: Kafka) -> None:
+    """No acknowledgement, no success: the letter is reported once message.timeout.ms is over."""
+    topic = kafka.clients.create_topic(unique(), min_insync_replicas="2")
+
+    reply = publish(kafka, [letter(topic)], message_timeout_ms=2000)
+
+    assert reply.failed == (0,)
+    assert "min.insync" in reply.error
+
+
+def test_a_large_letter_fits_where_the_topic_takes_it(kafka: Kafka) -> None:
+    """The producer's own limit is raised: 2 MB goes through."""
+    topic = kafka.clients.create_topic(unique(), max_message_bytes="3000000")
+
+    assert publish(kafka, [letter(topic, b"x" * 2_000_000)]) == Published()
+
+
+def test_a_dead_letter_carries_the_time_of_now(kafka: Kafka) -> None:
+    """The record's own time would be deleted by retention at once; it is kept in a header."""
+    topic = kafka.clients.create_topic(unique())
+
+    publish(kafka, [letter(topic, time_ms=1_000)])
+    found = kafka.clients.read_all(topic)[0]
+
+    assert abs(found.timestamp()[1] / 1000 - time.time()) < 60
+    assert ("aep.source.timestamp", b"1000") in (found.headers() or [])
+
+
+def test_close_reports_what_no_broker_acknowledged() -> None:
+    """With nobody there the letters come back as failed within close's time."""
+    inbox = Inbox()
+    made = KafkaDeadLetters({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
+    made.publish("t", [letter("x"), letter("x")])
+
+    began = time.monotonic()
+    made.close(0.5)
+
+    assert time.monotonic() - began < 5
+    ticket, reply = inbox.take(1)[0]
+    assert (ticket, isinstance(reply, Published) and reply.failed) == ("t", (0, 1))
+    made.publish("late", [letter("x")])
+    assert [ticket for ticket, _ in inbox.take(1)] == ["late"]

@@ -1,0 +1,68 @@
+"""Topics against a real broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.topics import TopicError, Topics, Unreachable
+from tests.support.clients import unique
+from tests.support.kafka import Kafka
+
+
+def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -> None:
+    """As many partitions, 64 KiB more, nothing deleted; a second look finds nothing wrong."""
+    source = kafka.clients.create_topic(unique(), 3, max_message_bytes="2000000")
+    topics = Topics(kafka.properties())
+
+    made = topics.ensure(source, f"{source}.dlq", create=True)
+    again = topics.ensure(source, f"{source}.dlq", create=False)
+
+    assert (made.created, made.partitions, made.max_message_bytes) == (True, 3, 2_065_536)
+    assert (again.created, again.partitions, again.max_message_bytes, again.warnings) == (False, 3, 2_065_536, ())
+
+
+@pytest.mark.parametrize(
+    ("config", "text"), [({"cleanup_policy": "compact"}, "cleanup.policy=delete"), ({"max_message_bytes": "1000"}, "max.message.bytes=1114124")]
+)
+def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(kafka: Kafka, config: dict[str, str], text: str) -> None:
+    """Compacted, or too small: the message says what to set."""
+    source = kafka.clients.create_topic(unique())
+    dead = kafka.clients.create_topic(unique(), **config)
+
+    with pytest.raises(TopicError, match=text):
+        Topics(kafka.properties()).ensure(source, dead, create=True)
+
+
+def test_retention_is_a_warning(kafka: Kafka) -> None:
+    """Letters that are deleted after a week are the user's choice, but said."""
+    source, dead = kafka.clients.create_topic(unique()), kafka.clients.create_topic(unique(), max_message_bytes="2000000")
+
+    assert "retention.ms" in "".join(Topics(kafka.properties()).ensure(source, dead, create=False).warnings)
+
+
+def test_missing_topics_are_errors_that_say_what_to_do(kafka: Kafka) -> None:
+    """The source always, the dead-letter topic when it may not be created."""
+    topics = Topics(kafka.properties())
+    source = kafka.clients.create_topic(unique())
+
+    with pytest.raises(TopicError, match="DESCRIBE"):
+        topics.ensure("missing", "missing.dlq", create=True)
+    with pytest.raises(TopicError, match="create_topics"):
+        topics.ensure(source, "missing.dlq", create=False)
+
+
+def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
+    """A regex counts each topic it matches, dead-letter topics not among them; missing names are left out."""
+    prefix = unique("p")
+    for suffix, partitions in (("a", 2), ("b", 3), ("b.dlq", 3)):
+        kafka.clients.create_topic(f"{prefix}{suffix}", partitions)
+
+    found = Topics(kafka.properties()).partitions([f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq"))
+
+    assert {f"{prefix}a": 2, f"{prefix}b": 3} == found
+
+
+def test_no_broker_is_unreachable() -> None:
+    """The caller waits; it is not a wrong topic."""
+    with pytest.raises(Unreachable):
+        Topics({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, 1).partitions(["x"])
