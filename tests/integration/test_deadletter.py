@@ -52,14 +52,19 @@ def test_a_missing_topic_fails_every_letter(kafka: Kafka) -> None:
     assert "create_topics" in reply.error
 
 
-def test_too_few_replicas_in_sync_is_a_failure(kafka: Kafka) -> None:
-    """No acknowledgement, no success: the letter is reported once message.timeout.ms is over."""
-    topic = kafka.clients.create_topic(unique(), min_insync_replicas="2")
+def test_too_few_replicas_in_sync_is_a_failure_until_they_are_back() -> None:
+    """No acknowledgement, no success: the letter is reported once message.timeout.ms is over, and goes through when the replica returns."""
+    with Kafka(nodes=3) as cluster:
+        topic = cluster.clients.create_topic(unique(), 1, 3, min_insync_replicas="3")
+        assert publish(cluster, [letter(topic)]) == Published()
+        cluster.kill(3)
 
-    reply = publish(kafka, [letter(topic)], message_timeout_ms=2000)
+        reply = publish(cluster, [letter(topic)], message_timeout_ms=3000)
 
-    assert reply.failed == (0,)
-    assert "min.insync" in reply.error
+        assert reply.failed == (0,)
+        assert "min.insync" in reply.error
+        cluster.restart(3)
+        assert publish(cluster, [letter(topic)]) == Published()
 
 
 def test_a_large_letter_fits_where_the_topic_takes_it(kafka: Kafka) -> None:

@@ -1,0 +1,216 @@
+"""The source's own logic, over a client that does what it is told: what a rebalance in the middle of a read must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Position
+
+from bridge.model import TopicPartition
+from bridge.ports import Fatal
+from bridge.source import KafkaSource, SourceEvents
+from tests.support.listener import Remembering
+
+A, B = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+class Scripted:
+    """A consumer: `polled` and `consumed` give the next results, and may rebalance while they run."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.polled: Callable[[], Message | None] = lambda: None
+        self.consumed: Callable[[], list[Message]] = list
+        self.calls: list[tuple[str, list[tuple[str, int]]]] = []
+        self.low = 0
+        self.stored_error: KafkaError | None = None
+
+    def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
+        self.topics, self.on_assign, self.on_revoke, self.on_lost = topics, on_assign, on_revoke, on_lost
+
+    def poll(self, _: float) -> Message | None:
+        return self.polled()
+
+    def consume(self, _: int, __: float) -> list[Message]:
+        return self.consumed()
+
+    def committed(self, positions: list[Position], _: float) -> list[Position]:
+        return positions
+
+    def get_watermark_offsets(self, _: Position, *, cached: bool) -> tuple[int, int]:
+        assert cached
+        return self.low, -1
+
+    def store_offsets(self, offsets: list[Position]) -> None:
+        if self.stored_error is not None:
+            raise KafkaException(self.stored_error)
+        self._note("store", offsets)
+
+    def _note(self, name: str, positions: list[Position]) -> None:
+        self.calls.append((name, [(each.topic, each.partition) for each in positions]))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"pause", "resume", "assign", "unassign", "incremental_assign", "incremental_unassign"}:
+            raise AttributeError(name)
+        return lambda positions=(): self._note(name, positions)
+
+
+def make(events: SourceEvents | None = None, **properties: str) -> tuple[KafkaSource, Scripted, Remembering]:
+    made: list[Scripted] = []
+
+    def client(config: dict[str, Any]) -> Consumer:
+        made.append(Scripted(config))
+        return made[0]  # type: ignore[return-value]
+
+    listener = Remembering()
+    config = {key.replace("_", "."): value for key, value in properties.items()}
+    source = KafkaSource(config, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client)
+    return source, made[0], listener
+
+
+def positions(*sources: TopicPartition) -> list[Position]:
+    return [Position(each.topic, each.partition) for each in sources]
+
+
+def message(source: TopicPartition, offset: int, error: int | None = None) -> Message:
+    return Message(source.topic, source.partition, offset, None, b"v", error=KafkaError(error) if error is not None else None)
+
+
+def test_a_record_polled_before_its_partition_went_is_not_delivered() -> None:
+    """`poll` gave it, `consume` served the revoke: the next owner reads it."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A, B))
+    client.polled = lambda: message(A, 7)
+
+    def consumed() -> list[Message]:
+        client.on_revoke(client, positions(A))
+        return [message(B, 1)]
+
+    client.consumed = consumed
+
+    assert [(each.source, each.next_offset) for each in source.read(10, 0)] == [(B, 2)]
+
+
+def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> None:
+    """Revoked and assigned again inside one read: the old record would be out of order in the new lane."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A))
+    client.polled = lambda: message(A, 7)
+
+    def consumed() -> list[Message]:
+        client.on_lost(client, positions(A))
+        client.on_assign(client, positions(A))
+        return [message(A, 3)]
+
+    client.consumed = consumed
+
+    assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[3]]
+
+
+def test_records_of_partitions_that_are_not_ours_are_dropped() -> None:
+    """Nothing of an unheld partition, ends neither."""
+    source, client, _ = make()
+    client.polled = lambda: message(A, 7)
+    client.consumed = lambda: [message(B, 9, KafkaError._PARTITION_EOF)]
+
+    assert list(source.read(10, 0)) == []
+
+
+def test_interleaved_partitions_keep_their_order_and_ends() -> None:
+    """One slice a partition; an end behind the records moves next_offset past control records."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A, B))
+    client.polled = lambda: message(A, 1)
+    client.consumed = lambda: [message(B, 5), message(A, 2), message(A, 6, KafkaError._PARTITION_EOF), message(B, 6)]
+
+    found = {each.source: ([record.offset() for record in each.records], each.next_offset) for each in source.read(10, 0)}
+
+    assert found == {A: ([1, 2], 6), B: ([5, 6], 7)}
+
+
+def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
+    """Only those held are handed to the listener and given back (confluent-kafka-python #1551)."""
+    _, client, listener = make()
+    client.on_assign(client, positions(A))
+
+    client.on_revoke(client, positions(A, B))
+
+    assert listener.heard[-1] == ("revoked", frozenset({A}))
+    assert client.calls[-1] == ("incremental_unassign", [("t", 0)])
+
+
+def test_the_pause_state_is_set_explicitly_at_every_assignment() -> None:
+    """Paused and flowing both (librdkafka #1849, #5113)."""
+    _, client, listener = make()
+    listener.paused = {B}
+
+    client.on_assign(client, positions(A, B))
+
+    assert client.calls == [("incremental_assign", [("t", 0), ("t", 1)]), ("pause", [("t", 1)]), ("resume", [("t", 0)])]
+
+
+def test_lost_partitions_are_not_ours_when_the_listener_hears_of_it() -> None:
+    """A store inside `lost` is refused, and told."""
+    refused: list[object] = []
+    source, client, listener = make(SourceEvents(on_refused=refused.append))
+    client.on_assign(client, positions(A))
+    listener.at_lost = lambda: source.store({A: 5})
+
+    client.on_lost(client, positions(A))
+
+    assert refused == [{A: 5}]
+    assert "store" not in [name for name, _ in client.calls]
+
+
+def test_a_refused_store_is_told_and_any_other_failure_is_fatal() -> None:
+    """_STATE means that the partition went; what isn't known is not ignored."""
+    refused: list[object] = []
+    source, client, _ = make(SourceEvents(on_refused=refused.append))
+    client.on_assign(client, positions(A))
+    client.stored_error = KafkaError(KafkaError._STATE)
+    source.store({A: 5})
+    client.stored_error = KafkaError(KafkaError._INVALID_ARG)
+
+    with pytest.raises(Fatal, match="store"):
+        source.store({A: 6})
+
+    assert refused == [{A: 5}]
+
+
+def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
+    """Compaction and transactions leave gaps too."""
+    resets: list[object] = []
+    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    client.on_assign(client, positions(A))
+    for offset, low in ((1, 0), (5, 0), (20, 15)):
+        client.low = low
+        client.polled = lambda offset=offset: message(A, offset)
+        source.read(1, 0)
+
+    assert resets == [(A, 6, 20)]
+
+
+def test_a_fatal_error_is_raised_out_of_read() -> None:
+    """From the error callback as from a message."""
+    source, client, _ = make()
+    client.config["error_cb"](KafkaError(KafkaError._FATAL, "fenced", fatal=True))
+
+    with pytest.raises(Fatal, match="fenced"):
+        source.read(10, 0)
+
+
+@pytest.mark.parametrize(
+    ("properties", "strategy"),
+    [({}, "cooperative-sticky"), ({"group_protocol": "consumer"}, None), ({"partition_assignment_strategy": "range"}, "range")],
+)
+def test_what_the_bridge_stands_on_is_enforced(properties: dict[str, str], strategy: str | None) -> None:
+    """Automatic commit of stored offsets only, ends of partitions, the earliest record; no classic key with KIP-848."""
+    _, client, _ = make(**properties)
+
+    assert [True, False, True, "earliest"] == [
+        client.config[key] for key in ("enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset")
+    ]
+    assert client.config.get("partition.assignment.strategy") == strategy
