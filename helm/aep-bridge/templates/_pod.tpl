@@ -1,0 +1,154 @@
+{{/* the pod of the Deployment and of the StatefulSet */}}
+{{- define "bridge.podTemplate" -}}
+metadata:
+  labels:
+    {{- include "bridge.selectorLabels" . | nindent 4 }}
+    {{- with merge (deepCopy .Values.podLabels) .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    # The bridge reads its configuration once: a change rolls the pods.
+    checksum/config: {{ include "bridge.config" . | sha256sum }}
+    kubectl.kubernetes.io/default-container: aep-bridge
+    {{- with merge (deepCopy .Values.podAnnotations) .Values.commonAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "bridge.serviceAccountName" . }}
+  automountServiceAccountToken: {{ .Values.serviceAccount.automountToken }}
+  # Kubernetes would set AEP_BRIDGE_SERVICE_HOST and the like for our own Service, and the bridge refuses AEP_BRIDGE_ variables that it does not know.
+  enableServiceLinks: false
+  # The drain settles what was read and leaves the group; a pod that is killed before hands its work to others as repeats.
+  terminationGracePeriodSeconds: {{ include "bridge.gracePeriod" . }}
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with .Values.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: aep-bridge
+      {{- include "bridge.container" . | nindent 6 }}
+      args: [run, --config, /etc/aep-bridge/config.yaml]
+      ports:
+        - name: admin
+          containerPort: {{ include "bridge.adminPort" . }}
+      startupProbe:
+        httpGet: {path: /livez, port: admin}
+        {{- toYaml .Values.probes.startup | nindent 8 }}
+      livenessProbe:
+        httpGet: {path: /livez, port: admin}
+        {{- toYaml .Values.probes.liveness | nindent 8 }}
+      readinessProbe:
+        httpGet: {path: /readyz, port: admin}
+        {{- toYaml .Values.probes.readiness | nindent 8 }}
+      resources:
+        {{- toYaml .Values.resources | nindent 8 }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- include "bridge.volumes" . | nindent 2 }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- range . }}
+    - labelSelector:
+        matchLabels:
+          {{- include "bridge.selectorLabels" $ | nindent 10 }}
+      {{- if not $.Values.staticMembership.enabled }}
+      matchLabelKeys: [pod-template-hash]
+      {{- end }}
+      {{- toYaml (omit . "labelSelector" "matchLabelKeys") | nindent 6 }}
+    {{- end }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{/* what the bridge's container and the test's have in common */}}
+{{- define "bridge.container" -}}
+image: {{ include "bridge.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
+{{- $keys := .Values.kafka.secretKeys }}
+{{- $properties := dict }}
+{{- if and .Values.kafka.existingSecret $keys.username }}{{ $_ := set $properties "sasl.username" "$(KAFKA_USERNAME)" }}{{ end }}
+{{- if or $properties .Values.staticMembership.enabled .Values.extraEnv }}
+env:
+  {{- if and .Values.kafka.existingSecret $keys.username }}
+  - name: KAFKA_USERNAME
+    valueFrom: {secretKeyRef: {name: {{ .Values.kafka.existingSecret }}, key: {{ $keys.username }}}}
+  {{- end }}
+  {{- if .Values.staticMembership.enabled }}
+  - name: POD_NAME
+    valueFrom: {fieldRef: {fieldPath: metadata.name}}
+  {{- end }}
+  {{- with .Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - {name: config, mountPath: /etc/aep-bridge/config.yaml, subPath: config.yaml, readOnly: true}
+  - {name: tmp, mountPath: /tmp}
+  {{- if .Values.kafka.existingSecret }}
+  - {name: kafka, mountPath: {{ include "bridge.secrets" . }}/kafka, readOnly: true}
+  {{- end }}
+  {{- if .Values.aep.existingSecret }}
+  - {name: aep, mountPath: {{ include "bridge.secrets" . }}/aep, readOnly: true}
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "bridge.volumes" -}}
+volumes:
+  - name: config
+    configMap: {name: {{ include "bridge.fullname" . }}}
+  - name: tmp
+    emptyDir: {medium: Memory, sizeLimit: 16Mi}
+  {{- if .Values.kafka.existingSecret }}
+  - name: kafka
+    secret:
+      secretName: {{ .Values.kafka.existingSecret }}
+      defaultMode: 0440
+      items:
+        {{- range $which, $key := .Values.kafka.secretKeys }}
+        - {key: {{ $key }}, path: {{ $which }}}
+        {{- end }}
+  {{- end }}
+  {{- if .Values.aep.existingSecret }}
+  - name: aep
+    secret:
+      secretName: {{ .Values.aep.existingSecret }}
+      defaultMode: 0440
+      items:
+        - {key: {{ .Values.aep.secretKeys.clientSecret }}, path: client-secret}
+  {{- end }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}

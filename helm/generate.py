@@ -1,0 +1,84 @@
+"""Makes the chart's generated files: `values.schema.json` (with the settings' own schema inside) and `files/dashboard.json`.
+
+    python helm/generate.py            writes them
+    python helm/generate.py --check    ends with 1 where they are not what would be written
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from dashboard import dashboard  # noqa: E402
+
+from bridge.settings import Settings  # noqa: E402
+
+CHART = HERE / "aep-bridge"
+INLINE_SECRETS = ("client_secret",)
+"""Keys whose values would end in a ConfigMap; a template refuses them with the way out."""
+
+
+def closed(schema: Any) -> Any:
+    """The same schema, with every object that lists its properties closed to others."""
+    if isinstance(schema, list):
+        return [closed(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: closed(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        schema.setdefault("type", "object")
+        schema.setdefault("additionalProperties", False)
+    return schema
+
+
+def without_prose(schema: Any, *, inside_properties: bool = False) -> Any:
+    """Without titles, descriptions and defaults: they are in the documentation, and a schema of 30 kB in each release's Secret is enough."""
+    if isinstance(schema, list):
+        return [without_prose(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    prose = () if inside_properties else ("title", "description", "default", "examples", "writeOnly")
+    return {key: without_prose(value, inside_properties=key in ("properties", "$defs")) for key, value in schema.items() if key not in prose}
+
+
+def values_schema() -> dict[str, Any]:
+    """The chart's schema, with the settings' under `config`."""
+    schema: dict[str, Any] = closed(yaml.safe_load((HERE / "values.schema.yaml").read_text()))
+    settings = without_prose(Settings.model_json_schema(mode="validation"))
+    schema["$defs"] |= settings.pop("$defs", {})
+    schema["$defs"]["Settings"] = settings
+    return schema
+
+
+def generated() -> dict[Path, str]:
+    """Each generated file and what it should hold."""
+    return {
+        CHART / "values.schema.json": json.dumps(values_schema(), indent=1) + "\n",
+        CHART / "files" / "dashboard.json": json.dumps(dashboard(), indent=1) + "\n",
+    }
+
+
+def main() -> int:
+    """Writes, or compares. Returns the exit code."""
+    check, stale = "--check" in sys.argv[1:], 0
+    for path, text in generated().items():
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
+        if check:
+            print(f"{path}: not current; run python helm/generate.py", file=sys.stderr)
+        else:
+            path.write_text(text)
+            print(path)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
