@@ -50,15 +50,11 @@ def describe(letter: Letter, error: KafkaError) -> str:
     """Which letter failed, where to, why, and which setting or ACL is to be looked at."""
     if error.code() == _TOO_LARGE:
         size = len(letter.record.value() or b"") + len(letter.record.key() or b"")
-        advice = (
-            f"its {size} bytes and headers need a larger max.message.bytes on the topic (and message.max.bytes, if it was set in kafka.properties)"
-        )
+        advice = f"its {size} bytes and headers need a larger max.message.bytes on the topic (and message.max.bytes, if it was set in kafka.properties)"
     else:
         advice = _ADVICE.get(error.code(), "")
     record = letter.record
-    return f"{record.topic()}/{record.partition()}@{record.offset()} to {letter.topic}: {error.name()}: {error.str()}" + (
-        f"; {advice}" if advice else ""
-    )
+    return f"{record.topic()}/{record.partition()}@{record.offset()} to {letter.topic}: {error.name()}: {error.str()}" + (f"; {advice}" if advice else "")
 
 
 class _Job:
@@ -143,7 +139,7 @@ class KafkaDeadLetters:
                 self._produce(job, index, letter)
             except KafkaException as problem:
                 self._done(job, index, problem.args[0])
-            except Exception as problem:  # noqa: BLE001  (one letter that can't be put into words must not end the thread)
+            except Exception as problem:  # one letter that can't be put into words must not end the thread
                 self._done(job, index, KafkaError(KafkaError._FAIL, f"{type(problem).__name__}: {problem}"))
 
     def _produce(self, job: _Job, index: int, letter: Letter) -> None:

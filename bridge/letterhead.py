@@ -28,9 +28,9 @@ def cut(text: str, limit: int = ERROR_BYTES) -> bytes:
 def letterhead(letter: Letter, now: datetime | None = None) -> list[tuple[str, bytes | None]]:
     """Every header of the dead letter.
 
-    A record that was a dead letter before (it was replayed) keeps the source coordinates of its first time; the error, status, attempts and time of this
-    time are appended, so that the last header of a name is the current one. What has no value (a status that AEP never gave) is empty, not left out,
-    or an older one would seem current.
+    A record that was a dead letter before (it was replayed) keeps the source coordinates of its first time; the error, status, attempts
+    and time of this time are appended, so that the last header of a name is the current one. What has no value (a status that AEP never
+    gave) is empty, not left out, or an older one would seem current.
     """
     record, refusal = letter.record, letter.refusal
     original: Sequence[tuple[str, bytes | None]] = list(record.headers() or ())

@@ -68,6 +68,8 @@ class SourceEvents:
     """Offsets that were not stored, because their partitions are no longer ours."""
     on_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
     """Partitions of dead-letter topics that a regex matched and the group gave us: assigned on paper, never read."""
+    on_unreadable_headers: Callable[[TopicPartition, Sequence[int]], None] = _nothing
+    """The records at these offsets have a header whose name is not UTF-8; it was renamed to `UNREADABLE`, its value is kept."""
     on_failure: Callable[[str, BaseException], None] = _nothing
     """A callback of ours raised (its name first); the next `read` raises `Fatal`."""
 
@@ -188,7 +190,12 @@ class KafkaSource:
             if source in self._held:
                 next_offset = max(cast("int", records[-1].offset()) + 1, ends.pop(source, 0))
                 self._follow(source, cast("int", records[0].offset()), next_offset)
-                slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, _weight(records)))
+                try:
+                    weight = _weight(records)
+                except (SystemError, UnicodeDecodeError):  # one record must not end the process: it would come back after every restart
+                    self._events.on_unreadable_headers(source, _mend(records))
+                    weight = _weight(records)
+                slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, weight))
         for source, offset in ends.items():
             if source in self._held:
                 self._follow(source, offset, offset)
@@ -240,7 +247,7 @@ class KafkaSource:
             # Explicitly both: a partition that was revoked while paused and came back stays paused otherwise (librdkafka #1849, #5113).
             self.pause(source for source in sources if source in paused)
             self.resume(source for source in sources if source not in paused)
-        except Exception as problem:  # noqa: BLE001  (it must not leave the callback; read raises it as Fatal)
+        except Exception as problem:  # it must not leave the callback; read raises it as Fatal
             self._failed("assign", problem)
 
     def _committed(self, sources: list[TopicPartition]) -> dict[TopicPartition, int | None]:
@@ -258,7 +265,7 @@ class KafkaSource:
         try:
             if going:
                 self._listener.revoked(going)  # still held: what the listener stores now is committed before the next owner starts
-        except Exception as problem:  # noqa: BLE001
+        except Exception as problem:
             self._failed("revoke", problem)
         self._let_go(going)
 
@@ -268,7 +275,7 @@ class KafkaSource:
         try:
             if going:
                 self._listener.lost(going)
-        except Exception as problem:  # noqa: BLE001
+        except Exception as problem:
             self._failed("lost", problem)
         self._let_go(going)
 
@@ -282,7 +289,7 @@ class KafkaSource:
                 self._consumer.incremental_unassign([Position(source.topic, source.partition) for source in going])
             else:
                 self._consumer.unassign()
-        except Exception as problem:  # noqa: BLE001
+        except Exception as problem:
             self._failed("unassign", problem)
 
     def _on_commit(self, error: KafkaError | None, positions: list[Position]) -> None:
@@ -321,3 +328,26 @@ def _weight(records: list[Message]) -> int:
     for headers in filter(None, map(_HEADERS, records)):
         weight += sum(len(name) + len(value or b"") for name, value in cast("list[tuple[str, bytes | None]]", headers))
     return weight
+
+
+UNREADABLE = "aep.header-name-not-utf-8"
+"""Stands for a header's name that is no text."""
+
+
+def _mend(records: list[Message]) -> list[int]:
+    """Gives headers whose name is not UTF-8 a name, and their records' offsets.
+
+    The client (2.16) raises at the first look at such headers and then holds a tuple with a null pointer for the name: touching it ends the process.
+    Only `repr` is safe. Values, order and all other headers are kept.
+    """
+    mended = []
+    for record in records:
+        try:
+            headers = record.headers()
+        except (SystemError, UnicodeDecodeError):
+            headers = record.headers()
+        parts = cast("list[tuple[str, bytes | None]]", headers or [])
+        if any(repr(part).startswith("(<NULL>") for part in parts):
+            record.set_headers([(UNREADABLE, part[1]) if repr(part).startswith("(<NULL>") else part for part in parts])
+            mended.append(cast("int", record.offset()))
+    return mended

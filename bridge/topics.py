@@ -30,7 +30,7 @@ class TopicError(Exception):
     """A topic is missing or wrong; the message says which, why, and what to do."""
 
 
-class Unreachable(Exception):
+class Unreachable(Exception):  # noqa: N818  (it is waited for, not wrong)
     """No broker answered in time; the caller waits and asks again."""
 
 
@@ -100,8 +100,7 @@ class Topics:
             if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:  # another replica of ours was faster
                 return self._check(source, name, self._list().get(name, like), source_limit)
             raise TopicError(
-                f"dead-letter topic {name} (of {source}): it can't be created: {error.str()}; "
-                "create it yourself, or give the principal the ACL CREATE on it"
+                f"dead-letter topic {name} (of {source}): it can't be created: {error.str()}; create it yourself, or give the principal the ACL CREATE on it"
             ) from problem
         return DeadLetterTopic(name, like.partitions, limit, created=True)
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import cimpl
 
+from bridge.mockcluster import MockCluster
+from bridge.model import TopicPartition
+from bridge.source import UNREADABLE, KafkaSource, SourceEvents
 from tests.contract.suite import DeadLetterContract, SourceContract
 from tests.contract.worlds import MockWorld, World
+from tests.support.clients import Clients
+from tests.support.listener import Remembering, collect
 
 
 class TestMockCluster(SourceContract, DeadLetterContract):
@@ -16,3 +23,51 @@ class TestMockCluster(SourceContract, DeadLetterContract):
         made = MockWorld()
         yield made
         made.close()
+
+
+def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
+    """The client raises at the first look at such headers (a `SystemError`): the record is read, that header renamed, and it is told."""
+    told: list[tuple[object, ...]] = []
+    with MockCluster(topics={"a": 1}) as cluster:
+        produce_raw_header(cluster.bootstrap, b"a", b"caf\xe9")
+        Clients({"bootstrap.servers": cluster.bootstrap}).produce("a", [b"after"], headers=[("good", b"1")])
+        events = SourceEvents(on_unreadable_headers=lambda *found: told.append(found))
+        source = KafkaSource({"bootstrap.servers": cluster.bootstrap, "group.id": "g"}, ["a"], lambda _: False, Remembering(), events)
+
+        found = collect(source, lambda got: got.count() >= 2)
+        headers = [list(record.headers() or ()) for part in found.slices for record in part.records]
+        source.close()
+
+    assert found.values == {TopicPartition("a", 0): [b"v1", b"after"]}
+    assert headers == [[(UNREADABLE, b"x"), ("good", b"y")], [("good", b"1")]]
+    assert told == [(TopicPartition("a", 0), [0])]
+
+
+def produce_raw_header(bootstrap: str, topic: bytes, name: bytes) -> None:
+    """One record `v1` with a header name of any bytes, which the Python client would not take."""
+    library = ctypes.CDLL(cimpl.__file__)
+    library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
+    library.rd_kafka_conf_set.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.rd_kafka_new.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+    text = ctypes.create_string_buffer(512)
+    configuration = library.rd_kafka_conf_new()
+    library.rd_kafka_conf_set(configuration, b"bootstrap.servers", bootstrap.encode(), text, 512)
+    handle = ctypes.c_void_p(library.rd_kafka_new(0, configuration, text, 512))
+    number, string = ctypes.c_int, ctypes.c_char_p
+    parts = [number(1), string(topic), number(3), ctypes.c_int32(0), number(4), string(b"v1"), ctypes.c_size_t(2)]
+    parts += [
+        number(9),
+        string(name),
+        string(b"x"),
+        ctypes.c_ssize_t(1),
+        number(9),
+        string(b"good"),
+        string(b"y"),
+        ctypes.c_ssize_t(1),
+        number(7),
+        number(2),
+        number(0),
+    ]
+    assert library.rd_kafka_producev(handle, *parts) == 0
+    assert library.rd_kafka_flush(handle, 10_000) == 0
+    library.rd_kafka_destroy(handle)

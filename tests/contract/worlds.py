@@ -23,9 +23,7 @@ class World(Protocol):
     """What the suite asks of a Kafka."""
 
     def topic(self, partitions: int = 1) -> str: ...
-    def produce(
-        self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None
-    ) -> None: ...
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None: ...
     def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source: ...
     def dead_letters(self, completions: Completions) -> DeadLetters: ...
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]: ...
@@ -48,9 +46,7 @@ class MemoryWorld:
     def topic(self, partitions: int = 1) -> str:
         return self.kafka.create_topic(unique(), partitions)
 
-    def produce(
-        self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None
-    ) -> None:
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
         self.kafka.produce(topic, values, partition=partition, key=key, headers=headers)
 
     def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source:
@@ -82,9 +78,7 @@ class KafkaWorld:
         self._make(name, partitions)
         return name
 
-    def produce(
-        self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None
-    ) -> None:
+    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
         self.clients.produce(topic, values, partition=partition, key=key, headers=headers)
 
     def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> KafkaSource:

@@ -22,12 +22,12 @@ def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -
 
 
 @pytest.mark.parametrize(
-    ("config", "text"), [({"cleanup_policy": "compact"}, "cleanup.policy=delete"), ({"max_message_bytes": "1000"}, "max.message.bytes=1114124")]
+    ("key", "value", "text"), [("cleanup_policy", "compact", "cleanup.policy=delete"), ("max_message_bytes", "1000", "max.message.bytes=1114124")]
 )
-def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(kafka: Kafka, config: dict[str, str], text: str) -> None:
+def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(kafka: Kafka, key: str, value: str, text: str) -> None:
     """Compacted, or too small: the message says what to set."""
     source = kafka.clients.create_topic(unique())
-    dead = kafka.clients.create_topic(unique(), **config)
+    dead = kafka.clients.create_topic(unique(), 1, 1, **{key: value})
 
     with pytest.raises(TopicError, match=text):
         Topics(kafka.properties()).ensure(source, dead, create=True)

@@ -75,9 +75,7 @@ class Clients:
         for value in values:
             while True:
                 try:
-                    producer.produce(
-                        topic, value, key, partition, on_delivery=delivered, headers=cast("Any", headers and list(headers)), timestamp=timestamp
-                    )
+                    producer.produce(topic, value, key, partition, on_delivery=delivered, headers=cast("Any", headers and list(headers)), timestamp=timestamp)
                     break
                 except BufferError:
                     producer.poll(0.1)

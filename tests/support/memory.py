@@ -68,9 +68,7 @@ class MemoryKafka:
             self.ends.setdefault(TopicPartition(name, partition), 0)
         return name
 
-    def produce(
-        self, topic: str, values: Iterable[bytes | None], *, partition: int = 0, key: bytes | None = None, headers: Headers | None = None
-    ) -> None:
+    def produce(self, topic: str, values: Iterable[bytes | None], *, partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
         source = TopicPartition(topic, partition)
         for value in values:
             self.logs[source].append(MemoryRecord(source, self.ends[source], value, key, headers))
@@ -153,8 +151,7 @@ class MemorySource:
         wanted = {
             source
             for source in self._kafka.logs
-            if any(re.match(each, source.topic) if each.startswith("^") else each == source.topic for each in self._topics)
-            and not self._excluded(source.topic)
+            if any(re.match(each, source.topic) if each.startswith("^") else each == source.topic for each in self._topics) and not self._excluded(source.topic)
         }
         place, count = self._group.members.index(self), len(self._group.members)
         mine = [source for number, source in enumerate(sorted(wanted)) if number % count == place]
@@ -191,9 +188,7 @@ class MemoryDeadLetters:
         failed: list[int] = []
         error = ""
         for index, letter in enumerate(letters):
-            problem = self.refuse(letter) or (
-                "" if TopicPartition(letter.topic, 0) in self._kafka.ends else f"{letter.topic}: the topic does not exist"
-            )
+            problem = self.refuse(letter) or ("" if TopicPartition(letter.topic, 0) in self._kafka.ends else f"{letter.topic}: the topic does not exist")
             if problem:
                 failed.append(index)
                 error = error or problem

@@ -22,7 +22,7 @@ def test_topics_have_the_partitions_that_were_asked_for() -> None:
 
 def test_a_missing_symbol_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another build of the client gives a sentence, not a crash."""
-    monkeypatch.setitem(mockcluster._SIGNATURES, "rd_kafka_mock_moved_elsewhere", (ctypes.c_int, []))  # type: ignore[arg-type]
+    monkeypatch.setitem(mockcluster._SIGNATURES, "rd_kafka_mock_moved_elsewhere", (ctypes.c_int, []))
 
     with pytest.raises(MockClusterMissing, match="rd_kafka_mock_moved_elsewhere"), MockCluster():
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,7 +59,7 @@ class Scripted:
         return lambda positions=(): self._note(name, positions)
 
 
-def make(events: SourceEvents | None = None, **properties: str) -> tuple[KafkaSource, Scripted, Remembering]:
+def make(events: SourceEvents | None = None, properties: dict[str, str] | None = None) -> tuple[KafkaSource, Scripted, Remembering]:
     made: list[Scripted] = []
 
     def client(config: dict[str, Any]) -> Consumer:
@@ -66,8 +67,7 @@ def make(events: SourceEvents | None = None, **properties: str) -> tuple[KafkaSo
         return made[0]  # type: ignore[return-value]
 
     listener = Remembering()
-    config = {key.replace("_", "."): value for key, value in properties.items()}
-    source = KafkaSource(config, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client)
+    source = KafkaSource(properties or {}, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client)
     return source, made[0], listener
 
 
@@ -187,7 +187,7 @@ def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
     client.on_assign(client, positions(A))
     for offset, low in ((1, 0), (5, 0), (20, 15)):
         client.low = low
-        client.polled = lambda offset=offset: message(A, offset)
+        client.polled = partial(message, A, offset)
         source.read(1, 0)
 
     assert resets == [(A, 6, 20)]
@@ -204,11 +204,11 @@ def test_a_fatal_error_is_raised_out_of_read() -> None:
 
 @pytest.mark.parametrize(
     ("properties", "strategy"),
-    [({}, "cooperative-sticky"), ({"group_protocol": "consumer"}, None), ({"partition_assignment_strategy": "range"}, "range")],
+    [({}, "cooperative-sticky"), ({"group.protocol": "consumer"}, None), ({"partition.assignment.strategy": "range"}, "range")],
 )
 def test_what_the_bridge_stands_on_is_enforced(properties: dict[str, str], strategy: str | None) -> None:
     """Automatic commit of stored offsets only, ends of partitions, the earliest record; no classic key with KIP-848."""
-    _, client, _ = make(**properties)
+    _, client, _ = make(properties=properties)
 
     assert [True, False, True, "earliest"] == [
         client.config[key] for key in ("enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset")
