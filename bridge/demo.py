@@ -63,9 +63,9 @@ class Demo:
         org = Config().org
         with MockCluster(topics=dict.fromkeys(TOPICS, 4) | letters) as kafka, Simulator(Config(latency_ms=15)) as sim:
             self.sim = sim
-            service = self.service = Service(_settings(kafka.bootstrap_servers, sim))
+            service = self.service = Service(_settings(kafka.bootstrap, sim))
             sent = list(samples(self.events, org=org))
-            producing = threading.Thread(target=self._produce, args=(kafka.bootstrap_servers, sent), daemon=True)
+            producing = threading.Thread(target=self._produce, args=(kafka.bootstrap, sent), daemon=True)
             trouble = threading.Thread(target=self._trouble, args=(sim,), daemon=True)
             with _running(service):
                 producing.start()
@@ -74,7 +74,7 @@ class Demo:
                 while self.progress()[1] < len(sent) and time.monotonic() < deadline:
                     time.sleep(0.02)
                 self.phase = "draining"
-            report = self._account(kafka.bootstrap_servers, sent, sim, service)
+            report = self._account(kafka.bootstrap, sent, sim, service)
         report.seconds = time.monotonic() - started
         return report
 

@@ -565,6 +565,8 @@ class Pump:
             source.read(READ_AT_ONCE, 0.001)  # keeps the group; a paused partition gives nothing, and what comes all the same is not entered anywhere
             self.store(source)
         self.store(source)
+        while source.uncommitted() and self._drain_deadline - self._clock() > 0:
+            source.read(READ_AT_ONCE, BUSY_S)  # a commit in the middle of a rebalance is refused: the rebalance has to end first
         abandoned = sum(len(batch.records) for batch in self.tasks)
         source.close()
         self._events.drained(abandoned=abandoned, seconds=self._clock() - started)

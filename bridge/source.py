@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
     "fetch.queue.backoff.ms": 10,
     "queued.max.messages.kbytes": 16_384,
     "partition.assignment.strategy": "cooperative-sticky",
+    "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
 }
 """What a user may override."""
 
@@ -105,6 +106,7 @@ class KafkaSource:
         self._held: set[TopicPartition] = set()
         self._expected: dict[TopicPartition, int] = {}  # where the next record of a held partition should be
         self._gone: set[TopicPartition] = set()  # revoked or lost during the current read
+        self._stored: dict[TopicPartition, int] = {}  # stored, and not known to be committed
         self._fatal: Fatal | None = None
         self._consumer = client(
             {**config, "error_cb": self._on_error, "stats_cb": self._events.on_stats, "on_commit": self._on_commit},
@@ -144,12 +146,17 @@ class KafkaSource:
         if ours:
             try:
                 self._consumer.store_offsets(offsets=ours)
+                self._stored.update((source, offset) for source, offset in offsets.items() if source in self._held)
             except KafkaException as problem:
                 if problem.args[0].code() not in _NOT_OURS:
                     raise Fatal(f"the Kafka client can't store offsets: {problem.args[0]}") from problem
                 refused.update({TopicPartition(each.topic, each.partition): each.offset for each in ours})
         if refused:
             self._events.on_refused(refused)
+
+    def uncommitted(self) -> int:
+        """Partitions whose stored offset is not known to be committed yet. The client commits while it is read; not during a rebalance."""
+        return len(self._stored)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Stops fetching these, and throws away what was fetched ahead; those that aren't ours are left out."""
@@ -284,6 +291,7 @@ class KafkaSource:
         self._gone.update(going)
         for source in going:
             self._expected.pop(source, None)
+            self._stored.pop(source, None)
         try:
             if self._incremental:
                 self._consumer.incremental_unassign([Position(source.topic, source.partition) for source in going])
@@ -298,7 +306,10 @@ class KafkaSource:
             if position.error is not None:
                 error = error or position.error
             elif position.offset >= 0:
-                done[TopicPartition(position.topic, position.partition)] = position.offset
+                where = TopicPartition(position.topic, position.partition)
+                done[where] = position.offset
+                if position.offset >= self._stored.get(where, 0):
+                    self._stored.pop(where, None)
         self._events.on_commit(error, done)
 
     def _on_error(self, error: KafkaError) -> None:

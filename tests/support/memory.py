@@ -128,6 +128,10 @@ class MemorySource:
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._stored.update({source: offset for source, offset in offsets.items() if source in self.positions})
 
+    def uncommitted(self) -> int:
+        """None: what is stored is committed at the next read, revoke or close, and no commit fails here."""
+        return 0
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused.update(source for source in partitions if source in self.positions)
 
