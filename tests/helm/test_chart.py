@@ -1,0 +1,153 @@
+"""The chart without a cluster: lint, schemas, refusals, documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bridge import __version__
+from tests.helm.tools import CHART, KIT, MINIMAL, ROOT, VALUE_SETS, call, manifests, program, render, template
+
+VERSIONS = ("1.27.0", "1.30.0", "1.33.0", "1.36.0")
+
+
+def test_there_are_enough_value_sets() -> None:
+    """Each option of the chart is on in one set and off in another."""
+    assert len(VALUE_SETS) >= 12
+
+
+@pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.stem)
+def test_lint(values: Path) -> None:
+    """`helm lint --strict` has nothing to say."""
+    done = call("helm", "lint", "--strict", CHART, "-f", values)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_lint_of_the_defaults() -> None:
+    """The bare chart lints too, although it can't be installed without a configuration."""
+    assert call("helm", "lint", "--strict", CHART).returncode == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_manifest_is_valid(version: str) -> None:
+    """Every object of every value set passes the real schemas of Kubernetes and of the CRDs; unknown fields are refused."""
+    schemas = KIT / "schemas"
+    if not schemas.is_dir():
+        program("no-schemas: make kubernetes-tools")
+    text = "\n---\n".join(render("--kube-version", version, values=values) for values in VALUE_SETS)
+    crds = f"{schemas}/crd/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
+    done = call("kubeconform", "-strict", "-summary", "-output", "json", "-kubernetes-version", version, "-schema-location", schemas / "k8s", "-schema-location", crds, "-", stdin=text)
+    summary = json.loads(done.stdout)["summary"]
+
+    assert done.returncode == 0, done.stdout
+    assert summary["skipped"] == summary["invalid"] == summary["errors"] == 0
+    assert summary["valid"] > 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["config.topics[0].topik=web"], r"at '/config/topics/0': additional properties 'topik' not allowed"),
+        (["config.topics[0].format=xml"], r"at '/config/topics/0/format': value must be one of"),
+        (["config.batch.max_messages=many"], r"at '/config/batch/max_messages': got string, want (integer|.*integer)"),
+        (["config.kafka.bootstrap_server=x"], r"at '/config/kafka': additional properties 'bootstrap_server' not allowed"),
+        (["config.aep=null"], r"at '/config/aep': got null, want object"),
+        (["config.topics=null"], r"at '/config/topics': got null, want array"),
+        (["replica=3"], r"at '': additional properties 'replica' not allowed"),
+        (["replicas=three"], r"at '/replicas': got string, want integer"),
+        (["replicas=-1"], r"at '/replicas': minimum: got -1, want 0"),
+        (["image.pullPolicy=Sometimes"], r"at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
+        (["image.digest=latest"], r"at '/image/digest': 'latest' does not match pattern"),
+        (["keda.minReplicas=0"], r"at '/keda/minReplicas': minimum: got 0, want 1"),
+        (["keda.enable=true"], r"at '/keda': additional properties 'enable' not allowed"),
+        (["partitions.web-events=0"], r"at '/partitions/web-events': minimum: got 0, want 1"),
+        (["kafka.secretKeys.user=x"], r"at '/kafka/secretKeys': additional properties 'user' not allowed"),
+        (["monitoring.podMonitor.interval=often"], r"at '/monitoring/podMonitor/interval': 'often' does not match pattern"),
+        (["probes.liveness.path=/"], r"at '/probes/liveness': additional properties 'path' not allowed"),
+        (["networkPolicy.kafkaPorts[0]=70000"], r"at '/networkPolicy/kafkaPorts/0': maximum: got 70,000, want 65,535"),
+    ],
+)
+def test_wrong_values_are_refused(changes: list[str], message: str) -> None:
+    """The schema says which value is wrong, and why, before anything is installed."""
+    done = template(*(part for change in changes for part in ("--set", change)))
+
+    assert done.returncode != 0
+    assert re.search(message, done.stderr), done.stderr
+
+
+def test_an_empty_configuration_is_explained() -> None:
+    """Without a configuration the message shows one."""
+    done = template(values=None)
+
+    assert done.returncode != 0
+    assert "bootstrap_servers: kafka:9092" in done.stderr
+
+
+def test_generated_files_are_current() -> None:
+    """The values' schema holds today's settings, and the dashboard is what its source says."""
+    done = subprocess.run([sys.executable, ROOT / "helm" / "generate.py", "--check"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_is_current() -> None:
+    """README.md is what helm-docs makes of values.yaml."""
+    done = call("helm-docs", "--chart-search-root", CHART, "--dry-run", "--sort-values-order", "file")
+
+    assert done.returncode == 0, done.stderr
+    assert (CHART / "README.md").read_text().strip() == done.stdout.strip()
+
+
+def test_template_units() -> None:
+    """The unit tests of the templates pass."""
+    done = call("untt", CHART)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_version_is_the_bridges() -> None:
+    """The chart runs the image of the version that it was written with."""
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+def test_a_change_of_the_configuration_rolls_the_pods() -> None:
+    """The checksum follows the configuration, and nothing else."""
+
+    def checksum(*args: str) -> str:
+        workload = next(entry for entry in manifests(*args) if entry["kind"] == "Deployment")
+        return str(workload["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() != checksum("--set", "config.batch.linger_ms=250")
+    assert checksum() == checksum("--set", "keda.enabled=true,partitions.web-events=3")
+
+
+def test_the_rendered_configuration_is_the_bridges(tmp_path: Path) -> None:
+    """What lands in the ConfigMap is a configuration that the bridge takes."""
+    from bridge.configuration import load
+
+    for values in VALUE_SETS:
+        config = next(entry for entry in manifests(values=values) if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {}))
+        path = tmp_path / f"{values.stem}.yaml"
+        path.write_text(config["data"]["config.yaml"])
+
+        assert load(path, {}).kafka.bootstrap_servers
+
+
+def test_memory_limit_holds_the_ceiling() -> None:
+    """The default memory limit stands above what the bridge prints as its ceiling with the default settings."""
+    from bridge.memory import ceiling
+    from bridge.settings import Settings
+
+    settings = Settings.model_validate(yaml.safe_load(MINIMAL.read_text())["config"])
+    workload = next(entry for entry in manifests() if entry["kind"] == "Deployment")
+    limit = workload["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+
+    assert ceiling(settings)[0] <= int(limit.removesuffix("Mi")) * 2**20
