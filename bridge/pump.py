@@ -465,7 +465,7 @@ class Pump:
         self._events.assigned(offsets)
         for where in offsets:
             self._end([where])
-            self.ledger.open(where, now)
+            self.ledger.open(where, now).stored = offsets[where]  # committed already: storing it again would wait for a commit that never comes
         full = {name for name, inlet in self.inlets.items() if self._full(inlet, now)}
         paused = {where for where in offsets if self.draining or self._route(where.topic).inlet in full}
         self.paused = (self.paused - set(offsets)) | paused
