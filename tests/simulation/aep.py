@@ -1,0 +1,215 @@
+"""Simulated AEP: what it does with a request, and what it answers. It reads the pieces themselves, and believes nothing that the engine says of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from bridge.model import Answer, Fault, Post
+from tests.simulation.scenario import Interval, Scenario
+from tests.simulation.truth import Nature, Rec, Request, Truth, Violation
+
+ID = re.compile(rb'"_id":"(\d+)"')
+FRAME = len(b'{"messages":[]}')
+EPOCH = 1_700_000_000
+
+
+@dataclass(slots=True)
+class Aep:
+    """Every inlet of one organisation."""
+
+    scenario: Scenario
+    truth: Truth
+    rng: Random
+    number: int = 0
+    tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
+    good_tokens: set[tuple[str, str]] = field(default_factory=set)
+
+    def receive(self, member: str, post: Post, now: float) -> tuple[Request, Answer]:
+        """Takes a request; returns the truth about it and the answer that arrives at its `arrives_at`."""
+        self.number += 1
+        recs = [self._identify(piece, post.inlet) for piece in post.pieces]
+        size = FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
+        if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(recs) > 1):
+            raise Violation(f"a request of {size} bytes with {len(recs)} messages; the limit is {self.scenario.policy.max_bytes}")
+        if len({rec.dataset for rec in recs}) > 1:
+            raise Violation(f"a request with several datasets: {recs}")
+        if len({id(rec) for rec in recs}) < len(recs):
+            raise Violation(f"a request with a record twice: {recs}")
+        request = Request(self.number, member, post.inlet, recs, [], size, self.truth.tick(), now)
+        for rec in recs:
+            if member not in rec.lives:
+                raise Violation(f"{rec} was sent by {member}, which never read it")
+            request.lives.append(rec.lives[member])
+            rec.requests.append(request)
+        request.accepted, request.told = [False] * len(recs), [None] * len(recs)
+        answer = self._answer(request, post, now)
+        self.truth.accept(request)
+        return request, answer
+
+    def _identify(self, piece: bytes, inlet: str) -> Rec:
+        found = ID.findall(piece)
+        if len(found) != 1:
+            raise Violation(f"junk was sent: {piece[:80]!r}")
+        rec = self.truth.recs[int(found[0])]
+        if rec.piece != piece:
+            raise Violation(f"{rec} was sent as {piece[:200]!r}, not {(rec.piece or b'')[:200]!r}")
+        if rec.inlet != inlet:
+            raise Violation(f"{rec} was sent to inlet {inlet}")
+        return rec
+
+    # -- what happens ------------------------------------------------------------
+
+    def _answer(self, request: Request, post: Post, now: float) -> Answer:
+        rng, calm = self.rng, now >= self.scenario.calm_at
+        latency = rng.choice((0.02, 0.05, 0.3)) * rng.uniform(0.5, 1.5)
+        if not calm and rng.random() < 0.03:
+            latency = rng.uniform(0.5, post.timeout_s * 1.2)
+        interval = self._interval(request.inlet, now + latency / 2)
+        mode = interval.mode if interval else ""
+        if not mode and not calm and rng.random() < self.scenario.noise:
+            mode = rng.choice(("503", "429", "hang", "reset before", "reset after", "late", "garbage", "credentials", "500", "502", "token", "oversize", "408"))
+        if mode == "late":
+            latency = rng.uniform(0.5, post.timeout_s * 1.3)
+        request.processed_at, request.arrives_at, request.note = now + latency / 2, now + latency, mode or "up"
+        if mode in ("hang", "reset before", "reset after") or latency > post.timeout_s:
+            return self._no_answer(request, mode, post, now)
+        if mode in ("garbage", "oversize"):
+            return self._unreadable(request, mode)
+        if mode == "credentials":
+            return Answer(fault=Fault.CREDENTIALS, error="no token")
+        if mode and mode not in ("late", "each 400"):
+            return self._refusal(request, mode, interval)
+        return self._judge(request, mode, calm=calm)
+
+    def _interval(self, inlet: str, when: float) -> Interval | None:
+        return next((each for each in self.scenario.intervals[inlet] if each.start <= when < each.end), None)
+
+    def _no_answer(self, request: Request, mode: str, post: Post, now: float) -> Answer:
+        """Nothing comes back; what happened behind it is anybody's guess."""
+        taken = mode == "reset after" or mode in ("", "late") or (mode == "hang" and self.rng.random() < 0.3)
+        if taken:
+            if mode == "hang":
+                request.processed_at = now + self.rng.uniform(0, post.timeout_s * 2)
+            self._take(request)
+        reset = mode.startswith("reset")
+        request.arrives_at = now + (self.rng.uniform(0.01, 0.5) if reset else post.timeout_s)
+        request.note = f"{mode or 'slow'}, {'taken' if taken else 'not taken'}"
+        return Answer(fault=Fault.CONNECTION if reset else Fault.TIMEOUT, error=mode)
+
+    def _unreadable(self, request: Request, mode: str) -> Answer:
+        taken = self.rng.random() < 0.5
+        if taken:
+            self._take(request)
+        request.note += ", taken" if taken else ", not taken"
+        if mode == "oversize":
+            return Answer(fault=Fault.OVERSIZE, error="the answer is larger than its cap")
+        request.status = self.rng.choice((200, 207))
+        return Answer(request.status, body=self.rng.choice((b"<html>", b"", b"{}", b'{"responses":7}', b'{"responses":[]}', b'{"responses":[{}')))
+
+    def _take(self, request: Request) -> None:
+        """Accepts what can be accepted, whatever is answered."""
+        if not any(rec.nature in (Nature.WHOLE, Nature.ERROR) for rec in request.recs):
+            request.accepted = [rec.nature is Nature.HEALTHY for rec in request.recs]
+
+    def _refusal(self, request: Request, mode: str, interval: Interval | None) -> Answer:
+        if mode == "token":
+            mode = "401"
+        status = request.status = int(mode)
+        headers: dict[str, str] = {}
+        if status in (429, 503):
+            kind = interval.retry_after if interval else self.rng.choice(("", "seconds", "date"))
+            seconds = self.rng.choice((0, 1, 3, 30, 900))
+            if kind == "seconds":
+                headers["retry-after"] = str(seconds)
+            elif kind == "date":
+                headers |= {"date": _date(EPOCH), "retry-after": _date(EPOCH + seconds)}
+            if kind:
+                request.retry_after = min(float(seconds), self.scenario.policy.retry_after_max_s)
+        good = False
+        if status in (401, 403):
+            good = (request.member, request.inlet) in self.good_tokens
+            self.good_tokens.discard((request.member, request.inlet))
+        request.token_was_good = good
+        body = self.rng.choice((b"", b'{"status":"%d","title":"no"}' % status, b'{"status":%d,"report":{"message":"Message has unknown xdm format"}}' % status))
+        return Answer(status, headers, body, token_was_good=good)
+
+    def _judge(self, request: Request, mode: str, *, calm: bool) -> Answer:
+        """AEP works, and looks at the messages."""
+        scenario, rng = self.scenario, self.rng
+        if request.size > scenario.limit:
+            return self._refusal(request, "413", None)
+        if not calm and scenario.capacity is not None and not self._capacity(request, scenario.capacity):
+            return self._refusal(request, "429", None)
+        self.good_tokens.add((request.member, request.inlet))
+        for nature in (Nature.WHOLE, Nature.ERROR):
+            culprit = next((rec for rec in request.recs if rec.nature is nature), None)
+            if culprit is not None:
+                request.note = "poison"
+                return self._refusal(request, str(culprit.code), None)
+        statuses = []
+        for rec in request.recs:
+            status = rec.code if rec.nature is not Nature.HEALTHY else 400 if mode == "each 400" else 200
+            if status == 200 and not calm and rng.random() < scenario.message_noise:
+                status = rng.choice((429, 502, 503, 504))
+            statuses.append(status)
+        request.accepted = [status == 200 for status in statuses]
+        odd = rng.random() < scenario.odd_shapes
+        body, request.told = multi_status(rng, statuses, odd=odd and not calm)
+        request.status = 200 if odd and rng.random() < 0.3 else 207
+        return Answer(request.status, {}, body)
+
+    def _capacity(self, request: Request, rate: float) -> bool:
+        left, at = self.tokens.get(request.inlet, (rate, 0.0))
+        left = min(rate, left + max(0.0, request.sent_at - at) * rate)
+        ok = left > 0
+        self.tokens[request.inlet] = (left - len(request.recs) if ok else left, max(at, request.sent_at))
+        return ok
+
+
+def _date(when: int) -> str:
+    seconds = when - EPOCH
+    return f"Tue, 14 Nov 2023 {22 + (13 * 60 + 20 + seconds) // 3600:02d}:{(13 * 60 + 20 + seconds) // 60 % 60:02d}:{(20 + seconds) % 60:02d} GMT"
+
+
+def multi_status(rng: Random, statuses: Sequence[int], *, odd: bool) -> tuple[bytes, list[int | None]]:
+    """A truthful answer in one of the shapes that were seen, and what it lets one know of each message."""
+    count = len(statuses)
+    shape = rng.choice(("shuffled", "missing", "missing unnamed", "extra", "twice", "nothing said", "huge")) if odd else "documented"
+    named = shape in ("shuffled", "missing", "twice", "extra") or rng.random() < 0.3
+    separator, batch = rng.choice(((":", "1565628583792:1485:153"), ("-", "9341f8eb-494a-4c89-9879-4d06a58d2dc7")))
+    entries = [_entry(rng, status, f"{batch}{separator}{at}", named=named) for at, status in enumerate(statuses)]
+    told: list[int | None] = list(statuses)
+    if shape == "shuffled":
+        rng.shuffle(entries)
+    elif shape in ("missing", "missing unnamed") and count > 1:
+        gone = rng.randrange(count)
+        del entries[gone]
+        if shape == "missing unnamed" and any("xactionId" not in entry for entry in entries):
+            told = [None] * count
+        else:
+            told[gone] = None
+    elif shape == "twice" and count > 1:
+        entries[-1] = dict(entries[0])
+        told = [None] * count
+    elif shape == "extra":
+        entries.append(dict(entries[0]))
+        told = [None] * count
+    elif shape == "nothing said":
+        silent = rng.randrange(count)
+        entries[silent] = {"note": "?"}
+        told[silent] = None
+    answer = {"inletID" if shape == "huge" else "inletId": "x", "batchId": batch, "receivedTimeMs": 10**30 if shape == "huge" else 1, "responses": entries}
+    return json.dumps(answer).encode(), told
+
+
+def _entry(rng: Random, status: int, name: str, *, named: bool) -> dict[str, object]:
+    if status == 200:
+        return {"xactionId": name} if rng.random() < 0.8 else {"xactionId": name, "status": rng.choice((200, "200"))}
+    entry: dict[str, object] = {rng.choice(("status", "statusCode")): rng.choice((status, str(status))), "message": "Message has unknown xdm format"}
+    return entry | {"xactionId": name} if named else entry
+
+

@@ -1,0 +1,277 @@
+"""Simulated Kafka: partitions with gaps, a group that rebalances in good order or loses partitions, commits that are fenced, and the members' sources."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from bridge.model import Slice, TopicPartition
+from tests.simulation.truth import Life, Log, Rec, Truth, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.member import Member
+
+OBJECT_BYTES = 600
+COMMIT_EVERY_S = 0.5
+PATIENCE_TURNS, PATIENCE_S = 3, 0.1
+"""Turns, and seconds, after which a full window or a lane too far ahead must have stopped its reading."""
+
+
+@dataclass(slots=True)
+class Broker:
+    """The partitions and the group."""
+
+    truth: Truth
+    rng: Random
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    owner: dict[TopicPartition, str | None] = field(default_factory=dict)
+    target: dict[TopicPartition, str] = field(default_factory=dict)
+    free_at: dict[TopicPartition, float] = field(default_factory=dict)
+
+    def create(self, where: TopicPartition) -> None:
+        self.truth.logs[where] = Log(where)
+        self.owner[where], self.free_at[where] = None, 0.0
+
+    def commit(self, member: str, where: TopicPartition, offset: int, now: float) -> None:
+        """A commit of an owner; anybody else's is fenced."""
+        if self.owner[where] != member:
+            return
+        before = self.committed.get(where)
+        if before is not None and offset < before:
+            raise Violation(f"{member} moved the committed offset of {where} back from {before} to {offset}")
+        self.truth.covers(where, offset, now, f"{member} committed")
+        self.committed[where] = offset
+
+    def release(self, where: TopicPartition, at: float) -> None:
+        """Nobody owns it any more."""
+        self.owner[where], self.free_at[where] = None, at
+
+    def rebalance(self, members: Sequence[Member], now: float) -> None:
+        """Draws who shall own what; owners that must give something up hear of it in one of their next reads."""
+        if not members:
+            return
+        revokes: dict[str, list[TopicPartition]] = {}
+        for where in self.owner:
+            wanted = self.rng.choice(members)
+            keeps = self.target.get(where)
+            if keeps in [member.name for member in members] and self.rng.random() < 0.5:
+                continue
+            self.target[where] = wanted.name
+            owner = self.owner[where]
+            if owner is not None and owner != wanted.name:
+                revokes.setdefault(owner, []).append(where)
+        for member in members:
+            if going := revokes.get(member.name):
+                member.source.orders.append((now + self.rng.choice((0.0, 0.3)), "revoke", going))
+
+    def lose(self, member: Member, parts: Sequence[TopicPartition], members: Sequence[Member], now: float) -> None:
+        """Takes partitions away behind a member's back: it hears of it later, and is fenced from now on."""
+        since = max(now, member.now)
+        for where in parts:
+            self.release(where, since)
+            self.target[where] = self.rng.choice(members).name
+        member.source.orders.append((since + self.rng.choice((0.0, 1.0, 6.0)), "lost", list(parts)))
+
+
+@dataclass(slots=True, eq=False)
+class _Position:
+    offset: int
+    life: Life
+    incarnation: int
+    end_told: int = -1
+
+
+class SimulatedSource:
+    """`ports.Source` of one member."""
+
+    def __init__(self, broker: Broker, member: Member, rng: Random) -> None:
+        self._broker, self._member, self._rng = broker, member, rng
+        self.held: dict[TopicPartition, _Position] = {}
+        self.closing: set[TopicPartition] = set()
+        self.paused: set[TopicPartition] = set()
+        self.orders: list[tuple[float, str, list[TopicPartition]]] = []
+        self.stored: dict[TopicPartition, int] = {}
+        self.commit_at = math.inf
+        self.revoking_since: float | None = None
+        self.closed = False
+        self.over: dict[object, tuple[int, float]] = {}
+        """What is over its limit (an inlet, a partition) → since which turn, and when."""
+
+    # -- ports.Source ------------------------------------------------------------
+
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
+        member = self._member
+        member.port("read")
+        self.commit_due()
+        self._obey()
+        if slices := self._fetch(limit):
+            member.pass_time(0.001)
+            return slices
+        member.wait(timeout_s)
+        self.commit_due()
+        self._obey()
+        return self._fetch(limit)
+
+    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
+        member = self._member
+        member.port("store")
+        for where, offset in sorted(offsets.items()):
+            position = self.held.get(where)
+            if position is None:
+                raise Violation(f"{member.name} stores {where} at {offset}, which it does not hold")
+            if position.incarnation != self._broker.truth.logs[where].incarnation:
+                continue  # the topic was created anew, and the broker knows
+            self._broker.truth.covers(where, offset, member.now, f"{member.name} stored")
+            self.stored[where] = offset
+            if member.say:
+                member.say(f"stores {where} at {offset}")
+        if self.stored and self.commit_at == math.inf:
+            self.commit_at = member.now + COMMIT_EVERY_S
+
+    def uncommitted(self) -> int:
+        return len(self.stored)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._member.port("pause")
+        self.paused.update(where for where in partitions if where in self.held)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._member.port("resume")
+        self.paused.difference_update(partitions)
+
+    def close(self) -> None:
+        self._member.port("close")
+        self._revoke(sorted(self.held))
+        self.closed = True
+
+    # -- the group -----------------------------------------------------------------
+
+    def commit_due(self) -> None:
+        """The library's timer."""
+        member = self._member
+        if member.now >= self.commit_at:
+            if member.world.commit_fails(member.now):
+                self.commit_at = member.now + COMMIT_EVERY_S
+                return
+            self._commit(list(self.stored))
+            self.commit_at = math.inf
+
+    def _commit(self, parts: Iterable[TopicPartition]) -> None:
+        for where in parts:
+            if where in self.stored:
+                self._broker.commit(self._member.name, where, self.stored.pop(where), self._member.now)
+
+    def next_order(self) -> float:
+        return min((at for at, _, _ in self.orders), default=math.inf)
+
+    def _obey(self) -> None:
+        now = self._member.now
+        for order in [each for each in self.orders if each[0] <= now]:
+            self.orders.remove(order)
+            parts = [where for where in order[2] if where in self.held]
+            if order[1] == "revoke":
+                self._revoke(parts)
+            elif parts:
+                self._lose(parts)
+        self._join()
+
+    def _join(self) -> None:
+        broker, member = self._broker, self._member
+        coming = [
+            where
+            for where, wanted in broker.target.items()
+            if wanted == member.name and broker.owner[where] is None and broker.free_at[where] <= member.now and where not in self.held
+        ]
+        if not coming:
+            return
+        for where in coming:
+            start = broker.committed.get(where, 0)
+            broker.owner[where] = member.name
+            self.held[where] = _Position(start, Life(member.name, where, read_to=start), broker.truth.logs[where].incarnation)
+            self.stored.pop(where, None)
+        if member.say:
+            member.say(f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}")
+        self.paused.difference_update(coming)
+        self.paused.update(member.pump.assigned({where: broker.committed.get(where) for where in coming}))
+
+    def _revoke(self, parts: list[TopicPartition]) -> None:
+        member = self._member
+        started = self.revoking_since = member.now
+        mine = [where for where in parts if self._broker.owner[where] == member.name]
+        self.closing = set(parts)
+        if member.say:
+            member.say(f"revoking {', '.join(map(str, parts))}")
+        foreign = [TopicPartition("foreign", 0)] if self._rng.random() < 0.1 else []
+        if parts or not foreign:
+            member.pump.revoked([*foreign, *parts])
+        member.check_revoke(parts, started)
+        self._commit(parts)
+        for where in parts:
+            self._let_go(where, "revoked")
+        for where in mine:
+            self._broker.release(where, member.now)
+        self.closing, self.revoking_since = set(), None
+        if member.say:
+            member.say(f"revoked {', '.join(map(str, parts))}")
+
+    def _lose(self, parts: list[TopicPartition]) -> None:
+        if self._member.say:
+            self._member.say(f"lost {', '.join(map(str, parts))}")
+        for where in parts:
+            self.stored.pop(where, None)
+            self._let_go(where, "lost")
+        self._member.pump.lost(parts)
+
+    def _let_go(self, where: TopicPartition, how: str) -> None:
+        position = self.held.pop(where)
+        position.life.ended = how
+        self._member.check_bound(position.life, how)
+        self.paused.discard(where)
+        self.over.pop(where, None)
+
+    # -- fetching --------------------------------------------------------------------
+
+    def _fetch(self, limit: int) -> list[Slice]:
+        slices = []
+        for where in self._rng.sample(sorted(self.held), len(self.held)):
+            if where in self.paused:
+                continue
+            taken = self._take(where, self.held[where], min(limit, self._rng.choice((1, 3, 8, 12))))
+            if taken is not None:
+                slices.append(taken)
+                limit -= len(taken.records)
+            if limit <= 0 or (slices and self._rng.random() < 0.5):
+                break
+        return slices
+
+    def _take(self, where: TopicPartition, position: _Position, limit: int) -> Slice | None:
+        log = self._broker.truth.logs[where]
+        if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
+            position.life.ended = "created anew"
+            position.offset, position.incarnation, position.end_told = 0, log.incarnation, -1
+            position.life = Life(self._member.name, where)
+            self._member.rewound.add(where)
+            if not log.recs:
+                return None
+        start = bisect_left(log.recs, position.offset, key=lambda rec: rec.at)
+        records: list[Rec] = log.recs[start : start + limit]
+        last = start + len(records) >= len(log.recs)
+        if not records and position.end_told >= log.end:
+            return None
+        told = last and (not records or self._rng.random() < 0.7)
+        next_offset = log.end if told else records[-1].at + 1
+        if told:
+            position.end_told = log.end
+        position.offset = position.life.read_to = next_offset
+        for rec in records:
+            rec.lives[self._member.name] = position.life
+        if records:
+            self._member.check_reading(where, records)
+        weight = sum(len(rec.data or b"") + len(rec.name or b"") + OBJECT_BYTES for rec in records)
+        if self._member.say:
+            self._member.say(f"reads {where}: {[rec.at for rec in records]} → {next_offset}")
+        return Slice(where, records, [rec.data for rec in records], next_offset, weight)

@@ -1,0 +1,342 @@
+"""One simulated process: a real pump with a clock, completions, a sender and dead letters, and the checks that belong to a process."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING
+
+from bridge.delivery import DeadLetter
+from bridge.events import Events
+from bridge.inlet import Inlet
+from bridge.model import Answer, Letter, Post, Published, TopicPartition
+from bridge.pump import PAUSE_AFTER_S, Pump, Skip
+from bridge.routing import routes_by_topic
+from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
+from tests.simulation.truth import POISON, UNSENDABLE, Life, Nature, Rec, Request, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SETUP = frozenset({302, 404, 407})
+LEAP_S = 120.0
+"""An idle process sleeps no longer than this at once."""
+
+
+class Crash(BaseException):
+    """The process is killed, in the middle of whatever it does."""
+
+
+class Watcher(Events):
+    """Listens to what the engine claims, and compares it with the truth."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    def buried(self, letter: Letter) -> None:
+        rec = letter.record
+        assert isinstance(rec, Rec)
+        if rec.acked > self._member.now:
+            raise Violation(f"{rec} counts as dead-lettered before the broker acknowledged it")
+
+    def held(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
+        if self._member.say:
+            self._member.say(f"holds {inlet}: {reason} ({detail[:60]}), next try in {seconds:.1f} s")
+
+    def released(self, inlet: str, reason: str, seconds: float) -> None:
+        if self._member.say:
+            self._member.say(f"releases {inlet} after {seconds:.1f} s: {reason}")
+
+    def waits(self, inlet: str, batch: str, records: int, reason: str, detail: str, seconds: float) -> None:
+        if self._member.say:
+            self._member.say(f"batch {batch} ({records}) waits {seconds:.2f} s: {reason} ({detail[:60]})")
+
+
+class Member:
+    """A member of the group. Its clock runs on its own; the world lets the one that is furthest behind go next."""
+
+    def __init__(self, world: World, name: str, now: float, rng: Random) -> None:
+        scenario = world.scenario
+        self.world, self.name, self.now, self._rng = world, name, now, rng
+        self.say: Callable[[str], None] | None = None
+        if world.say is not None:
+            say = world.say
+            self.say = lambda text: say(f"{self.now:10.3f} {self.name}  {text}")
+        self.turns = 0
+        self.crash_in: int | None = None
+        self.drain_until = math.inf
+        self.draining = False
+        self.rewound: set[TopicPartition] = set()
+        self.in_flight: Counter[str] = Counter()
+        self.quiet: dict[str, float] = {}
+        """Inlet → Retry-After says that nothing goes out before this."""
+        self.misled: set[str] = set()
+        """Inlets whose last answers speak of the address: one request at a time."""
+        self._arrivals: list[tuple[float, int, object, object, Request | None]] = []
+        self._seq = count()
+        self.pump = Pump(
+            route_of=routes_by_topic(world.routes),
+            inlets={each: Inlet(each, each, scenario.policy, Random(rng.random())) for each in scenario.inlets},
+            sender=self,
+            dead_letters=self,
+            completions=self,
+            clock=lambda: self.now,
+            settings=scenario.settings,
+            events=Watcher(self),
+        )
+        self.pump.partitions_of = {topic.name: topic.partitions for topic in scenario.topics}
+        self.source = SimulatedSource(world.broker, self, rng)
+        self.pump.source = self.source
+
+    # -- time ------------------------------------------------------------------
+
+    def port(self, what: str) -> None:
+        """Every call through a port is a place where the process may be killed."""
+        if self.crash_in is not None:
+            self.crash_in -= 1
+            if self.crash_in < 0:
+                if self.say:
+                    self.say(f"CRASHES in {what}")
+                raise Crash
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    def wait(self, timeout_s: float) -> None:
+        """Nothing to do now: time passes, to the next thing that concerns this process rather than for `timeout_s` only, so that hours cost little."""
+        pump, source = self.pump, self.source
+        wake = min(self._arrivals[0][0] if self._arrivals else math.inf, pump._next_timer())
+        if source.revoking_since is not None:
+            limit = min(source.revoking_since + self.world.scenario.settings.revoke_timeout_s, max(source.revoking_since, self.drain_until))
+            until = min(wake, limit)
+        elif self.draining:
+            until = min(wake, self.drain_until, source.next_order(), source.commit_at)
+        else:
+            until = min(wake, pump.batcher.next_due(), source.next_order(), source.commit_at, self.world.next_event(self), self.now + LEAP_S)
+            until = min(until, *(since + PAUSE_AFTER_S + 0.001 for since in pump._full_since.values() if since + PAUSE_AFTER_S >= self.now), math.inf)
+        if until > self.now + timeout_s:
+            self.now = until
+        else:
+            self.now = max(until, self.now + min(0.001, timeout_s))
+
+    # -- ports.Completions -------------------------------------------------------
+
+    def put(self, ticket: object, reply: object) -> None:
+        heapq.heappush(self._arrivals, (self.now, next(self._seq), ticket, reply, None))
+
+    def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
+        self.port("take")
+        if timeout_s > 0 and not (self._arrivals and self._arrivals[0][0] <= self.now):
+            self.wait(timeout_s)
+        found = []
+        while self._arrivals and self._arrivals[0][0] <= self.now:
+            _, _, ticket, reply, request = heapq.heappop(self._arrivals)
+            if request is not None:
+                self._arrived(request)
+            elif isinstance(reply, Published):
+                self._acknowledged(ticket, reply)
+            found.append((ticket, reply))
+        return found
+
+    def _arrived(self, request: Request) -> None:
+        truth = self.world.truth
+        request.arrived_seq, request.arrived_at = truth.tick(), self.now
+        self.in_flight[request.inlet] -= 1
+        for rec in request.recs:
+            rec.under_way.discard(self.name)
+        truth.learn(request)
+        if any(told is not None and 200 <= told < 300 for told in request.told):
+            self.misled.discard(request.inlet)
+        elif request.status in SETUP or (request.status in (401, 403) and not request.token_was_good):
+            self.misled.add(request.inlet)
+        if request.retry_after is not None:
+            self.quiet[request.inlet] = max(self.quiet.get(request.inlet, 0.0), self.now + request.retry_after)
+        if self.say:
+            told = Counter(request.told)
+            self.say(f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}")
+
+    # -- ports.Sender --------------------------------------------------------------
+
+    def send(self, ticket: object, post: Post) -> None:
+        self.port("send")
+        inlet, scenario = post.inlet, self.world.scenario
+        flying = self.in_flight[inlet]
+        if flying >= scenario.policy.max_in_flight:
+            raise Violation(f"{flying + 1} requests in flight to {inlet}")
+        if flying and self.pump.inlets[inlet].hold is not None:
+            raise Violation(f"{inlet} is held, and a second request goes out")
+        if flying and inlet in self.misled:
+            raise Violation(f"{inlet} answers as a wrong address does, and a second request goes out")
+        if self.now < self.quiet.get(inlet, 0.0) - 1e-6:
+            raise Violation(f"Retry-After of {inlet} is ignored: {self.quiet[inlet] - self.now:.1f} s too early")
+        request, answer = self.world.aep.receive(self.name, post, self.now)
+        for rec, life in zip(request.recs, request.lives, strict=True):
+            self._may_send(rec, life)
+            rec.under_way.add(self.name)
+        self.in_flight[inlet] += 1
+        if self.say:
+            self.say(f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}")
+        heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
+
+    def _may_send(self, rec: Rec, life: Life) -> None:
+        position = self.source.held.get(rec.where)
+        if position is None or position.life is not life:
+            if rec.where not in self.rewound:
+                raise Violation(f"{rec} is sent by {self.name}, which does not hold its partition any more")
+        elif rec.where in self.source.closing:
+            raise Violation(f"{rec} is sent while its partition is being revoked")
+        if self.name in rec.under_way and life.member == self.name and not life.ended:
+            if any(request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests[:-1]):
+                raise Violation(f"{rec} is sent while a request of {self.name} that carries it is under way")
+        if rec.acked <= self.now and life in rec.known:
+            raise Violation(f"{rec} is sent after its dead letter was acknowledged")
+
+    # -- ports.DeadLetters -----------------------------------------------------------
+
+    def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
+        self.port("publish")
+        failed = []
+        share = self.world.letter_fault(self.now)
+        for at, letter in enumerate(letters):
+            self.world.truth.judge(letter, self.name, f"{letter.record.topic()}.dlq")
+            rec = letter.record
+            assert isinstance(rec, Rec)
+            lost = share > 0 and self._rng.random() < share
+            if lost:
+                failed.append(at)
+            else:
+                rec.letters += 1
+        if self.say:
+            self.say(f"publishes {[f'{letter.record!r} {letter.refusal.reason.value}' for letter in letters]}, failing {failed}")
+        when = self.now + self._rng.choice((0.005, 0.05, 0.5))
+        heapq.heappush(self._arrivals, (when, next(self._seq), ticket, Published(tuple(failed), "not enough replicas" if failed else ""), None))
+
+    def _acknowledged(self, ticket: object, reply: Published) -> None:
+        effect = getattr(ticket, "effect", None)
+        assert isinstance(effect, DeadLetter)
+        for at, letter in enumerate(effect.letters):
+            rec = letter.record
+            if at not in reply.failed and isinstance(rec, Rec):
+                rec.acked = min(rec.acked, self.now)
+                rec.known.add(rec.lives[self.name])
+
+    # -- a step, and the checks after it ------------------------------------------------
+
+    def turn(self) -> None:
+        """Once around the engine's loop."""
+        self.turns += 1
+        if self._rng.random() < self.world.stalls(self.now):
+            self.now += self._rng.choice((0.5, 3.0))
+        self.pump.turn(self.source)
+        self.pass_time(0.0005)
+        self.check()
+
+    def drain(self) -> bool:
+        """The first SIGTERM."""
+        self.draining, started = True, self.now
+        timeout = self.world.scenario.settings.drain_timeout_s
+        self.drain_until = started + timeout
+        if self.say:
+            self.say("drains")
+        done = self.pump.drain(self.source)
+        if self.now - started > timeout + 0.5:
+            raise Violation(f"{self.name} drained for {self.now - started:.1f} s; the limit is {timeout:.1f}")
+        return done
+
+    def check(self) -> None:
+        """What must hold in a process after every step."""
+        pump, over, weights = self.pump, self.source.over, dict.fromkeys(self.pump.inlets, 0.0)
+        for batch in pump.tasks:
+            weights[batch.key.inlet] += batch.weight
+        for batch in pump.batcher.open_batches():
+            weights[batch.key.inlet] += batch.weight
+        for chain in pump._chains.values():
+            for batch in chain:
+                if batch not in pump.tasks:
+                    weights[batch.key.inlet] += batch.weight
+        for name, inlet in pump.inlets.items():
+            if abs(inlet.used - weights[name]) > 1.0:
+                raise Violation(f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}")
+            if inlet.in_flight != self.in_flight[name]:
+                raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {self.in_flight[name]}")
+            self._over(name, inlet.used >= inlet.policy.window_bytes)
+        most = self.world.scenario.settings.max_uncommitted_records
+        for where, lane in pump.ledger.lanes.items():
+            self._over(where, lane.uncommitted >= most)
+        if over and len(over) > 64:
+            raise Violation("the simulation itself keeps too much")
+
+    def _over(self, what: object, is_over: bool) -> None:
+        if is_over:
+            self.source.over.setdefault(what, (self.turns, self.now))
+        else:
+            self.source.over.pop(what, None)
+
+    def check_reading(self, where: TopicPartition, records: Sequence[Rec]) -> None:
+        """Nothing is read into a window that has been full for a while, nor for a lane that is too far ahead."""
+        for what in (records[0].inlet, where):
+            turn, since = self.source.over.get(what, (self.turns, self.now))
+            if self.turns - turn > PATIENCE_TURNS and self.now - since > PATIENCE_S:
+                raise Violation(f"{where} is read on, though {what} has been over its limit for {self.now - since:.2f} s")
+
+    def check_revoke(self, parts: Sequence[TopicPartition], started: float) -> None:
+        """In-flight requests were waited for, and no longer than allowed."""
+        allowed = min(self.world.scenario.settings.revoke_timeout_s, max(0.0, self.drain_until - started))
+        took = self.now - started
+        if took > allowed + 0.1:
+            raise Violation(f"a revoke took {took:.2f} s; its limit is {allowed:.2f}")
+        if took < allowed - 0.02:
+            lives = {self.source.held[where].life for where in parts}
+            for _, _, _, _, request in self._arrivals:
+                if request is not None and not lives.isdisjoint(request.lives):
+                    raise Violation(f"the revoke of {parts[0]} did not wait for request {request.number}")
+
+    def check_bound(self, life: Life, how: str) -> None:
+        """What the next owner will read again is bounded, and where all was settled, it is nothing."""
+        broker, truth = self.world.broker, self.world.truth
+        committed = broker.committed.get(life.where, 0)
+        read = [rec for rec in truth.logs[life.where].recs if committed <= rec.at < life.read_to and rec.lives.get(self.name) is life]
+        repeats = [rec for rec in read if life in rec.known]
+        if how == "revoked" and broker.owner[life.where] == self.name and read and len(repeats) == len(read):
+            raise Violation(f"{life.where} was revoked with everything settled, but committed at {committed}, not {life.read_to}")
+        most = self.world.scenario.settings.max_uncommitted_records
+        recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
+        if len(repeats) > most + recent + 48:
+            raise Violation(f"{len(repeats)} records of {life.where} will be sent again; the bound is {most}")
+
+    def skip(self, rec: Rec) -> Skip:
+        """An operator orders a record to its dead-letter topic."""
+        rec.skip_ordered = True
+        order = Skip(rec.where, rec.at, "operator", "simulation")
+        if self.say:
+            self.say(f"an operator skips {rec}")
+        self.put(order, None)
+        return order
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way here."""
+        return not self.pump.tasks and not any(True for _ in self.pump.batcher.open_batches()) and not self._arrivals
+
+    def check_empty(self) -> None:
+        """At the end nothing is left."""
+        pump = self.pump
+        left = {
+            "tasks": pump.tasks,
+            "chains": pump._chains,
+            "queued": {name for name, ready in pump._ready.items() if ready},
+            "in use": {name: inlet.used for name, inlet in pump.inlets.items() if inlet.used > 0.001},
+            "bisecting": {name for name, inlet in pump.inlets.items() if inlet.bisecting is not None},
+            "in flight": {name for name, inlet in pump.inlets.items() if inlet.in_flight},
+            "skips": pump._skips,
+            "open": {str(lane): lane.open for lane in pump.ledger.lanes.values() if lane.open},
+        }
+        if full := {name: what for name, what in left.items() if what}:
+            raise Violation(f"{self.name} has something left at the end: {full}")
+
+
+__all__ = ["POISON", "UNSENDABLE", "Crash", "Member", "Nature"]

@@ -1,0 +1,231 @@
+"""A seed → one scenario: the settings, the topics, and the timeline of records and faults. Everything random about a history's plan is drawn here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from random import Random
+
+from bridge.inlet import Policy
+from bridge.model import Format, TopicPartition
+from bridge.payload import envelope
+from bridge.pump import Settings
+from bridge.routing import Route
+from tests.simulation.truth import Nature, Rec
+
+WRAPPER = envelope(schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities")
+TEXTS = ("plain", "näïve café", "日本語のテキスト", "🙂🙃🙂🙃", "x" * 60)
+MODES = ("503", "429", "hang", "reset before", "reset after", "400", "422", "404", "403", "401", "500", "garbage", "407", "302", "each 400", "502", "oversize", "late")
+WHOLE_MODES = ("400", "422")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A time in which an inlet answers everything in one way."""
+
+    start: float
+    end: float
+    mode: str
+    retry_after: str = ""
+    """`` (none), `seconds` or `date`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of the mapping."""
+
+    name: str
+    partitions: int
+    inlet: str
+    format: Format
+    datasets: tuple[str, ...]
+    default_dataset: str | None
+
+
+@dataclass(slots=True)
+class Scenario:
+    """Everything that is decided before a history starts. Seconds and bytes."""
+
+    seed: int
+    policy: Policy
+    settings: Settings
+    topics: list[Topic]
+    inlets: list[str]
+    members: int
+    tombstones: bool
+    calm_at: float
+    """From here on there are no faults."""
+    flavour: str
+    intervals: dict[str, list[Interval]] = field(default_factory=dict)
+    letter_faults: list[tuple[float, float, float]] = field(default_factory=list)
+    """Start, end, and the share of letters that fail."""
+    events: list[tuple[float, str, int]] = field(default_factory=list)
+    """Time, what, and a number that the event is drawn from."""
+    noise: float = 0.0
+    """The share of requests outside intervals that go wrong in some way."""
+    message_noise: float = 0.0
+    """The share of messages that get a 429, 502, 503 or 504 of their own."""
+    odd_shapes: float = 0.0
+    """The share of multi-status answers in an unusual shape."""
+    poison: dict[Nature, float] = field(default_factory=dict)
+    junk: float = 0.0
+    capacity: float | None = None
+    """Messages a second that AEP takes."""
+    limit: int = 1_000_000
+    """Bytes of a request body that AEP takes."""
+    stalls: float = 0.0
+    """The share of turns in which a process stands still for a while."""
+    value_bytes: int = 80
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(topic.name, topic.format, topic.inlet, topic.default_dataset, WRAPPER if topic.format is Format.ENTITY else (b"", b""), self.tombstones)
+            for topic in self.topics
+        ]
+
+
+def plan(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    rng = Random(f"plan {seed}")
+    flavour = rng.choices(("mixed", "mixed calm", "outage", "isolation", "suspect", "group", "flood", "limit"), (30, 16, 12, 6, 5, 20, 6, 5))[0]
+    ordered = rng.random() < 0.3
+    inlets = ["one", "two"] if flavour == "isolation" or rng.random() < 0.3 else ["one"]
+    policy = Policy(
+        max_bytes=40_000 if flavour == "limit" else rng.choice((900, 1500, 3000, 8000)),
+        max_in_flight=rng.choice((1, 2, 4, 8)),
+        window_bytes=rng.choice((15_000, 40_000, 200_000)),
+        request_timeout_s=rng.choice((2.0, 5.0, 30.0)),
+        retry_after_max_s=rng.choice((20.0, 300.0)),
+        backoff_base_s=0.2,
+        backoff_max_s=rng.choice((5.0, 60.0)),
+        flood_guard=rng.choice((4, 8)) if flavour == "flood" else rng.choice((0, 1000)),
+        max_messages_per_s=rng.choice((20.0, 100.0)) if rng.random() < 0.08 else None,
+        ordered=ordered,
+    )
+    settings = Settings(
+        max_messages=1000 if flavour == "limit" else rng.choice((1, 3, 6, 20)),
+        linger_s=rng.choice((0.05, 0.3, 1.0)),
+        max_uncommitted_records=rng.choice((10, 30, 1000)),
+        revoke_timeout_s=10.0,
+        drain_timeout_s=rng.choice((5.0, 30.0)),
+        ordered=ordered,
+        name="b",
+    )
+    topics = [_topic(rng, f"t{number}", inlets[number % len(inlets)]) for number in range(max(len(inlets), rng.choice((1, 1, 2, 3))))]
+    scenario = Scenario(seed, policy, settings, topics, inlets, 1 if flavour == "isolation" else rng.choice((1, 1, 2, 3)), rng.random() < 0.3, 0.0, flavour)
+    scenario.value_bytes = 700 if flavour == "limit" else rng.choice((40, 80, 200))
+    _records(rng, scenario)
+    _faults(rng, scenario)
+    _group(rng, scenario)
+    scenario.events.sort()
+    return scenario
+
+
+def _topic(rng: Random, name: str, inlet: str) -> Topic:
+    kind = rng.choice((Format.ENVELOPE, Format.ENVELOPE, Format.ENTITY))
+    if kind is Format.ENTITY:
+        return Topic(name, rng.choice((1, 2, 3)), inlet, kind, ("entities",), "entities")
+    datasets = tuple(f"d{number}" for number in range(rng.choice((1, 1, 2, 3))))
+    return Topic(name, rng.choice((1, 2, 3)), inlet, kind, datasets, rng.choice((None, "d0")))
+
+
+def _records(rng: Random, scenario: Scenario) -> None:
+    """Bursts and drops of records, and what is wrong with some of them."""
+    span = scenario.calm_at = {"outage": 3600.0, "isolation": 1800.0, "suspect": 60.0}.get(scenario.flavour, 40.0) * rng.uniform(0.5, 2.0)
+    for _ in range(rng.randint(2, 8)):
+        scenario.events.append((rng.choice((0.0, rng.uniform(0, span))), "produce", rng.randint(1, 40)))
+    if scenario.flavour == "limit":
+        scenario.events += [(0.0, "produce", 60), (span / 2, "produce", 60)]
+    for _ in range(rng.randint(0, 6)):
+        scenario.events.append((rng.uniform(0, span), "gap", rng.randint(1, 9)))
+    scenario.junk = rng.choice((0.0, 0.0, 0.05, 0.2))
+    if scenario.flavour == "flood":
+        scenario.junk, scenario.poison = rng.choice(((0.0, {Nature.REFUSED: 0.4}), (0.6, {}), (0.3, {Nature.REFUSED: 0.3, Nature.WHOLE: 0.1})))
+    elif scenario.flavour == "suspect":
+        scenario.poison = {rng.choice((Nature.ERROR, Nature.ERROR_EACH)): 0.02, Nature.REFUSED: rng.choice((0.0, 0.03))}
+    elif rng.random() < 0.6:
+        scenario.poison = {Nature.REFUSED: rng.choice((0.0, 0.05)), Nature.WHOLE: rng.choice((0.0, 0.02, 0.06))}
+
+
+def _faults(rng: Random, scenario: Scenario) -> None:
+    """What AEP and the dead-letter topic do wrong, and when."""
+    span = scenario.calm_at
+    scenario.intervals = {name: [] for name in scenario.inlets}
+    if scenario.flavour == "limit":
+        scenario.limit = rng.choice((12_000, 20_000))
+    if scenario.flavour == "outage":
+        for name in scenario.inlets:
+            scenario.intervals[name].append(Interval(span * 0.02, span * rng.uniform(0.5, 0.98), rng.choice(MODES[:-1]), rng.choice(("", "", "seconds", "date"))))
+    elif scenario.flavour == "isolation":
+        scenario.intervals["one"].append(Interval(0.0, span, rng.choice([mode for mode in MODES[:-1] if mode != "each 400"]), rng.choice(("", "seconds"))))
+    elif scenario.flavour != "mixed calm":
+        for name in scenario.inlets:
+            for _ in range(rng.choice((0, 1, 1, 2, 4))):
+                start = rng.uniform(0, span)
+                end = min(span, start + rng.choice((0.5, 3.0, 20.0)) * rng.uniform(0.3, 1.5))
+                scenario.intervals[name].append(Interval(start, end, rng.choice(MODES), rng.choice(("", "", "seconds", "date"))))
+    if scenario.flavour not in ("isolation",):
+        scenario.noise = rng.choice((0.0, 0.05, 0.2))
+        scenario.message_noise = rng.choice((0.0, 0.0, 0.05))
+        scenario.capacity = rng.choice((None, None, None, 30.0, 150.0))
+    scenario.odd_shapes = rng.choice((0.0, 0.1, 0.4))
+    for _ in range(rng.choice((0, 0, 1, 2))):
+        start = rng.uniform(0, span)
+        scenario.letter_faults.append((start, min(span, start + rng.uniform(1, 20)), rng.choice((0.5, 1.0))))
+    scenario.stalls = rng.choice((0.0, 0.0, 0.02))
+
+
+def _group(rng: Random, scenario: Scenario) -> None:
+    """What happens to the members and to the partitions."""
+    span, flavour = scenario.calm_at, scenario.flavour
+    kinds = ("rebalance", "lose", "crash", "stop", "join", "recreate", "partition", "skip")
+    count = 0 if flavour == "isolation" else rng.choice((2, 4, 8)) if flavour == "group" else rng.choice((0, 0, 1, 2))
+    for kind in rng.choices(kinds, (5, 3, 4, 3, 2, 1, 1, 1), k=count):
+        scenario.events.append((rng.uniform(0, span), kind, rng.randrange(1 << 30)))
+
+
+def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition, at: int, number: int, *, healthy: bool = False) -> Rec:
+    """A record of a topic, and what must become of it."""
+    nature = Nature.HEALTHY if healthy else _nature(rng, scenario)
+    key = rng.choice((None, b"k%d" % (number % 5), b"\xff\x00"))
+    more = rng.choice((None, [("h", b"1"), ("h", None)]))
+    text = json.dumps(rng.choice(TEXTS) * rng.randint(0, max(1, scenario.value_bytes // 40)), ensure_ascii=rng.random() < 0.3)
+    event = f'{{"_id":"{number}",  "t":{text}, "n":9400100000000000000000}}'
+    dataset: str | None = rng.choice(topic.datasets)
+    if topic.format is Format.ENTITY:
+        value = event.encode()
+        piece: bytes | None = WRAPPER[0] + value + WRAPPER[1]
+    else:
+        member = f'"datasetId":"{dataset}"'
+        if topic.default_dataset is not None and rng.random() < 0.3:
+            dataset = topic.default_dataset
+            value = f'{{"header":{{"v":1}},"body":{event}}}'.encode()
+            piece = f'{{"header":{{"datasetId":"{dataset}","v":1}},"body":{event}}}'.encode()
+        else:
+            value = f'{{"header":{{{member}}},"body":{event}}}'.encode()
+            piece = value
+    data: bytes | None = value
+    if nature is Nature.NOT_JSON:
+        data, piece = rng.choice((b"", b"{", value[:-1], value + b"}", b"\xff\xfe", value.replace(b'"t":', b'"t\xff":'))), None
+    elif nature is Nature.NOT_AN_OBJECT:
+        data, piece = rng.choice((b"1", b"[]", b'"text"', b"null")), None
+    elif nature is Nature.NO_ROUTE:
+        if topic.format is Format.ENTITY:
+            nature = Nature.HEALTHY
+        else:
+            data, piece = b'{"header":{"datasetId":7},"body":%b}' % event.encode(), None
+    elif nature is Nature.TOO_LARGE:
+        data, piece = value[:-1] + b" " * 1_000_000 + b"}", None
+    elif nature is Nature.TOMBSTONE:
+        data, piece = None, None
+    code = 500 if nature in (Nature.ERROR, Nature.ERROR_EACH) else rng.choice((400, 400, 422, 413)) if nature is Nature.WHOLE else rng.choice((400, 422, 404))
+    return Rec(number, where, at, data, key, nature, topic.inlet, dataset, piece, code, more)
+
+
+def _nature(rng: Random, scenario: Scenario) -> Nature:
+    if scenario.junk and rng.random() < scenario.junk:
+        return rng.choices((Nature.NOT_JSON, Nature.NOT_AN_OBJECT, Nature.NO_ROUTE, Nature.TOMBSTONE, Nature.TOO_LARGE), (10, 5, 5, 10, 0.2))[0]
+    for nature, share in scenario.poison.items():
+        if rng.random() < share:
+            return nature
+    return Nature.HEALTHY

@@ -1,0 +1,315 @@
+"""The scheduler of one history: whose turn it is, what happens when, and the end, at which everything must have drained."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+from bridge.model import TopicPartition
+from bridge.pump import Skip
+from tests.simulation.aep import Aep
+from tests.simulation.kafka import Broker
+from tests.simulation.member import Crash, Member
+from tests.simulation.scenario import WHOLE_MODES, Scenario, Topic, plan, record
+from tests.simulation.truth import EVER, Nature, Truth, Violation
+
+MAX_TURNS = 60_000
+TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
+"""At the end a healthy record a partition, every so often: convictions need others that pass. Then the operator skips what is stuck."""
+
+
+@dataclass(slots=True)
+class History:
+    """What a history was, for the totals."""
+
+    seed: int
+    flavour: str
+    records: int
+    requests: int
+    turns: int
+    seconds: float
+    """Of simulated time."""
+    causes: Counter[str] = field(default_factory=Counter)
+    residue: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    letters: int = 0
+
+
+class World:
+    """Everything of one history."""
+
+    def __init__(self, scenario: Scenario, say: Callable[[str], None] | None = None) -> None:
+        self.scenario, self.say = scenario, say
+        self.routes = scenario.routes()
+        self.truth = Truth(scenario.settings.ordered, not scenario.tombstones, scenario.policy.flood_guard)
+        self.truth.flapping = {name: sum(each.mode in WHOLE_MODES for each in found) for name, found in scenario.intervals.items()}
+        self._rng = Random(f"world {scenario.seed}")
+        self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"))
+        self.aep = Aep(scenario, self.truth, Random(f"aep {scenario.seed}"))
+        self.members: list[Member] = []
+        self._names = count(1)
+        self._events: list[tuple[float, int, str, int]] = []
+        self._seq = count()
+        self.turns = self.skipped = 0
+        self.now = 0.0
+        for topic in scenario.topics:
+            for partition in range(topic.partitions):
+                self.broker.create(TopicPartition(topic.name, partition))
+        for at, what, number in scenario.events:
+            self._later(at, what, number)
+        if scenario.flavour == "isolation":
+            self._later(scenario.calm_at - 1.0, "isolated?", 0)
+        for _ in range(scenario.members):
+            self._later(0.0, "join", 0)
+
+    # -- asked by the members ------------------------------------------------------
+
+    def next_event(self, member: Member) -> float:
+        """When something outside of a member happens next."""
+        due = self._events[0][0] if self._events else math.inf
+        free = [at for where, at in self.broker.free_at.items() if self.broker.owner[where] is None and self.broker.target.get(where) == member.name]
+        if len(self.members) > 1 and any(each.source.orders for each in self.members):
+            due = min(due, member.now + 0.3)
+        return min([due, *(at for at in free if at > member.now)])
+
+    def letter_fault(self, now: float) -> float:
+        return max((share for start, end, share in self.scenario.letter_faults if start <= now < end), default=0.0)
+
+    def commit_fails(self, now: float) -> bool:
+        """In the middle of a rebalance, or without a coordinator; tried again."""
+        return now < self.scenario.calm_at and self._rng.random() < 0.1
+
+    def stalls(self, now: float) -> float:
+        return self.scenario.stalls if now < self.scenario.calm_at else 0.0
+
+    # -- the history ------------------------------------------------------------------
+
+    def run(self) -> History:
+        """From the first record to the last one settled. Raises `Violation`."""
+        while self._events:
+            self._step()
+        self._calm()
+        while self.now < self.scenario.calm_at:
+            self._turn(self._furthest_behind())
+        self._wind_up()
+        self.truth.account()
+        for member in self.members:
+            member.check_empty()
+            member.check()
+        for member in list(self.members):
+            if not member.drain():
+                raise Violation(f"{member.name} abandoned something though nothing was left")
+            self.members.remove(member)
+        for where, log in self.truth.logs.items():
+            if self.broker.committed.get(where, 0) != log.end:
+                raise Violation(f"{where} is committed at {self.broker.committed.get(where)}; its end is {log.end}")
+        truth = self.truth
+        letters = sum(rec.letters for rec in truth.recs)
+        return History(self.scenario.seed, self.scenario.flavour, len(truth.recs), self.aep.number, self.turns, self.now, truth.causes, truth.residue, self.skipped, letters)
+
+    def _step(self) -> None:
+        """The next thing that happens: an event, or a turn of the member that is furthest behind."""
+        if self.members:
+            member = self._furthest_behind()
+            if member.now < self._events[0][0]:
+                self._turn(member)
+                return
+        at, _, what, number = heapq.heappop(self._events)
+        self.now = max(self.now, at)
+        self._happen(what, number)
+
+    def _furthest_behind(self) -> Member:
+        return min(self.members, key=lambda member: member.now)
+
+    def _turn(self, member: Member) -> None:
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise Violation(f"after {MAX_TURNS} turns the history has not come to its end")
+        self.now = max(self.now, member.now)
+        try:
+            member.turn()
+        except Crash:
+            self._buried(member)
+
+    def _buried(self, member: Member) -> None:
+        """A process is gone; the group finds out after a while."""
+        for where, position in member.source.held.items():
+            member.source.stored.clear()
+            position.life.ended = "crash"
+            member.check_bound(position.life, "crash")
+            if self.broker.owner[where] == member.name:
+                self.broker.release(where, member.now + self._rng.choice((0.1, 10.0)))
+        self.members.remove(member)
+        self._later(max(self.now, member.now) + self._rng.choice((0.1, 5.0)), "join", 0)
+
+    def _later(self, at: float, what: str, number: int) -> None:
+        heapq.heappush(self._events, (at, next(self._seq), what, number))
+
+    # -- what happens -----------------------------------------------------------------
+
+    def _happen(self, what: str, number: int) -> None:
+        if self.say:
+            self.say(f"{self.now:10.3f} world {what} {number}")
+        rng = Random(number)
+        if what == "produce":
+            self._produce(number)
+        elif what == "gap":
+            log = self.truth.logs[self._rng.choice(list(self.truth.logs))]
+            log.end += number
+        elif what == "join":
+            self._join()
+        elif what == "rebalance":
+            self.broker.rebalance(self.members, self.now)
+        elif what == "recreate":
+            self._recreate(rng.choice(list(self.truth.logs)))
+        elif what == "partition":
+            self._partition(rng.choice(self.scenario.topics))
+        elif what == "isolated?":
+            self._isolated()
+        elif self.members:
+            self._happen_to(rng.choice(self.members), what, rng)
+
+    def _happen_to(self, member: Member, what: str, rng: Random) -> None:
+        if what == "lose":
+            held = sorted(where for where in member.source.held if self.broker.owner[where] == member.name)
+            if held:
+                self.broker.lose(member, rng.sample(held, rng.randint(1, len(held))), self.members, self.now)
+        elif what == "crash":
+            member.crash_in = rng.choice((0, 1, 2, 5, 20))
+        elif what == "stop":
+            self._stop(member)
+        elif what == "skip" and member.source.held:
+            where = rng.choice(sorted(member.source.held))
+            unsettled = [rec for rec in self.truth.logs[where].recs if not self.truth.settled(rec, self.now)]
+            if unsettled:
+                member.skip(rng.choice(unsettled[:20]))
+
+    def _produce(self, number: int) -> None:
+        topic = self._rng.choice(self.scenario.topics)
+        for _ in range(number):
+            self._append(topic, self._rng.choice([where for where in self.truth.logs if where.topic == topic.name]))
+
+    def _append(self, topic: Topic, where: TopicPartition, *, healthy: bool = False) -> None:
+        log = self.truth.logs[where]
+        if self._rng.random() < 0.1:
+            log.end += self._rng.choice((1, 1, 3))
+        rec = record(self._rng, self.scenario, topic, where, log.end, len(self.truth.recs), healthy=healthy)
+        log.recs.append(rec)
+        log.end += 1
+        self.truth.recs.append(rec)
+
+    def _join(self) -> None:
+        if len(self.members) >= 4:
+            return
+        name = f"m{next(self._names)}"
+        self.members.append(Member(self, name, self.now, Random(f"{name} {self.scenario.seed}")))
+        self.broker.rebalance(self.members, self.now)
+
+    def _stop(self, member: Member) -> None:
+        """A rolling restart: the process drains, and another one comes."""
+        try:
+            member.drain()
+        except Crash:
+            self._buried(member)
+            return
+        self.members.remove(member)
+        self._later(max(self.now, member.now) + self._rng.choice((0.0, 1.0)), "join", 0)
+
+    def _recreate(self, where: TopicPartition) -> None:
+        """The topic is deleted and created anew: its records and its committed offsets are gone."""
+        log = self.truth.logs[where]
+        log.recs, log.end, log.checked = [], 0, 0
+        log.incarnation += 1
+        self.broker.committed.pop(where, None)
+        for member in self.members:
+            member.source.stored.pop(where, None)
+        topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
+        for _ in range(self._rng.randint(0, 6)):
+            self._append(topic, where)
+
+    def _partition(self, topic: Topic) -> None:
+        """A partition is added."""
+        where = TopicPartition(topic.name, sum(each.topic == topic.name for each in self.truth.logs))
+        self.broker.create(where)
+        self.broker.rebalance(self.members, self.now)
+
+    def _isolated(self) -> None:
+        """One inlet has been dead all the while; the others' records are in AEP."""
+        now = min(member.now for member in self.members)
+        for rec in self.truth.recs:
+            if rec.inlet == "two" and rec.nature is Nature.HEALTHY and not self.truth.settled(rec, now):
+                raise Violation(f"{rec} has waited since inlet one is dead")
+
+    # -- the end ------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """No faults any more."""
+        for member in self.members:
+            member.crash_in = None
+        while not self.members or self._events:
+            if not self.members and not self._events:
+                self._join()
+            if self._events:
+                self._step()
+
+    def _wind_up(self) -> None:
+        """Turns until everything is settled and committed; a trickle of healthy records gives convictions their evidence."""
+        until = self.now + TRICKLE_EVERY_S
+        trickles, orders = 0, list[Skip]()
+        patient = self.now + 900.0
+        while not self._over():
+            self._turn(self._furthest_behind())
+            if self._furthest_behind().now < until:
+                continue
+            trickles += 1
+            until = self._furthest_behind().now + TRICKLE_EVERY_S
+            if trickles > TRICKLES:
+                raise Violation(f"not settled long after the last fault: {self._unsettled()[:5]}")
+            if not self._unsettled() and trickles > 20:
+                raise Violation(f"everything is settled, but {self._leftovers()}")
+            if any(rec.nature is not Nature.HEALTHY for rec in self._unsettled()) or self.now < patient:
+                self._trickle()
+            if trickles >= TRICKLES_BEFORE_SKIP and trickles % 20 == 0:
+                orders += self._skip_stuck()
+        self.skipped = len(orders)
+
+    def _trickle(self) -> None:
+        if not self._unsettled():
+            return
+        for where in self.truth.logs:
+            topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
+            self._append(topic, where, healthy=True)
+
+    def _skip_stuck(self) -> list[Skip]:
+        """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
+        orders = []
+        for rec in self._unsettled():
+            if rec.nature is not Nature.HEALTHY and not rec.skip_ordered:
+                owner = next((member for member in self.members if rec.where in member.source.held), None)
+                if owner is not None and rec.requests and len(orders) < 3:
+                    orders.append(owner.skip(rec))
+        return orders
+
+    def _unsettled(self) -> list[object]:
+        found = []
+        for log in self.truth.logs.values():
+            found += [rec for rec in log.recs[log.checked :] if not self.truth.settled(rec, EVER)]
+        return found
+
+    def _leftovers(self) -> str:
+        lags = {str(where): (self.broker.committed.get(where, 0), log.end) for where, log in self.truth.logs.items() if self.broker.committed.get(where, 0) != log.end}
+        return f"lag {lags}, busy {[member.name for member in self.members if not member.idle]}"
+
+    def _over(self) -> bool:
+        committed = self.broker.committed
+        return all(committed.get(where, 0) == log.end for where, log in self.truth.logs.items()) and all(member.idle for member in self.members)
+
+
+def simulate(seed: int, say: Callable[[str], None] | None = None) -> History:
+    """Runs the history of a seed. Raises `Violation` where the contract is broken, and whatever the engine raises."""
+    return World(plan(seed), say).run()
