@@ -362,7 +362,7 @@ class _Case:
             self.inlet.throttled(reply.sent, reply.now)
         if after is not None:
             wait = after
-            self.inlet.wait_until(reply.now + after, f"status {answer.status}, Retry-After")
+            self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
         self.again(part, wait, f"status {answer.status}", detail, wakes=after is None)
 
     def judge_fault(self, part: _Part, reply: Reply, answer: Answer) -> None:

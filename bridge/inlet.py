@@ -64,6 +64,8 @@ class Inlet:
     not_before: float = -math.inf
     why_not: str = ""
     """Why nothing goes out before `not_before`."""
+    asked: tuple[float, str] = (-math.inf, "")
+    """Until when, and why, AEP asked that nothing goes out: `Retry-After`, which outlasts a hold."""
     hold: Hold | None = None
     failures: int = 0
     """In a row, none accepted between."""
@@ -146,12 +148,17 @@ class Inlet:
         """AEP accepts again."""
         if self.hold is not None:
             self.hold = None
-            self.not_before = -math.inf
+            self.not_before, self.why_not = self.asked
 
     def wait_until(self, when: float, why: str) -> None:
         """Nothing goes out before this."""
         if when > self.not_before:
             self.not_before, self.why_not = when, why
+
+    def asked_to_wait(self, when: float, why: str) -> None:
+        """`Retry-After`: nothing goes out before this, whatever requests that are under way bring."""
+        self.asked = max(self.asked, (when, why))
+        self.wait_until(when, why)
 
     def refuses_size(self, size: int) -> None:
         """413 for a body of `size` bytes: the next batches must be smaller, for as long as this process lives."""

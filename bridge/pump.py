@@ -125,6 +125,8 @@ class Pump:
         self.paused: set[TopicPartition] = set()
         self._full_since: dict[str, float] = {}
         self._balance_at = self._snapshot_at = 0.0
+        self._stood = False
+        """Whether the last turn did not read, because of full windows."""
         self.status: dict[str, Any] = {}
         """The last snapshot; replaced, never changed, so that any thread may read it."""
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
@@ -156,7 +158,8 @@ class Pump:
         self.beat = now = self._clock()
         stalled = self._stalled(now)
         self.complete(BUSY_S if stalled else 0.0)
-        self.balance(source)
+        self.balance(source, force=self._stood and not stalled)  # what was not read until now is paused before the next read
+        self._stood = stalled
         if not stalled:
             wait = BUSY_S if self.tasks else min(IDLE_S, max(0.001, self.batcher.next_due() - now))
             for part in source.read(READ_AT_ONCE, min(wait, max(0.001, self._next_timer() - now))):
