@@ -89,7 +89,8 @@ def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, t
     with Simulator(Config(latency_ms=60)) as sim:
         values = [(f"k{number:05}", envelope(f"k{number:05}", sim.config.org)) for number in range(20_000)]
         fill(kafka, topic, values, 4)
-        config = configure(sim, topic, batch={"linger_ms": 50, "max_messages": 200})
+        quick = {"session.timeout.ms": 6000}  # a killed member holds its partitions for so long
+        config = configure(sim, topic, batch={"linger_ms": 50, "max_messages": 200}, kafka={"properties": quick})
         for _ in range(3):
             seen = len(sim.accepted)
             with Bridge(config, tmp_path) as bridge:
@@ -144,7 +145,7 @@ def test_an_aep_that_refuses_everything_for_a_while_dead_letters_nothing(status:
 
             assert 200 == bridge._get("/livez")
             assert 200 == bridge._get("/readyz")
-            assert any(inlet["held"] for inlet in bridge.status()["inlets"])
+            until(lambda: any(inlet["held"] for inlet in bridge.status()["inlets"]), 10, "no inlet is held")
             sim.faults.clear()
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 3), 90, bridge.tail())
 
