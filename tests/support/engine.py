@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from typing import Any
 
 from bridge.batcher import Batch, Key
 from bridge.delivery import DeadLetter, Delivery, Effect, Reply, Settled, Wait, deliver
+from bridge.events import Events
 from bridge.inlet import Inlet, Policy
 from bridge.ledger import Lane
-from bridge.model import Answer, Fault, Letter, Post, Published, Refusal, TopicPartition
+from bridge.model import Answer, Fault, Format, Letter, Post, Published, Refusal, Slice, TopicPartition
 from bridge.payload import body_size
+from bridge.pump import Pump, Settings
+from bridge.routing import Route, routes_by_topic
 from tests.support.memory import MemoryRecord
 
 SOURCE = TopicPartition("t", 0)
@@ -33,9 +37,9 @@ def lane(topic: str = "t", partition: int = 0) -> Lane:
     return Lane(TopicPartition(topic, partition), 0.0)
 
 
-def inlet(name: str = "inlet", seed: int = 1, **policy: object) -> Inlet:
+def inlet(name: str = "inlet", seed: int = 1, **policy: Any) -> Inlet:
     """An inlet with a seeded jitter."""
-    return Inlet(name, f"{name}-id", Policy(**policy), Random(seed))  # type: ignore[arg-type]
+    return Inlet(name, f"{name}-id", Policy(**policy), Random(seed))
 
 
 def batch(pieces: Sequence[bytes], lanes: Sequence[Lane] | None = None, *, name: str = "b-1", dataset: str | None = "ds", first: int = 0) -> Batch:
@@ -95,6 +99,7 @@ def broken(fault: Fault = Fault.TIMEOUT) -> Answer:
 
 
 Aep = Callable[[Post, float], Answer]
+Silent = Callable[[Post, float], Answer | None]
 
 
 def sound(post: Post, _: float = 0.0) -> Answer:
@@ -167,7 +172,7 @@ class Driver:
     def __post_init__(self) -> None:
         self._seq = count()
         self._ready: list[Life] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
 
     def start(self, batch: Batch, topics: Sequence[str] | None = None) -> Life:
         """Starts a delivery."""
@@ -176,7 +181,7 @@ class Driver:
         self._step(life, None)
         return life
 
-    def at(self, when: float, what: Callable[[], None]) -> None:
+    def at(self, when: float, what: Callable[[], object]) -> None:
         """Something to happen later."""
         heapq.heappush(self._events, (when, next(self._seq), what))
 
@@ -269,3 +274,188 @@ class Driver:
                 published = self.publish(effect.letters, self.now)
                 self.at(self.now + self.latency, lambda: self._step(life, Reply(self.now, published=published)))
             return
+
+
+# -- the pump's ports -------------------------------------------------------------------
+
+
+class Hand:
+    """The clock and the completions in one: what is promised for later arrives when the pump has waited so long."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._seq = count()
+        self._due: list[tuple[float, int, object, object]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def put(self, ticket: object, reply: object) -> None:
+        self.later(0.0, ticket, reply)
+
+    def later(self, seconds: float, ticket: object, reply: object) -> None:
+        heapq.heappush(self._due, (self.now + seconds, next(self._seq), ticket, reply))
+
+    def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
+        if timeout_s > 0 and not (self._due and self._due[0][0] <= self.now):
+            self.now = min(self.now + timeout_s, max(self.now, self._due[0][0]) if self._due else float("inf"))
+        found = []
+        while self._due and self._due[0][0] <= self.now:
+            _, _, ticket, reply = heapq.heappop(self._due)
+            found.append((ticket, reply))
+        return found
+
+
+class ScriptedSender:
+    """Asks a scripted AEP; where that says None the request stays open until `answer`."""
+
+    def __init__(self, hand: Hand, aep: Callable[[Post, float], Answer | None], latency: float = 0.05) -> None:
+        self.hand, self.aep, self.latency = hand, aep, latency
+        self.posts: list[Post] = []
+        self.open: list[tuple[object, Post]] = []
+
+    def send(self, ticket: object, post: Post) -> None:
+        self.posts.append(post)
+        answer = self.aep(post, self.hand.now)
+        if answer is None:
+            self.open.append((ticket, post))
+        else:
+            self.hand.later(self.latency, ticket, answer)
+
+    def answer(self, at: int = 0, answer: Answer | None = None) -> None:
+        ticket, post = self.open.pop(at)
+        self.hand.put(ticket, answer or sound(post))
+
+
+class ScriptedLetters:
+    """A dead-letter topic that acknowledges at once, unless `refuse` says why not."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+        self.letters: list[Letter] = []
+        self.refuse: Callable[[Letter], str] = lambda _: ""
+
+    def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
+        errors = [self.refuse(letter) for letter in letters]
+        self.letters += [letter for letter, error in zip(letters, errors, strict=True) if not error]
+        failed = [at for at, error in enumerate(errors) if error]
+        self.hand.later(0.01, ticket, Published(failed, errors[failed[0]] if failed else ""))
+
+
+class ScriptedSource:
+    """Hands over what a test feeds it: slices, or something to do inside `read`, as a rebalance does."""
+
+    def __init__(self, hand: Hand) -> None:
+        self.hand = hand
+        self.feed: list[list[Slice] | Callable[[], object]] = []
+        self.stored: dict[TopicPartition, int] = {}
+        self.history: list[tuple[TopicPartition, int]] = []
+        self.paused: set[TopicPartition] = set()
+        self.reads = 0
+        self.closed = False
+
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
+        self.reads += 1
+        if not self.feed:
+            self.hand.now += timeout_s
+            return ()
+        item = self.feed.pop(0)
+        if isinstance(item, list):
+            return item
+        item()
+        return ()
+
+    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.stored.update(offsets)
+        self.history += offsets.items()
+
+    def uncommitted(self) -> int:
+        return 0
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused.update(partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self.paused.difference_update(partitions)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Heard(Events):
+    """Everything that the pump tells."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattribute__(self, name: str) -> object:
+        if name in Events.__dict__ and not name.startswith("_"):
+            return lambda *args, **named: self.log.append((name, args, named))
+        return super().__getattribute__(name)
+
+    def of(self, name: str) -> list[tuple[Any, ...]]:
+        return [args for each, args, _ in self.log if each == name]
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [named for each, _, named in self.log if each == name]
+
+
+def cut(start: int, values: Sequence[bytes | None], source: TopicPartition = SOURCE, *, next_offset: int | None = None) -> Slice:
+    """A slice of consecutive offsets."""
+    records = [record(start + at, value, source) for at, value in enumerate(values)]
+    return Slice(source, records, list(values), start + len(values) if next_offset is None else next_offset, sum(len(value or b"") + 600 for value in values))
+
+
+class Bench:
+    """A pump with scripted ports."""
+
+    def __init__(
+        self,
+        aep: Callable[[Post, float], Answer | None] = sound,
+        *,
+        routes: Sequence[Route] = (Route("t", Format.RAW, "inlet", "ds"),),
+        partitions: int = 1,
+        policy: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.hand, self.heard = Hand(), Heard()
+        self.sender, self.letters, self.source = ScriptedSender(self.hand, aep), ScriptedLetters(self.hand), ScriptedSource(self.hand)
+        self.inlets = {name: inlet(name, **(policy or {})) for name in dict.fromkeys(route.inlet for route in routes)}
+        self.pump = Pump(
+            route_of=routes_by_topic(routes),
+            inlets=self.inlets,
+            sender=self.sender,
+            dead_letters=self.letters,
+            completions=self.hand,
+            clock=self.hand,
+            settings=Settings(**settings),
+            events=self.heard,
+        )
+        self.pump.source = self.source
+        self.assign(*(TopicPartition(route.name, at) for route in routes for at in range(partitions)))
+
+    def assign(self, *sources: TopicPartition) -> None:
+        """As the source does: what the pump returns starts paused, the rest doesn't."""
+        paused = set(self.pump.assigned(dict.fromkeys(sources)))
+        self.source.paused -= set(sources)
+        self.source.paused |= paused
+
+    def read(self, *slices: Slice) -> Bench:
+        self.source.feed.append([*slices])
+        return self.turn()
+
+    def turn(self, number: int = 1) -> Bench:
+        for _ in range(number):
+            self.pump.turn(self.source)
+        return self
+
+    def settle(self, seconds: float = 60.0) -> Bench:
+        """Turns until so much time has gone by, or nothing is under way."""
+        end = self.hand.now + seconds
+        while self.hand.now < end and (self.pump.tasks or self.source.feed or list(self.pump.batcher.open_batches())):
+            self.turn()
+        return self.turn()
+
+    @property
+    def used(self) -> float:
+        return sum(each.used for each in self.inlets.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,7 +158,7 @@ OPS = st.lists(
 
 
 @given(OPS, st.integers(1, 8), st.booleans())
-def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple], max_messages: int, ordered: bool) -> None:
+def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]], max_messages: int, ordered: bool) -> None:
     """Every record is in one batch, in order, within the limits; a drop gives back just what its lanes' records hold, wrappers of entities included."""
     limit = [700]
     batches = Batcher(max_bytes=lambda _: limit[0], max_messages=max_messages, linger_s=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -215,7 +216,7 @@ class World:
 
 @settings(max_examples=400)
 @given(st.lists(OPS, max_size=40))
-def test_any_history_gives_the_highest_safe_offset(ops: list[tuple]) -> None:
+def test_any_history_gives_the_highest_safe_offset(ops: list[tuple[Any, ...]]) -> None:
     """Gaps, mixed routing, out-of-order outcomes, revoke and return: never skips, never goes back, always the highest safe offset."""
     world = World()
     for op in ops:

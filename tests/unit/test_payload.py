@@ -225,11 +225,13 @@ def test_the_top_level_is_read_leniently() -> None:
     assert [ACCEPTED] == verdicts(raw, 1)
 
 
+STATUSES = [200, 207, 400, 413, 429, 500, 503, "200", "400", "503", "no", 0, -1, True, 2.5]
+XACTIONS = [st.integers(0, 4).map("b:{}".format), st.integers(0, 4).map("u-{}".format)]
 ENTRY = st.fixed_dictionaries(
     {},
     optional={
-        "xactionId": st.one_of(st.none(), st.text(max_size=4), st.integers(), st.booleans(), st.integers(0, 4).map("b:{}".format), st.integers(0, 4).map("u-{}".format)),
-        "status": st.one_of(st.none(), st.sampled_from([200, 207, 400, 413, 429, 500, 503, "200", "400", "503", "no", 0, -1, True, 2.5]), st.integers(), st.text(max_size=3)),
+        "xactionId": st.one_of(st.none(), st.text(max_size=4), st.integers(), st.booleans(), *XACTIONS),
+        "status": st.one_of(st.none(), st.sampled_from(STATUSES), st.integers(), st.text(max_size=3)),
         "statusCode": st.one_of(st.none(), st.sampled_from([200, 400, "400", "500", "", {}])),
         "message": st.one_of(st.text(max_size=3), st.integers()),
     },
@@ -262,8 +264,11 @@ def test_nothing_is_accepted_without_evidence(entries: list[dict[str, object]], 
     assert sum(verdict.kind is Kind.ACCEPTED for verdict in found) <= sum(map(evidence, entries))
 
 
+LISTED = st.lists(ANY, max_size=3).map(lambda items: f'{{"responses":[{",".join(items)}]}}'.encode())
+
+
 @settings(max_examples=400)
-@given(st.one_of(st.binary(max_size=200), as_bytes(ANY), st.lists(ANY, max_size=3).map(lambda items: f'{{"responses":[{",".join(items)}]}}'.encode())), st.integers(0, 4))
+@given(st.one_of(st.binary(max_size=200), as_bytes(ANY), LISTED), st.integers(0, 4))
 def test_no_answer_raises(raw: bytes, count: int) -> None:
     """Neither as a list of verdicts nor as an error text; and bytes at random accept nothing."""
     found = verdicts(raw, count)
@@ -276,8 +281,26 @@ def test_no_answer_raises(raw: bytes, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, Kind.REFUSED), (404, Kind.REFUSED), (413, Kind.REFUSED), (422, Kind.REFUSED), (401, Kind.LATER), (403, Kind.LATER), (408, Kind.LATER), (425, Kind.LATER)]
-    + [(429, Kind.LATER), (500, Kind.SUSPECT), (501, Kind.LATER), (502, Kind.LATER), (503, Kind.LATER), (504, Kind.LATER), (599, Kind.LATER), (600, Kind.UNKNOWN)],
+    [
+        (400, Kind.REFUSED),
+        (404, Kind.REFUSED),
+        (413, Kind.REFUSED),
+        (422, Kind.REFUSED),
+        (401, Kind.LATER),
+        (403, Kind.LATER),
+        (408, Kind.LATER),
+        (425, Kind.LATER),
+    ]
+    + [
+        (429, Kind.LATER),
+        (500, Kind.SUSPECT),
+        (501, Kind.LATER),
+        (502, Kind.LATER),
+        (503, Kind.LATER),
+        (504, Kind.LATER),
+        (599, Kind.LATER),
+        (600, Kind.UNKNOWN),
+    ],
 )
 def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: Kind) -> None:
     """A permanent one is the record's; the others are nobody's."""
@@ -288,7 +311,10 @@ def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: Ki
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        (b'{"type":"http://ns.adobe.com/x","status":400,"title":"Invalid XDM Message Format","report":{"message":"inletId: [i]  unknown"}}', "inletId: [i] unknown"),
+        (
+            b'{"type":"http://ns.adobe.com/x","status":400,"title":"Invalid XDM Message Format","report":{"message":"inletId: [i]  unknown"}}',
+            "inletId: [i] unknown",
+        ),
         (b'{"title":"Invalid"}', "Invalid"),
         (b'{"status":"401","message":"Ims service token is empty"}', "Ims service token is empty"),
         (b"", "no error text"),
