@@ -191,7 +191,7 @@ class SimulatedSource:
         for where in coming:
             start = broker.committed.get(where, 0)
             broker.owner[where] = member.name
-            self.held[where] = _Position(start, Life(member.name, where, read_to=start), broker.truth.logs[where].incarnation)
+            self.held[where] = _Position(start, Life(member.name, where, "", start, broker.truth.logs[where].incarnation), broker.truth.logs[where].incarnation)
             self.stored.pop(where, None)
         if member.say:
             member.say(f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}")
@@ -253,7 +253,7 @@ class SimulatedSource:
         if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
             position.life.ended = "created anew"
             position.offset, position.incarnation, position.end_told = 0, log.incarnation, -1
-            position.life = Life(self._member.name, where)
+            position.life = Life(self._member.name, where, incarnation=log.incarnation)
             self._member.rewound.add(where)
             if not log.recs:
                 return None

@@ -6,11 +6,10 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
-from bridge.delivery import DeadLetter
 from bridge.events import Events
 from bridge.inlet import Inlet
 from bridge.model import Answer, Letter, Post, Published, TopicPartition
@@ -76,7 +75,7 @@ class Member:
         """Inlet → Retry-After says that nothing goes out before this."""
         self.misled: set[str] = set()
         """Inlets whose last answers speak of the address: one request at a time."""
-        self._arrivals: list[tuple[float, int, object, object, Request | None]] = []
+        self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
         self.pump = Pump(
             route_of=routes_by_topic(world.routes),
@@ -116,8 +115,9 @@ class Member:
         elif self.draining:
             until = min(wake, self.drain_until, source.next_order(), source.commit_at)
         else:
-            until = min(wake, pump.batcher.next_due(), source.next_order(), source.commit_at, self.world.next_event(self), self.now + LEAP_S)
-            until = min(until, *(since + PAUSE_AFTER_S + 0.001 for since in pump._full_since.values() if since + PAUSE_AFTER_S >= self.now), math.inf)
+            due = [pump.batcher.next_due(), *(since + PAUSE_AFTER_S + 0.001 for since in pump._full_since.values())]
+            due = [at for at in due if at > self.now]  # what is due already waits for something else
+            until = min(wake, *due, source.next_order(), source.commit_at, self.world.next_event(self), self.now + LEAP_S)
         if until > self.now + timeout_s:
             self.now = until
         else:
@@ -126,7 +126,7 @@ class Member:
     # -- ports.Completions -------------------------------------------------------
 
     def put(self, ticket: object, reply: object) -> None:
-        heapq.heappush(self._arrivals, (self.now, next(self._seq), ticket, reply, None))
+        heapq.heappush(self._arrivals, (self.now, next(self._seq), ticket, reply, []))
 
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
         self.port("take")
@@ -134,11 +134,11 @@ class Member:
             self.wait(timeout_s)
         found = []
         while self._arrivals and self._arrivals[0][0] <= self.now:
-            _, _, ticket, reply, request = heapq.heappop(self._arrivals)
-            if request is not None:
-                self._arrived(request)
+            _, _, ticket, reply, behind = heapq.heappop(self._arrivals)
+            if isinstance(behind, Request):
+                self._arrived(behind)
             elif isinstance(reply, Published):
-                self._acknowledged(ticket, reply)
+                self._acknowledged(behind, reply)
             found.append((ticket, reply))
         return found
 
@@ -177,6 +177,8 @@ class Member:
         for rec, life in zip(request.recs, request.lives, strict=True):
             self._may_send(rec, life)
             rec.under_way.add(self.name)
+        if scenario.settings.ordered:
+            self._in_order(request)
         self.in_flight[inlet] += 1
         if self.say:
             self.say(f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}")
@@ -195,16 +197,36 @@ class Member:
         if rec.acked <= self.now and life in rec.known:
             raise Violation(f"{rec} is sent after its dead letter was acknowledged")
 
+    def _in_order(self, request: Request) -> None:
+        """Where order is kept, all before it in its partition is settled when a record goes out, or goes out with it."""
+        life, carried = request.lives[0], set(request.recs)
+        if any(each is not life for each in request.lives):
+            raise Violation(f"request {request.number} mixes partitions")
+        for before, after in pairwise(request.recs):
+            if before.at >= after.at:
+                raise Violation(f"request {request.number} carries {after} behind {before}")
+        log = self.world.truth.logs[life.where]
+        if life.incarnation != log.incarnation:
+            return
+        while life.in_order < len(log.recs) and (rec := log.recs[life.in_order]).at < request.recs[-1].at:
+            if rec.piece is not None and rec not in carried and rec.lives.get(self.name) is life and life not in rec.known:
+                raise Violation(f"{request.recs[-1]} is sent before {rec} is settled")
+            if rec in carried:
+                break
+            life.in_order += 1
+
     # -- ports.DeadLetters -----------------------------------------------------------
 
     def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
         self.port("publish")
         failed = []
+        carried: list[tuple[Rec, Life]] = []
         share = self.world.letter_fault(self.now)
         for at, letter in enumerate(letters):
             self.world.truth.judge(letter, self.name, f"{letter.record.topic()}.dlq")
             rec = letter.record
             assert isinstance(rec, Rec)
+            carried.append((rec, rec.lives[self.name]))
             lost = share > 0 and self._rng.random() < share
             if lost:
                 failed.append(at)
@@ -213,16 +235,13 @@ class Member:
         if self.say:
             self.say(f"publishes {[f'{letter.record!r} {letter.refusal.reason.value}' for letter in letters]}, failing {failed}")
         when = self.now + self._rng.choice((0.005, 0.05, 0.5))
-        heapq.heappush(self._arrivals, (when, next(self._seq), ticket, Published(tuple(failed), "not enough replicas" if failed else ""), None))
+        heapq.heappush(self._arrivals, (when, next(self._seq), ticket, Published(tuple(failed), "not enough replicas" if failed else ""), carried))
 
-    def _acknowledged(self, ticket: object, reply: Published) -> None:
-        effect = getattr(ticket, "effect", None)
-        assert isinstance(effect, DeadLetter)
-        for at, letter in enumerate(effect.letters):
-            rec = letter.record
-            if at not in reply.failed and isinstance(rec, Rec):
+    def _acknowledged(self, carried: list[tuple[Rec, Life]], reply: Published) -> None:
+        for at, (rec, life) in enumerate(carried):
+            if at not in reply.failed:
                 rec.acked = min(rec.acked, self.now)
-                rec.known.add(rec.lives[self.name])
+                rec.known.add(life)
 
     # -- a step, and the checks after it ------------------------------------------------
 
@@ -249,7 +268,7 @@ class Member:
 
     def check(self) -> None:
         """What must hold in a process after every step."""
-        pump, over, weights = self.pump, self.source.over, dict.fromkeys(self.pump.inlets, 0.0)
+        pump, weights = self.pump, dict.fromkeys(self.pump.inlets, 0.0)
         for batch in pump.tasks:
             weights[batch.key.inlet] += batch.weight
         for batch in pump.batcher.open_batches():
@@ -263,14 +282,12 @@ class Member:
                 raise Violation(f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}")
             if inlet.in_flight != self.in_flight[name]:
                 raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {self.in_flight[name]}")
-            self._over(name, inlet.used >= inlet.policy.window_bytes)
+            self._over(name, is_over=inlet.used >= inlet.policy.window_bytes)
         most = self.world.scenario.settings.max_uncommitted_records
         for where, lane in pump.ledger.lanes.items():
-            self._over(where, lane.uncommitted >= most)
-        if over and len(over) > 64:
-            raise Violation("the simulation itself keeps too much")
+            self._over(where, is_over=lane.uncommitted >= most)
 
-    def _over(self, what: object, is_over: bool) -> None:
+    def _over(self, what: object, *, is_over: bool) -> None:
         if is_over:
             self.source.over.setdefault(what, (self.turns, self.now))
         else:
@@ -278,7 +295,14 @@ class Member:
 
     def check_reading(self, where: TopicPartition, records: Sequence[Rec]) -> None:
         """Nothing is read into a window that has been full for a while, nor for a lane that is too far ahead."""
-        for what in (records[0].inlet, where):
+        inlet, lane = self.pump.inlets[records[0].inlet], self.pump.ledger.lanes.get(where)
+        full = inlet.used >= inlet.policy.window_bytes
+        ahead = lane is not None and lane.uncommitted >= self.world.scenario.settings.max_uncommitted_records
+        if not full:
+            self._over(records[0].inlet, is_over=False)
+        if not ahead:
+            self._over(where, is_over=False)
+        for what in ([records[0].inlet] if full else []) + ([where] if ahead else []):
             turn, since = self.source.over.get(what, (self.turns, self.now))
             if self.turns - turn > PATIENCE_TURNS and self.now - since > PATIENCE_S:
                 raise Violation(f"{where} is read on, though {what} has been over its limit for {self.now - since:.2f} s")
@@ -292,7 +316,7 @@ class Member:
         if took < allowed - 0.02:
             lives = {self.source.held[where].life for where in parts}
             for _, _, _, _, request in self._arrivals:
-                if request is not None and not lives.isdisjoint(request.lives):
+                if isinstance(request, Request) and not lives.isdisjoint(request.lives):
                     raise Violation(f"the revoke of {parts[0]} did not wait for request {request.number}")
 
     def check_bound(self, life: Life, how: str) -> None:

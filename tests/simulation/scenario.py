@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from bridge.inlet import Policy
@@ -111,6 +111,8 @@ def plan(seed: int) -> Scenario:
         ordered=ordered,
         name="b",
     )
+    if flavour == "flood":  # what comes behind the flood has to be read, or the guard waits for ever
+        policy, settings = replace(policy, window_bytes=1_000_000), replace(settings, max_uncommitted_records=1000)
     topics = [_topic(rng, f"t{number}", inlets[number % len(inlets)]) for number in range(max(len(inlets), rng.choice((1, 1, 2, 3))))]
     scenario = Scenario(seed, policy, settings, topics, inlets, 1 if flavour == "isolation" else rng.choice((1, 1, 2, 3)), rng.random() < 0.3, 0.0, flavour)
     scenario.value_bytes = 700 if flavour == "limit" else rng.choice((40, 80, 200))
@@ -143,6 +145,8 @@ def _records(rng: Random, scenario: Scenario) -> None:
         scenario.junk, scenario.poison = rng.choice(((0.0, {Nature.REFUSED: 0.4}), (0.6, {}), (0.3, {Nature.REFUSED: 0.3, Nature.WHOLE: 0.1})))
     elif scenario.flavour == "suspect":
         scenario.poison = {rng.choice((Nature.ERROR, Nature.ERROR_EACH)): 0.02, Nature.REFUSED: rng.choice((0.0, 0.03))}
+    elif scenario.flavour == "isolation":
+        scenario.poison = {Nature.REFUSED: 0.03}
     elif rng.random() < 0.6:
         scenario.poison = {Nature.REFUSED: rng.choice((0.0, 0.05)), Nature.WHOLE: rng.choice((0.0, 0.02, 0.06))}
 

@@ -53,6 +53,10 @@ class Life:
     ended: str = ""
     """How it ended; empty while it lives."""
     read_to: int = 0
+    incarnation: int = 0
+    """Of the partition's log."""
+    in_order: int = 0
+    """Index of the first record of the log that may not be settled yet, where order is kept."""
 
 
 @dataclass(slots=True, eq=False)
@@ -315,9 +319,9 @@ class Truth:
                 if not self.settled(rec, EVER):
                     raise Violation(f"{rec} was lost")
                 if rec.nature is Nature.HEALTHY and self.ordered and rec.first_accepted < math.inf:
-                    if rec.first_accepted < latest:
-                        raise Violation(f"{rec} was accepted before an earlier record of its partition")
-                    latest = rec.first_accepted
+                    if max(request.processed_at for request in rec.accepted) < latest:
+                        raise Violation(f"{rec} was never accepted after an earlier record of its partition")
+                    latest = max(latest, rec.first_accepted)
                 if rec.nature in POISON and rec.accepted:
                     raise Violation(f"{rec} was accepted")
 

@@ -16,7 +16,7 @@ from tests.simulation.aep import Aep
 from tests.simulation.kafka import Broker
 from tests.simulation.member import Crash, Member
 from tests.simulation.scenario import WHOLE_MODES, Scenario, Topic, plan, record
-from tests.simulation.truth import EVER, Nature, Truth, Violation
+from tests.simulation.truth import EVER, Nature, Rec, Truth, Violation
 
 MAX_TURNS = 60_000
 TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
@@ -260,8 +260,8 @@ class World:
     def _wind_up(self) -> None:
         """Turns until everything is settled and committed; a trickle of healthy records gives convictions their evidence."""
         until = self.now + TRICKLE_EVERY_S
-        trickles, orders = 0, list[Skip]()
-        patient = self.now + 900.0
+        trickles = quiet = 0
+        orders: list[Skip] = []
         while not self._over():
             self._turn(self._furthest_behind())
             if self._furthest_behind().now < until:
@@ -270,17 +270,17 @@ class World:
             until = self._furthest_behind().now + TRICKLE_EVERY_S
             if trickles > TRICKLES:
                 raise Violation(f"not settled long after the last fault: {self._unsettled()[:5]}")
-            if not self._unsettled() and trickles > 20:
-                raise Violation(f"everything is settled, but {self._leftovers()}")
-            if any(rec.nature is not Nature.HEALTHY for rec in self._unsettled()) or self.now < patient:
+            if any(member.pump.tasks for member in self.members):
                 self._trickle()
+            else:
+                quiet += 1
+                if quiet > 20:
+                    raise Violation(f"nothing is under way any more, but {self._leftovers()}")
             if trickles >= TRICKLES_BEFORE_SKIP and trickles % 20 == 0:
                 orders += self._skip_stuck()
         self.skipped = len(orders)
 
     def _trickle(self) -> None:
-        if not self._unsettled():
-            return
         for where in self.truth.logs:
             topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
             self._append(topic, where, healthy=True)
@@ -288,15 +288,14 @@ class World:
     def _skip_stuck(self) -> list[Skip]:
         """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
         orders = []
-        for rec in self._unsettled():
-            if rec.nature is not Nature.HEALTHY and not rec.skip_ordered:
-                owner = next((member for member in self.members if rec.where in member.source.held), None)
-                if owner is not None and rec.requests and len(orders) < 3:
-                    orders.append(owner.skip(rec))
+        for member in self.members:
+            stuck = [rec for batch in member.pump.tasks for rec in batch.records if isinstance(rec, Rec) and rec.nature is not Nature.HEALTHY]
+            for rec in [rec for rec in stuck if rec.piece is not None and rec.lives[member.name] not in rec.known][:3]:
+                orders.append(member.skip(rec))
         return orders
 
-    def _unsettled(self) -> list[object]:
-        found = []
+    def _unsettled(self) -> list[Rec]:
+        found: list[Rec] = []
         for log in self.truth.logs.values():
             found += [rec for rec in log.recs[log.checked :] if not self.truth.settled(rec, EVER)]
         return found
