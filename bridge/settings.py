@@ -1,0 +1,170 @@
+"""The settings: one frozen tree with every key of the configuration file, its default, its unit and its bounds.
+
+Built by `bridge.configuration.load` out of the file, the environment and files with secrets; tests and the demo validate a plain dict. pydantic-settings'
+own sources are not asked: they ignore a misspelt variable, know no line of the file, and can't address an item of a list.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.model import Format
+from bridge.sections import Admin, Batch, DeadLetter, Delivery, Logging, OrEmpty, Problem, Wrong
+from bridge.settings_aep import AepOverrides, AepSettings, Auth, TopicSettings
+from bridge.settings_kafka import Kafka, Value
+
+PREFIX = "AEP_BRIDGE_"
+DELIMITER = "__"
+_LONGEST_TOPIC = 249
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Raises ValidationError, in which no secret is shown."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER
+    )
+
+    kafka: Annotated[Kafka, OrEmpty]
+    """Where to read from, and how."""
+    aep: Annotated[AepSettings, OrEmpty]
+    """The default inlet; a topic may override any of it."""
+    topics: tuple[TopicSettings, ...] = Field(strict=False, min_length=1)
+    """The topic mapping: a list, of which the first entry that matches a topic wins."""
+    batch: Annotated[Batch, OrEmpty] = Batch()
+    """How large a request gets, and how long a record may wait for company."""
+    delivery: Annotated[Delivery, OrEmpty] = Delivery()
+    """How requests are made, repeated and bounded."""
+    dead_letter: Annotated[DeadLetter, OrEmpty] = DeadLetter()
+    """What happens to records that can't be delivered."""
+    admin: Annotated[Admin, OrEmpty] = Admin()
+    """The port for probes, metrics and the status page."""
+    logging: Annotated[Logging, OrEmpty] = Logging()
+    """What is logged, to standard output."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what it is given: see the module."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if found := [*self._sizes(), *self._mapping(), *self._inlets()]:
+            raise Wrong(found)
+        return self
+
+    # -- what has to fit together -----------------------------------------------------------
+
+    def _sizes(self) -> Iterator[Problem]:
+        delivery = self.delivery
+        if delivery.request_timeout_s > delivery.drain_timeout_s:
+            yield Problem(
+                ("delivery", "request_timeout_s"),
+                f"{delivery.request_timeout_s:g} s is more than drain_timeout_s ({delivery.drain_timeout_s:g} s), so that a drain could not wait "
+                "for a request; lower it, or raise drain_timeout_s",
+            )
+        if delivery.window_bytes < 2 * self.batch.max_bytes:
+            yield Problem(
+                ("delivery", "window_bytes"),
+                f"{delivery.window_bytes} does not hold two batches of batch.max_bytes ({self.batch.max_bytes}); give at least {2 * self.batch.max_bytes}",
+            )
+        if delivery.revoke_timeout_s * 2 >= self.kafka.max_poll_interval_s:
+            yield Problem(
+                ("delivery", "revoke_timeout_s"),
+                f"{delivery.revoke_timeout_s:g} s is not less than half of max.poll.interval.ms ({self.kafka.max_poll_interval_s:g} s), "
+                "after which the group takes the partitions away; lower it",
+            )
+
+    def _mapping(self) -> Iterator[Problem]:
+        times = Counter(entry.topic for entry in self.topics)
+        for at, entry in enumerate(self.topics):
+            where = ("topics", at, "topic")
+            first = next(number for number, other in enumerate(self.topics) if other.topic == entry.topic)
+            if times[entry.topic] > 1 and first != at:
+                yield Problem(where, f"{entry.topic} is mapped twice, first as topics[{first}]; leave one of them out")
+            if entry.is_regex:
+                continue
+            if self.is_dead_letter_topic(entry.topic):
+                yield Problem(
+                    where, f"{entry.topic} is a dead-letter topic of this bridge, which never reads those; leave it out, or rename the dead-letter topic"
+                )
+            if len(entry.dead_letter_topic_for(entry.topic)) > _LONGEST_TOPIC:
+                yield Problem(where, "with .dlq behind it the name is longer than Kafka allows; set dead_letter_topic")
+
+    def _inlets(self) -> Iterator[Problem]:
+        for at, entry in enumerate(self.topics):
+            inlet = self.inlet_for(entry)
+            if entry.aep is not None:
+                yield from (Problem(("topics", at, "aep", *problem.loc), problem.text) for problem in inlet.problems())
+            if entry.format is not Format.ENTITY:
+                continue
+            for name in ("dataset_id", "schema_id"):
+                if getattr(entry, name) is None:
+                    yield Problem(("topics", at, name), f"is required with format entity, where the bridge writes the header; add {name}")
+            if inlet.ims_org_id is None:
+                yield Problem(("aep", "ims_org_id"), f"is required for topics[{at}], which has format entity; add ims_org_id")
+
+    # -- what the rooms ask -----------------------------------------------------------------
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed, and seldom meant; to be logged at start."""
+        found = self.kafka.warnings
+        for at, entry in enumerate(self.topics):
+            unused = [name for name in ("schema_id", "schema_version") if entry.format is not Format.ENTITY and name in entry.model_fields_set]
+            if unused:
+                found.append(f"topics[{at}].{unused[0]}: used with format entity only; this topic has format {entry.format}")
+            earlier = next((other for other in self.topics[:at] if other.is_regex and not entry.is_regex and other.matches(entry.topic)), None)
+            if earlier is not None:
+                found.append(f"topics[{at}].topic: {entry.topic} is matched by {earlier.topic} before, and the first match wins; move the name above the regex")
+        return found
+
+    def entry_for(self, topic: str) -> TopicSettings | None:
+        """The entry that a topic of this name is read by: the first that matches."""
+        return next((entry for entry in self.topics if entry.matches(topic)), None)
+
+    def inlet_for(self, entry: TopicSettings) -> AepSettings:
+        """The inlet of a topic: the default one, with the topic's own keys over it. Equal inlets are equal, and have the same `identity`."""
+        return self.aep.overridden(entry.aep)
+
+    def is_dead_letter_topic(self, name: str) -> bool:
+        """Whether some topic's refused records go there, so that it is never read."""
+        if any(entry.dead_letter_topic == name for entry in self.topics):
+            return True
+        source = name.removesuffix(".dlq")
+        entry = None if source == name else self.entry_for(source)
+        return entry is not None and entry.dead_letter_topic_for(source) == name
+
+    def consumer_properties(self) -> dict[str, Value]:
+        """Everything the consumer is made with, secrets included. Raises OSError for a secret's file."""
+        return self.kafka.consumer_properties()
+
+    def producer_properties(self) -> dict[str, Value]:
+        """Everything the producer of dead letters is made with, secrets included. Raises OSError for a secret's file."""
+        return self.kafka.producer_properties()
+
+    def admin_properties(self) -> dict[str, Value]:
+        """Everything the admin client is made with, secrets included. Raises OSError for a secret's file."""
+        return self.kafka.admin_properties()
+
+    def masked(self) -> dict[str, Any]:
+        """The whole configuration as plain values, secrets masked: for people."""
+        shown = self.model_dump(mode="json")
+        for entry, source in zip(shown["topics"], self.topics, strict=True):
+            entry["aep"] = None if source.aep is None else source.aep.model_dump(mode="json", exclude_unset=True)
+        return shown
+
+
+__all__ = ["Admin", "AepOverrides", "AepSettings", "Auth", "Batch", "DeadLetter", "Delivery", "Kafka", "Logging", "Settings", "TopicSettings"]
