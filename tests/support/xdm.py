@@ -19,5 +19,5 @@ def envelope(event: str, org: str, *, dataset: str | None = DATASETS[0], extra: 
         return f'{{"header": {json.dumps(header)}}}'.encode()
     value = f'{{"header": {json.dumps(header)}, "body": {{"xdmMeta": {json.dumps({"schemaRef": ref})}, "xdmEntity": {entity}}}}}'
     if size > len(value):
-        return envelope(event, org, dataset=dataset, extra=f'{extra + ", " if extra else ""}"pad": "{"x" * (size - len(value) - 9)}"')
+        return envelope(event, org, dataset=dataset, extra=f'{extra + ", " if extra else ""}"pad": "{"x" * (size - len(value) - 11)}"')
     return value.encode()
