@@ -132,6 +132,7 @@ class Member:
         self.port("take")
         if timeout_s > 0 and not (self._arrivals and self._arrivals[0][0] <= self.now):
             self.wait(timeout_s)
+        self.source.commit_due()
         found = []
         while self._arrivals and self._arrivals[0][0] <= self.now:
             _, _, ticket, reply, behind = heapq.heappop(self._arrivals)
