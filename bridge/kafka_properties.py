@@ -5,6 +5,7 @@ The names and who takes them are those of librdkafka 2.16. A pure room: no clien
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -143,7 +144,7 @@ def environment_name(name: str) -> str:
 
 def is_secret(name: str) -> bool:
     """Whether the property's value must never be shown."""
-    return name in SECRET or name.endswith((".password", ".passphrase", ".secret", ".key.pem"))
+    return name in SECRET or (name not in KNOWN and re.search(r"passw|passphrase|secret|token|jaas|credential|key", name, re.IGNORECASE) is not None)
 
 
 def same(name: str) -> str:

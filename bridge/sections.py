@@ -68,7 +68,7 @@ STRINGS = WithJsonSchema({"type": "object", "additionalProperties": {"type": ["s
 class Section(BaseModel):
     """A mapping of the configuration file. Frozen; knows its keys, and no others; never shows what it was given."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Batch(Section):

@@ -27,7 +27,14 @@ class Settings(BaseSettings):
     """The whole configuration. Raises ValidationError, in which no secret is shown."""
 
     model_config = SettingsConfigDict(
-        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True, env_prefix=PREFIX, env_nested_delimiter=DELIMITER
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
     )
 
     kafka: Annotated[Kafka, OrEmpty]

@@ -48,7 +48,10 @@ class Kafka(Section):
         problems = [Problem((str(name),), text) for name, value in given.items() if (text := _wrong(str(name), value, given))]
         if problems:
             raise Wrong(problems)
-        return {name: SecretStr(str(value)) if table.is_secret(name) and not isinstance(value, SecretStr) else value for name, value in given.items()}
+        return {
+            name: SecretStr(str(value)) if not name.endswith(FILE) and table.is_secret(name) and not isinstance(value, SecretStr) else value
+            for name, value in given.items()
+        }
 
     def resolved_properties(self) -> dict[str, Value]:
         """The user's properties with their secrets, those in files read now. Raises OSError. For the clients only: nothing is masked."""
