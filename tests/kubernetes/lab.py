@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.simulator.config import DEFAULT_INLET, DEFAULT_ORG
-from tests.support.clients import Clients
+from tests.support.clients import Clients, unique
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "aep-bridge"
@@ -26,7 +26,7 @@ PODS_KAFKA = f"{HOST}:19094"
 SIM = f"http://{HOST}:9299"
 RELEASE, NAMESPACE = "bridge", "bridge"
 WORKLOAD = "bridge-aep-bridge"
-TOPIC, PARTITIONS, GROUP = "web-events", 4, "aep-bridge"
+TOPIC, PARTITIONS, GROUP = unique("web-events"), 4, unique("group")
 T = TypeVar("T")
 
 kafka = Clients({"bootstrap.servers": "127.0.0.1:19092"})

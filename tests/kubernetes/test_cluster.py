@@ -26,6 +26,9 @@ def test_the_api_server_takes_every_value_set(release: Path, values: Path) -> No
     """Server-side validation with the CRDs and the admission webhook of KEDA, in a namespace that enforces the profile "restricted"."""
     text = lab.run("helm", "template", "r", CHART, "-f", values, "--namespace", lab.NAMESPACE)
     here = [entry for entry in yaml.safe_load_all(text) if entry and entry["metadata"].get("namespace", lab.NAMESPACE) == lab.NAMESPACE]
+    accounts = [entry for entry in here if entry["kind"] == "ServiceAccount"]  # a pod is refused without the one that it names, a dry run or not
+    if accounts:
+        kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(accounts))
     said = subprocess.run(["kubectl", "-n", lab.NAMESPACE, "apply", "--dry-run=server", "-f", "-"], input=yaml.safe_dump_all(here), capture_output=True, text=True, check=False)
 
     assert said.returncode == 0, said.stderr
@@ -36,6 +39,7 @@ def test_the_api_server_takes_every_value_set(release: Path, values: Path) -> No
 def test_install_delivers(release: Path) -> None:
     """The pod comes up, consumes from the broker, and AEP gets every event once; the offsets are committed."""
     helm("install", RELEASE, CHART, "-f", lab.values(release / "1.json"), "--wait", "--timeout", "120s")
+    rolled_out()  # where one pod may be unavailable, Helm waits for none of a single one
     names = produce(f"install-{number}" for number in range(400))
     seen = delivered(names)
     settled()
