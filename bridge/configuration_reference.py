@@ -25,8 +25,8 @@ that is meant to be kept. `config/minimal.yaml` is the smallest file, `config/ae
 - **Secrets.** Every secret can come from a file, under the same key with `_file` behind it: `client_secret_file`, `proxy_url_file`, and in `kafka.properties`
   and `headers` any name at all (`sasl.password_file`, `x-api-key_file`). The client secret is read anew for each token; the others are read at start.
   Secrets are masked in logs, errors, the status page and `aep-bridge config show`.
-- **Mistakes.** Unknown keys and unknown `AEP_BRIDGE_…` variables are errors. All problems are told at once, each as `file:line:column: key: what is wrong; what to do`,
-  and the process ends with exit code 2.
+- **Mistakes.** Unknown keys and unknown `AEP_BRIDGE_…` variables are errors. All problems are told at once, each as
+  `file:line:column: key: what is wrong; what to do`, and the process ends with exit code 2.
 - **Memory.** What the settings allow is printed at start (`memory.ceiling`); it is an error if the container has less.
 """
 
@@ -100,7 +100,7 @@ def _entries(whole: Mapping[str, Any], model: Mapping[str, Any], before: Loc) ->
         default = "required" if name in required else _default(given)
         key = ".".join("[]" if part == 0 else str(part) for part in loc).replace(".[]", "[]")
         description = " ".join(str(given.get("description") or kind.get("description", "")).split())
-        yield Explanation(key, _type(whole, kind), default, variable(loc), description)
+        yield Explanation(key, _type(kind), default, variable(loc), description)
         if kind.get("type") == "array":
             yield from _entries(whole, _resolved(whole, kind["items"]), (*loc, 0))
         elif "properties" in kind:
@@ -117,7 +117,7 @@ def _resolved(whole: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str
     return given
 
 
-def _type(whole: Mapping[str, Any], kind: Mapping[str, Any]) -> str:
+def _type(kind: Mapping[str, Any]) -> str:
     if "enum" in kind:
         return ", ".join(f"`{value}`" for value in kind["enum"])
     if kind.get("format") == "path":

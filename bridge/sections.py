@@ -22,7 +22,7 @@ class Problem(NamedTuple):
     text: str
 
 
-class Wrong(ValueError):  # noqa: N818 - raised for pydantic, and read by who loads
+class Wrong(ValueError):
     """Several problems found together."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

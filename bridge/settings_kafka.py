@@ -61,11 +61,11 @@ class Kafka(Section):
         """Everything a consumer is made with, secrets included. Raises OSError for a secret's file."""
         left_out = table.CLASSIC_ONLY if self.text_of("group.protocol", "classic").lower() == "consumer" else ()
         defaults = {name: value for name, value in table.CONSUMER_DEFAULTS.items() if name not in left_out}
-        return self._client(defaults, table.PRODUCER_ONLY) | table.CONSUMER_FIXED | {"group.id": self.group_id}
+        return {**self._client(defaults, table.PRODUCER_ONLY), **table.CONSUMER_FIXED, "group.id": self.group_id}
 
     def producer_properties(self) -> dict[str, Value]:
         """Everything a producer of dead letters is made with, secrets included. Raises OSError for a secret's file."""
-        return self._client(table.PRODUCER_DEFAULTS, table.CONSUMER_ONLY) | table.PRODUCER_FIXED
+        return {**self._client(table.PRODUCER_DEFAULTS, table.CONSUMER_ONLY), **table.PRODUCER_FIXED}
 
     def admin_properties(self) -> dict[str, Value]:
         """Everything an admin client is made with, secrets included. Raises OSError for a secret's file."""
