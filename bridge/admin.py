@@ -26,7 +26,8 @@ MAX_BODY = 8192
 SKIP_TIMEOUT_S = 30.0
 SAFE_HEADERS = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -68,7 +69,8 @@ def app(view: View) -> ASGIApp:
         return JSONResponse(view.status())
 
     async def skip(request: Request) -> Response:
-        assert view.token is not None and view.skip is not None
+        assert view.token is not None
+        assert view.skip is not None
         given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         try:
             wanted = view.token()

@@ -54,7 +54,7 @@ class TokenSource:
     `secret` is asked at each refresh, so that a rotated file is read anew; `clock` gives monotonic seconds. The `client` belongs to the source.
     """
 
-    def __init__(  # noqa: PLR0913 - what IMS asks for, and the seams of tests
+    def __init__(
         self,
         *,
         url: str,
@@ -171,7 +171,7 @@ class TokenSource:
             token = self._fetch(deadline)
         except TokenError as failure:
             error = str(failure)
-        except Exception as failure:  # noqa: BLE001 - a worker must get a TokenError, whatever it was
+        except Exception as failure:
             error = f"the token could not be fetched: {type(failure).__name__}"
         finally:
             with self._changed:

@@ -20,6 +20,7 @@ DEFAULTS: Mapping[str, Any] = {
     "message.max.bytes": 16 * 1024 * 1024,  # records that are too large for AEP are dead-lettered by definition
     "message.timeout.ms": 60_000,  # then the letter counts as failed and its owner asks again: visible, instead of five silent minutes
     "linger.ms": 5,
+    "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
     "batch.size": 16_384,  # the topic's max.message.bytes limits the whole batch: small ones fit wherever a single letter does
     "compression.type": "none",  # the limits are then those of the bytes that we count
     "partitioner": "murmur2_random",  # as the Java clients do: a key keeps its partition

@@ -396,9 +396,7 @@ class _Case:
         if part.unknowns < 2 or len(part.indexes) == 1:
             self.again(part, wait, "unreadable answer", detail)
             return
-        alone = [
-            _Part([index], reply.now + wait, "unreadable answer", detail, part.attempts, 0, part.timeout_s, part.unknowns) for index in part.indexes
-        ]
+        alone = [_Part([index], reply.now + wait, "unreadable answer", detail, part.attempts, 0, part.timeout_s, part.unknowns) for index in part.indexes]
         self.parts = [*alone, *self.parts] if inlet.policy.ordered else [*self.parts, *alone]
 
     # -- what follows -----------------------------------------------------------

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -165,8 +165,9 @@ def _letters(bootstrap: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
         if message is None or message.error():
             continue
         left -= 1
-        headers = {name: (value or b"").decode("utf-8", "replace") for name, value in message.headers() or []}
-        yield message.topic(), (message.key() or b"").decode(), headers.get("aep.error", ""), headers
+        named = cast("list[tuple[str, bytes | None]]", message.headers() or [])
+        headers = {name: (value or b"").decode("utf-8", "replace") for name, value in named}
+        yield str(message.topic()), cast("bytes", message.key()).decode(), headers.get("aep.error", ""), headers
     consumer.close()
 
 

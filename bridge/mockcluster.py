@@ -36,7 +36,7 @@ _SIGNATURES: Mapping[str, tuple[type | None, list[type]]] = {
 _PRODUCER = 0
 
 
-class MockClusterMissing(Exception):  # noqa: N818  (the name says it)
+class MockClusterMissing(Exception):
     """The installed Kafka client has no mock cluster that this room knows how to call."""
 
 

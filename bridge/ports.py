@@ -30,7 +30,8 @@ class Source(Protocol):
     def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
         """Up to `limit` records, those of one partition in offset order; waits for the first one only. Keeps the group membership alive.
 
-        Raises `Fatal` when the client can't go on."""
+        Raises `Fatal` when the client can't go on.
+        """
         ...
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:

@@ -374,7 +374,9 @@ class Pump:
         task.inlet.used = max(0.0, task.inlet.used - batch.weight)
         if self._skips:
             sources = {lane.source for lane in batch.lanes}
-            offsets = {(source, record.offset()) for source in sources for record in batch.records if TopicPartition(record.topic(), record.partition()) == source}
+            offsets = {
+                (source, record.offset()) for source in sources for record in batch.records if TopicPartition(record.topic(), record.partition()) == source
+            }
             for at in offsets & self._skips.keys():
                 self._skips.pop(at).done.set_result("not moved: AEP accepted it meanwhile, or its partition went to another member")
         lane = batch.key.lane

@@ -162,7 +162,7 @@ class _Crew:
             answer = Answer(fault=Fault.TIMEOUT, error=_clean(f"{error} (after {time.monotonic() - began:.1f} s)", secrets))
         except httpx.HTTPError as error:
             answer = Answer(fault=Fault.CONNECTION, error=_clean(str(error) or type(error).__name__, secrets))
-        except BaseException as error:  # noqa: BLE001 - a worker that dies would leave its ticket open for ever
+        except BaseException as error:
             transport.close()
             answer = Answer(fault=Fault.CONNECTION, error=_clean(f"unexpected: {_describe(error)}", secrets))
             if self._on_crash is not None:

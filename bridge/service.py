@@ -306,13 +306,13 @@ class Service:
                 self.pump.stop()
                 return
             try:
-                topic = self._to_prepare.get(timeout=RETRY_S if todo or first else REFRESH_S)
+                asked = self._to_prepare.get(timeout=RETRY_S if todo or first else REFRESH_S)
             except queue.Empty:
                 continue
-            if topic is None:
+            if asked is None:
                 return
-            if topic not in self._prepared:
-                todo.add(topic)
+            if asked not in self._prepared:
+                todo.add(asked)
 
     def _ensure(self, topics: Topics, topic: str) -> None:
         entry = next((entry for entry in self.settings.topics if entry.matches(topic)), None)
@@ -331,7 +331,8 @@ class Service:
         for warning in self.settings.warnings:
             log.warning("configuration.warning", text=warning)
         self.admin.start()
-        log.info("bridge.started", version=__version__, group=self.settings.kafka.group_id, admin_port=self.admin.port, topics=[topic.topic for topic in self.settings.topics])
+        topics = [topic.topic for topic in self.settings.topics]
+        log.info("bridge.started", version=__version__, group=self.settings.kafka.group_id, admin_port=self.admin.port, topics=topics)
         try:
             with self._signals() if signals else contextlib.nullcontext():
                 return self._work()
@@ -362,7 +363,7 @@ class Service:
     def _signals(self) -> Iterator[None]:
         """The first SIGTERM or SIGINT drains, under a watchdog; the second one ends the process at once."""
 
-        def first(number: int, _: object) -> None:
+        def first(_number: int, _frame: object) -> None:
             for which in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(which, second)
             self.pump.stop()

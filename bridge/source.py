@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Any] = {
     "fetch.queue.backoff.ms": 10,
     "queued.max.messages.kbytes": 16_384,
     "partition.assignment.strategy": "cooperative-sticky",
+    "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
 }
 """What a user may override."""

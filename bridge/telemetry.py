@@ -55,7 +55,9 @@ class Telemetry(Events):
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"aep_bridge_{name}", text, labels, registry=self.registry)
 
-    def watch(self, status: Callable[[], Mapping[str, Any]], ends: Callable[[], Mapping[TopicPartition, int]], tokens: Callable[[], Mapping[str, float]]) -> None:
+    def watch(
+        self, status: Callable[[], Mapping[str, Any]], ends: Callable[[], Mapping[TopicPartition, int]], tokens: Callable[[], Mapping[str, float]]
+    ) -> None:
         """Adds the gauges that are read off the pump's snapshot, the partitions' end offsets and the tokens' ages at each scrape."""
         self.registry.register(_Gauges(status, ends, tokens, self.commit_age))
 
@@ -94,7 +96,9 @@ class Telemetry(Events):
         self._dead.labels(topic, refusal.reason.value).inc()
         if (more := self._quiet.let("buried", topic, refusal.reason)) is not None:
             where = {"topic": topic, "partition": record.partition(), "offset": record.offset()}
-            log.warning("record.dead_lettered", **where, to=letter.topic, reason=refusal.reason.value, status=refusal.status, error=refusal.error[:300], more=more)
+            log.warning(
+                "record.dead_lettered", **where, to=letter.topic, reason=refusal.reason.value, status=refusal.status, error=refusal.error[:300], more=more
+            )
 
     def dead_letters_failed(self, topics: Iterable[str], error: str) -> None:
         for topic in topics:
@@ -115,7 +119,7 @@ class Telemetry(Events):
             log.warning("request.failed", inlet=inlet, why=status, error=answer.error, seconds=round(seconds, 3), more=more)
 
     def waits(self, inlet: str, batch: str, records: int, reason: str, detail: str, seconds: float) -> None:
-        self._retries.labels(inlet, reason.split(":")[0]).inc()
+        self._retries.labels(inlet, reason.partition(":")[0]).inc()
         if (more := self._quiet.let("waits", inlet, reason)) is not None:
             log.warning("batch.waits", inlet=inlet, batch=batch, records=records, reason=reason, detail=detail[:300], next_try_s=round(seconds, 3), more=more)
 
@@ -215,7 +219,13 @@ class _Quiet:
 class _Gauges(Collector):
     """What is true at the moment of a scrape."""
 
-    def __init__(self, status: Callable[[], Mapping[str, Any]], ends: Callable[[], Mapping[TopicPartition, int]], tokens: Callable[[], Mapping[str, float]], commit_age: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        status: Callable[[], Mapping[str, Any]],
+        ends: Callable[[], Mapping[TopicPartition, int]],
+        tokens: Callable[[], Mapping[str, float]],
+        commit_age: Callable[[], float],
+    ) -> None:
         self._status, self._ends, self._tokens, self._commit_age = status, ends, tokens, commit_age
 
     def describe(self) -> Iterable[GaugeMetricFamily]:

@@ -30,7 +30,7 @@ class TopicError(Exception):
     """A topic is missing or wrong; the message says which, why, and what to do."""
 
 
-class Unreachable(Exception):  # noqa: N818  (it is waited for, not wrong)
+class Unreachable(Exception):
     """No broker answered in time; the caller waits and asks again."""
 
 

@@ -31,7 +31,7 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def front(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:  # noqa: ARG001, FBT001, FBT003
+def front(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
     """Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none."""
 
 

@@ -26,13 +26,14 @@ def demo(
     Example: `aep-bridge demo --events 10000`
     """
     import os
+    from pathlib import Path
 
     from rich.console import Console
 
     from bridge.demo import Demo, as_json
     from bridge.logs import configure
 
-    configure("info" if logs else "critical", "auto", sys.stderr if logs else open(os.devnull, "w"))  # noqa: SIM115
+    configure("info" if logs else "critical", "auto", sys.stderr if logs else Path(os.devnull).open("w"))  # noqa: SIM115 - open as long as the process
     show = Demo(events)
     if output == "json" or (output == "auto" and not sys.stdout.isatty() and not os.environ.get("FORCE_COLOR")):
         report = show.run()
@@ -56,7 +57,7 @@ def _watched(show: Demo, console: Console) -> Report:
     def work() -> None:
         try:
             done.set_result(show.run())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+        except BaseException as error:
             done.set_exception(error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -11,7 +11,10 @@ import typer
 from bridge.commands.loading import ConfigOption, settings_of
 
 
-def partitions(config: ConfigOption, output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto") -> None:
+def partitions(
+    config: ConfigOption,
+    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+) -> None:
     """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and KEDA's `maxReplicaCount`.
 
     Example: `aep-bridge partitions --config config/aep-bridge.yaml -o json`

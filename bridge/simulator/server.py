@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         try:
             try:
                 reply = self._watch.handle(request)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the server goes on
+            except Exception as error:
                 reply = json_reply(500, {"error": f"the simulator itself failed: {error!r}"})
             if reply.delay_s > 0:
                 await asyncio.sleep(reply.delay_s)

@@ -167,7 +167,7 @@ class Simulator:
     def _run(self, ready: threading.Event) -> None:
         try:
             asyncio.run(self.serve(ready.set))
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits in start()
+        except BaseException as error:
             self._failure = error
         finally:
             ready.set()
