@@ -256,7 +256,10 @@ class Pump:
     def _rewind(self, lane: Lane, first: int, now: float) -> Lane:
         """Offsets went backwards within an assignment: another lane, so that nothing of the old one counts."""
         self._events.rewound(lane.source, lane.next or 0, first)
+        paused = lane.source in self.paused
         self._end([lane.source])
+        if paused:  # at the client it still is
+            self.paused.add(lane.source)
         return self.ledger.open(lane.source, now)
 
     # -- sending --------------------------------------------------------------------
@@ -383,7 +386,7 @@ class Pump:
         if lane is not None and (chain := self._chains.get(lane)) is not None:
             if chain and chain[0] is batch:
                 chain.popleft()
-            while chain and lane.state is State.DEAD:
+            while chain and lane.state is not State.LIVE:
                 self._forget(chain.popleft())
             if chain:
                 self._start(chain[0])
