@@ -1,0 +1,52 @@
+"""Synthetic XDM events of an exact size, as a producer would write them: an envelope with nested fields, some 40 of them in a kilobyte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+
+ORG = "0DD379AC5B117F6E0A494106@AdobeOrg"
+SCHEMA = "https://ns.adobe.com/bench/schemas/web"
+DATASET = "5d86d1a29ba7e11648cc3afb"
+_WORDS = "product page view cart order search camera lens tripod battery bag strap filter light studio remote mount case".split()
+
+
+def event(number: int, size: int, rng: Random) -> bytes:
+    """One envelope of exactly `size` bytes; 200 is about the least."""
+    ref = {"id": SCHEMA, "contentType": "application/vnd.adobe.xed-full+json;version=1"}
+    header: dict[str, object] = {"schemaRef": ref, "imsOrgId": ORG, "datasetId": DATASET}
+    if size < 700:
+        header = {"imsOrgId": ORG, "datasetId": DATASET}
+        text = json.dumps({"header": header, "body": {"xdmEntity": {"_id": f"e{number:08}", "t": ""}}}, separators=(",", ":"))
+        return (text[:-4] + "x" * (size - len(text)) + text[-4:]).encode()
+    entity = {
+        "_id": f"event-{number:010}",
+        "timestamp": f"2026-11-24T10:{rng.randrange(60):02}:{rng.randrange(60):02}.{rng.randrange(1000):03}Z",
+        "eventType": "web.webpagedetails.pageViews",
+        "identityMap": {"ECID": [{"id": f"{rng.getrandbits(126):038}", "primary": True, "authenticatedState": "ambiguous"}]},
+        "web": {"webPageDetails": {"URL": f"https://shop.example/p/{rng.randrange(5000)}", "name": rng.choice(_WORDS), "pageViews": {"value": 1}}},
+        "environment": {"type": "browser", "browserDetails": {"viewportWidth": 1280, "viewportHeight": 720}},
+        "device": {"screenWidth": 1920, "screenHeight": 1080},
+    }
+    items: list[dict[str, object]] = []
+    entity["productListItems"] = items
+    message = {"header": header, "body": {"xdmMeta": {"schemaRef": ref}, "xdmEntity": entity}}
+    length = len(json.dumps(message, separators=(",", ":")))
+    while length < size - 140:
+        sku = f"SKU-{rng.randrange(99999):05}"
+        items.append({"SKU": sku, "name": rng.choice(_WORDS), "quantity": rng.randrange(1, 9), "priceTotal": rng.randrange(9999) / 100, "discount": None})
+        length += len(json.dumps(items[-1], separators=(",", ":"))) + (len(items) > 1)
+    entity["note"] = ""
+    length += len(',"note":""')
+    entity["note"] = " ".join(rng.choices(_WORDS, k=60))[: size - length]
+    text = json.dumps(message, separators=(",", ":")).encode()
+    assert len(text) == size, f"{len(text)} bytes instead of {size}"
+    return text
+
+
+def events(count: int, size: int) -> Iterator[bytes]:
+    """So many of them, of which every thousandth is new: producing is not what is measured."""
+    rng = Random(size)
+    kinds = [event(number, size, rng) for number in range(1000)]
+    return (kinds[number % 1000] for number in range(count))
