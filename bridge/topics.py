@@ -57,7 +57,7 @@ class Topics:
     """Looks at and makes topics. `properties` are librdkafka's; every request may take `timeout_s`. Blocking; not for the pump's thread."""
 
     def __init__(self, properties: Mapping[str, Any], timeout_s: float = 10) -> None:
-        self._admin = AdminClient(dict(properties))
+        self._admin = AdminClient({"log.connection.close": False, **properties})
         self._timeout_s = timeout_s
 
     def partitions(self, topics: Iterable[str], is_dead_letter_topic: Callable[[str], bool] = lambda _: False) -> dict[str, int]:

@@ -84,22 +84,30 @@ def _print(report: Report, console: Console) -> None:
     table.add_row("produced", f"{report.produced:,}")
     table.add_row("accepted by AEP", f"{report.accepted:,}")
     table.add_row("dead-lettered", f"{len(report.dead):,}")
-    for error, count in Counter(error for _, _, error, _ in report.dead).most_common():
+    for error, count in Counter(_normal(error) for _, _, error, _ in report.dead).most_common():
         table.add_row(f"  [dim]{_short(error)}[/dim]", f"[dim]{count:,}[/dim]")
     table.add_row("retried (waits before another attempt)", f"{report.retried:,}")
     table.add_row("duplicates", f"{report.duplicates:,}")
     table.add_row("lost", f"[{'red' if report.lost else 'green'}]{len(report.lost):,}[/]")
     console.print(table)
-    console.print("[bold]The first dead letters[/bold] (key and value are the original's, byte for byte; these headers are added)")
+    console.print("[bold]The first dead letter of each kind[/bold] (key and value are the original's, byte for byte; these headers are added)")
     letters = Table(box=box.SIMPLE)
     for name in ("key", "from", "reason", "status", "error"):
         letters.add_column(name)
-    for _, key, error, headers in report.dead[:4]:
+    first = {_normal(error): (key, error, headers) for _, key, error, headers in reversed(report.dead)}
+    for key, error, headers in sorted(first.values(), key=lambda row: row[0]):
         where = "/".join(headers.get(f"__connect.errors.{part}", "?") for part in ("topic", "partition", "offset"))
-        letters.add_row(key, where, headers.get("aep.reason", ""), headers.get("aep.status", "-") or "-", _short(error))
+        letters.add_row(key, where, headers.get("aep.reason", ""), headers.get("aep.status", "-") or "-", _short(_normal(error)))
     console.print(letters)
     verdict = "[green]Nothing was lost.[/green]" if not report.lost else f"[red]LOST: {', '.join(report.lost[:5])}[/red]"
     console.print(f"{verdict} {report.seconds:.1f} s; requests by status: {dict(report.requests)}")
+
+
+def _normal(error: str) -> str:
+    """Without what differs between records of the same fault."""
+    import re
+
+    return re.sub(r"\d[\d,]*\d", "…", re.sub(r"\[[^\]]*\]", "[…]", error), count=1)
 
 
 def _short(error: str) -> str:
