@@ -112,7 +112,7 @@ def plan(seed: int) -> Scenario:
         name="b",
     )
     if flavour == "flood":  # what comes behind the flood has to be read, or the guard waits for ever
-        policy, settings = replace(policy, window_bytes=1_000_000), replace(settings, max_uncommitted_records=1000)
+        policy, settings = replace(policy, window_bytes=30_000_000), replace(settings, max_uncommitted_records=1000)
     topics = [_topic(rng, f"t{number}", inlets[number % len(inlets)]) for number in range(max(len(inlets), rng.choice((1, 1, 2, 3))))]
     scenario = Scenario(seed, policy, settings, topics, inlets, 1 if flavour == "isolation" else rng.choice((1, 1, 2, 3)), rng.random() < 0.3, 0.0, flavour)
     scenario.value_bytes = 700 if flavour == "limit" else rng.choice((40, 80, 200))
