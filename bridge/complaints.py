@@ -31,6 +31,8 @@ _KINDS: Mapping[str, str] = {
     "model_attributes_type": "must be a mapping: lines of `key: value`",
     "dict_type": "must be a mapping: lines of `key: value`",
 }
+_MAPPINGS = frozenset({"model_type", "model_attributes_type", "dict_type"})
+"""Text in place of these is not shown: it could be the secret that belongs inside."""
 
 
 def complaints(errors: list[ErrorDetails], data: Any) -> Iterator[Problem]:
@@ -76,7 +78,9 @@ def _text(error: ErrorDetails, data: Any) -> str:
     if kind == "value_error":
         return f"{context['error']}{shown}"
     if kind in _KINDS:
-        return "has no value; give one, or leave the key out" if value is None else _KINDS[kind] + shown
+        if value is None:
+            return "has no value; give one, or leave the key out"
+        return _KINDS[kind] + ("; it is text" if isinstance(value, str) and kind in _MAPPINGS else shown)
     if kind in {"literal_error", "enum"}:
         allowed = str(context["expected"])
         near = get_close_matches(str(value).lower(), allowed.replace("'", "").replace(" or ", ", ").split(", "), 1, 0.5)

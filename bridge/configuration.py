@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bridge.complaints import at, complaints
+from bridge.complaints import at, complaints, is_secret
 from bridge.environment import Overrides, applied, variable
 from bridge.memory import ceiling, container_limit
 from bridge.sections import Loc, Problem, dotted, secret_of
@@ -20,6 +20,7 @@ _TEXT_WANTED = frozenset({"string_type", "path_type"})
 _CLIENT_FILES = ("ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location")
 
 _NOT_TEXT = frozenset({"ca_file", "client_cert_file", "client_key_file", *_CLIENT_FILES})
+_SECRET_FILES = frozenset({"token_file"})
 
 
 class ConfigurationError(Exception):
@@ -132,8 +133,14 @@ def _files(settings: Settings) -> list[Problem]:
                 secret_of(file)
         except OSError as error:
             what = error.strerror if error.strerror and error.strerror.startswith("is ") else f"can't be read: {error.strerror}"
-            problems.append(Problem(loc, f"{file} {what}; mount the file, or correct the path"))
+            shown = "the file" if holds_secret(loc) else file  # a secret put here by mistake must not come out
+            problems.append(Problem(loc, f"{shown} {what}; mount the file, or correct the path"))
     return problems
+
+
+def holds_secret(loc: Loc) -> bool:
+    """Whether the file that a key names holds a secret."""
+    return loc[-1] in _SECRET_FILES or is_secret((*loc[:-1], str(loc[-1]).removesuffix("_file")))
 
 
 def named_files(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, Path]]:

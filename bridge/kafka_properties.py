@@ -113,7 +113,6 @@ CONSUMER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "auto.commit.interval.ms": 500,
     "fetch.queue.backoff.ms": 10,
     "queued.max.messages.kbytes": 16_384,
-    "fetch.max.bytes": 16_777_216,  # one answer of a broker may overshoot the prefetch by this much
     "partition.assignment.strategy": "cooperative-sticky",
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
     "allow.auto.create.topics": False,

@@ -12,6 +12,8 @@ BASELINE = 90 << 20
 """Bytes of the process itself, idle: Python, the clients, their threads."""
 ANSWER = 4 << 20
 """Bytes that one answer may have before it is given up."""
+FETCH = 50 << 20
+"""Bytes of one broker's answer, librdkafka's own limit; it lowers it to the prefetch by itself, and raises it to the largest message."""
 COPIES = 2
 """Times that a request's bytes exist while it is sent, beside the records in the window: the joined body, and TLS's share."""
 _NO_LIMIT = 1 << 60
@@ -27,7 +29,7 @@ def ceiling(settings: Settings) -> tuple[int, str]:
     inlets = len({settings.inlet_for(entry).identity for entry in settings.topics})
     brokers = kafka.bootstrap_servers.count(",") + 1
     prefetch = kafka.number("queued.max.messages.kbytes", int(kafka_properties.CONSUMER_DEFAULTS["queued.max.messages.kbytes"])) << 10
-    fetch = brokers * kafka.number("fetch.max.bytes", int(kafka_properties.CONSUMER_DEFAULTS["fetch.max.bytes"]))
+    fetch = brokers * kafka.number("fetch.max.bytes", max(min(FETCH, prefetch), kafka.number("message.max.bytes", 1_000_000)))
     window = inlets * delivery.window_bytes
     requests = inlets * delivery.max_in_flight * (COPIES * settings.batch.max_bytes + ANSWER)
     letters = kafka.number("queue.buffering.max.kbytes", int(kafka_properties.PRODUCER_DEFAULTS["queue.buffering.max.kbytes"])) << 10

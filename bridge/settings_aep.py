@@ -74,7 +74,7 @@ class Auth(Section):
     """File with the client secret; read anew for each token, so that a rotation needs no restart."""
     scope: Text = SCOPE
     """Scopes to ask for, separated by commas."""
-    refresh_ahead_s: float = Field(default=300, ge=0, le=43_200)
+    refresh_ahead_s: float = Field(default=600, ge=0, le=43_200)
     """Seconds before a token's expiry at which the next one is fetched."""
 
     @model_validator(mode="after")
@@ -246,7 +246,7 @@ class TopicSettings(Section):
 
     def matches(self, topic: str) -> bool:
         """Whether a topic of this name is meant, other entries and dead-letter topics set aside."""
-        return re.match(self.topic, topic) is not None if self.is_regex else topic == self.topic
+        return re.search(self.topic, topic) is not None if self.is_regex else topic == self.topic
 
     def dead_letter_topic_for(self, topic: str) -> str:
         """Where the refused records of a topic that this entry matches go."""
