@@ -47,13 +47,13 @@ def load(path: Path, environ: Mapping[str, str], *, limit: Callable[[], int | No
         troubles = troubles or [f"{path}:1:1: must be a mapping with the keys kafka, aep and topics; it is something else"]
     elif not troubles and document.data is None and not any(name.startswith(variable(("kafka",))) for name in environ):
         troubles = [f"{path}:1:1: is empty; it must hold at least kafka, aep and topics"]
-    if troubles:
+    if troubles and not isinstance(document.data, dict):
         raise ConfigurationError(troubles)
     overrides = applied(document.data, environ)
     settings, problems = _validated(document, overrides)
     if settings is not None:
         problems = [*_files(settings), *_memory(settings, limit())]
-    told = [*_told(path, document, overrides, problems), *(f"{name}: {text}" for name, text in overrides.troubles)]
+    told = [*troubles, *_told(path, document, overrides, problems), *(f"{name}: {text}" for name, text in overrides.troubles)]
     if told or settings is None:
         raise ConfigurationError(told)
     return settings

@@ -39,8 +39,8 @@ class Settings(BaseSettings):
 
     kafka: Annotated[Kafka, OrEmpty]
     """Where to read from, and how."""
-    aep: Annotated[AepSettings, OrEmpty]
-    """The default inlet; a topic may override any of it."""
+    aep: AepSettings | None = None
+    """The default inlet; a topic may override any of it. Required, unless every topic has an inlet_url of its own."""
     topics: tuple[TopicSettings, ...] = Field(strict=False, min_length=1)
     """The topic mapping: a list, of which the first entry that matches a topic wins."""
     batch: Annotated[Batch, OrEmpty] = Batch()
@@ -112,6 +112,9 @@ class Settings(BaseSettings):
 
     def _inlets(self) -> Iterator[Problem]:
         for at, entry in enumerate(self.topics):
+            if self.aep is None and (entry.aep is None or entry.aep.inlet_url is None):
+                yield Problem(("aep",), f"is required, since topics[{at}] has no inlet_url of its own; add aep")
+                continue
             inlet = self.inlet_for(entry)
             if entry.aep is not None:
                 yield from (Problem(("topics", at, "aep", *problem.loc), problem.text) for problem in inlet.problems())
@@ -121,7 +124,8 @@ class Settings(BaseSettings):
                 if getattr(entry, name) is None:
                     yield Problem(("topics", at, name), f"is required with format entity, where the bridge writes the header; add {name}")
             if inlet.ims_org_id is None:
-                yield Problem(("aep", "ims_org_id"), f"is required for topics[{at}], which has format entity; add ims_org_id")
+                where = ("aep",) if self.aep is not None else ("topics", at, "aep")
+                yield Problem((*where, "ims_org_id"), f"is required for topics[{at}], which has format entity; add ims_org_id")
 
     # -- what the rooms ask -----------------------------------------------------------------
 
@@ -144,7 +148,7 @@ class Settings(BaseSettings):
 
     def inlet_for(self, entry: TopicSettings) -> AepSettings:
         """The inlet of a topic: the default one, with the topic's own keys over it. Equal inlets are equal, and have the same `identity`."""
-        return self.aep.overridden(entry.aep)
+        return (self.aep or AepSettings.nowhere()).overridden(entry.aep)
 
     def is_dead_letter_topic(self, name: str) -> bool:
         """Whether some topic's refused records go there, so that it is never read."""

@@ -155,6 +155,11 @@ class AepSettings(_Inlet):
         if self.client_key_file is not None and self.client_cert_file is None:
             yield Problem(("client_key_file",), "is the key of no certificate; give client_cert_file too")
 
+    @classmethod
+    def nowhere(cls) -> AepSettings:
+        """What a topic's own inlet is laid over, where there is no default one."""
+        return cls.model_construct(inlet_url="")
+
     def overridden(self, other: AepOverrides | None) -> AepSettings:
         """The inlet with a topic's own keys in place of it. Not checked again: see `problems`."""
         if other is None:
