@@ -115,6 +115,7 @@ CONSUMER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "queued.max.messages.kbytes": 16_384,
     "partition.assignment.strategy": "cooperative-sticky",
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
+    "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
     "allow.auto.create.topics": False,
 }
 """A user may override these."""
@@ -130,6 +131,7 @@ PRODUCER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "partitioner": "murmur2_random",  # as the Java clients do: a key keeps its partition
     "queue.buffering.max.messages": 10_000,
     "queue.buffering.max.kbytes": 65_536,
+    "log.connection.close": False,
 }
 """A user may override these."""
 

@@ -75,7 +75,7 @@ class Kafka(Section):
         given = {name: value for name, value in self.resolved_properties().items() if name not in others}
         taken = {table.same(name) for name in given}
         kept = {name: value for name, value in defaults.items() if table.same(name) not in taken}
-        return {"client.id": "aep-bridge", "log.connection.close": False, **kept, **given, "bootstrap.servers": self.bootstrap_servers}
+        return {"client.id": "aep-bridge", **kept, **given, "bootstrap.servers": self.bootstrap_servers}
 
     def text_of(self, name: str, default: str) -> str:
         """A property that holds no secret, as text, under whichever of its names it was given."""
