@@ -51,7 +51,8 @@ class _Token:
 class TokenSource:
     """The token of one client id. Any thread may call any method.
 
-    `secret` is asked at each refresh, so that a rotated file is read anew; `clock` gives monotonic seconds. The `client` belongs to the source.
+    `secret` is asked at each refresh, so that a rotated file is read anew; `clock` gives monotonic seconds. The `client` belongs to the source. `on_failure` hears of each failed
+    refresh, on the thread that tried.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TokenSource:
         refresh_ahead_s: float = REFRESH_AHEAD_S,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
+        on_failure: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._url = url
         self._client_id = client_id
@@ -74,6 +76,7 @@ class TokenSource:
         self._ahead = refresh_ahead_s
         self._clock = clock
         self._chance = chance
+        self._on_failure = on_failure
         self._changed = Condition()
         self._token: _Token | None = None
         self._refreshing = False
@@ -168,7 +171,7 @@ class TokenSource:
         token: _Token | None = None
         error = "the refresh was interrupted"
         try:
-            token = self._fetch(deadline)
+            token, error = self._fetch(deadline), ""
         except TokenError as failure:
             error = str(failure)
         except Exception as failure:
@@ -185,6 +188,8 @@ class TokenSource:
                     self._not_before = now + self._back_off()
                     token = self._token if self._token is not None and now < self._token.expires else None
                 self._changed.notify_all()
+            if error:
+                self._on_failure(error)
         if token is None:
             raise TokenError(error)
         return token.bearer

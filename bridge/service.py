@@ -87,7 +87,7 @@ class Service:
         names: dict[object, str] = {}
         routes = [self._route(topic, names) for topic in settings.topics]
         inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
-        self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(aep)) is not None}
+        self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(name, aep)) is not None}
         self._on_buried = self.telemetry.buried
         self.telemetry.buried = self._buried  # type: ignore[method-assign]  # one more listener, for the status page
         self._assigned = self.telemetry.assigned
@@ -157,7 +157,7 @@ class Service:
             max_in_flight=self.settings.delivery.max_in_flight,
         )
 
-    def _token_source(self, aep: AepSettings) -> TokenSource | None:
+    def _token_source(self, name: str, aep: AepSettings) -> TokenSource | None:
         auth = aep.auth
         if auth is None:
             return None
@@ -169,6 +169,7 @@ class Service:
             scope=auth.scope,
             client=httpx.Client(transport=LeanTransport(tls=tls, proxy=aep.proxy())),
             refresh_ahead_s=auth.refresh_ahead_s,
+            on_failure=lambda error: self.telemetry.token_refresh_failed(name, error),
         )
 
     def _view(self) -> View:
@@ -320,6 +321,8 @@ class Service:
             return
         made = topics.ensure(topic, entry.dead_letter_topic_for(topic), create=self.settings.dead_letter.create_topics)
         self._prepared.add(topic)
+        for warning in made.warnings:
+            log.warning("dead_letter.topic_doubtful", topic=made.name, warning=warning)
         log.info("dead_letter.topic", source=topic, topic=made.name, partitions=made.partitions, max_message_bytes=made.max_message_bytes)
 
     # -- the life of the process --------------------------------------------------------------

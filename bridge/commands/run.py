@@ -23,11 +23,11 @@ def run(config: ConfigOption) -> None:
     from bridge.service import Service
 
     try:
-        service = Service(settings)
+        code = Service(settings).run()
     except KafkaException as error:
         typer.echo(f"{config}: kafka.properties: {error.args[0].str()}", err=True)
         raise typer.Exit(2) from None
     except (OSError, ValueError) as error:
         typer.echo(f"{config}: {error}", err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(service.run())
+    raise typer.Exit(code)
