@@ -356,6 +356,9 @@ class Service:
         except Fatal as error:
             log.error("kafka.fatal", error=str(error), what_follows="the process ends; what is not committed is read again")
             return 1
+        except Exception:
+            log.exception("bridge.crashed", what_follows="the process ends; what is not committed is read again; please report this")
+            return 1
         if self._error is not None:
             log.error("topics.wrong", error=str(self._error))
             return 2

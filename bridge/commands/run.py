@@ -23,11 +23,16 @@ def run(config: ConfigOption) -> None:
     from bridge.service import Service
 
     try:
-        code = Service(settings).run()
+        service = Service(settings)
+    except (OSError, ValueError) as error:
+        typer.echo(f"{config}: {error}", err=True)
+        raise typer.Exit(2) from None
     except KafkaException as error:
         typer.echo(f"{config}: kafka.properties: {error.args[0].str()}", err=True)
         raise typer.Exit(2) from None
-    except (OSError, ValueError) as error:
-        typer.echo(f"{config}: {error}", err=True)
+    try:
+        code = service.run()
+    except KafkaException as error:
+        typer.echo(f"{config}: kafka.properties: {error.args[0].str()}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
