@@ -71,11 +71,12 @@ def _read(path: Path) -> tuple[str, str | None]:
 def _texts(document: Document) -> None:
     """Properties and headers are text, as it is written: YAML would make 1.1 of 1.10."""
     for loc, text in document.texts.items():
-        if loc[:2] == ("kafka", "properties") or "headers" in loc[:-1]:
-            here = at(document.data, loc[:-1])
-            if isinstance(here, dict):
-                value = here[loc[-1]]
-                here[loc[-1]] = str(value).lower() if isinstance(value, bool) else text
+        here = at(document.data, loc[:-1])
+        if isinstance(here, dict) and "headers" in loc[:-1]:
+            here[loc[-1]] = text
+        elif isinstance(here, dict) and loc[:2] == ("kafka", "properties"):
+            value = here[loc[-1]]
+            here[loc[-1]] = str(value).lower() if isinstance(value, bool) else text  # librdkafka knows true and false only
 
 
 def _validated(document: Document, overrides: Overrides) -> tuple[Settings | None, list[Problem]]:

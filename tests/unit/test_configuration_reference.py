@@ -1,0 +1,49 @@
+"""The reference page, the JSON Schema and `explain` tell what the settings are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.configuration_reference import explain, explanations, reference, schema
+
+PAGE = Path(__file__).parents[2] / "docs/reference/configuration.md"
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    """It is written anew with `python -m bridge.configuration_reference > docs/reference/configuration.md`."""
+    assert PAGE.read_text() == reference()
+
+
+def test_every_key_is_explained() -> None:
+    """With a description and a type; no key is left without."""
+    found = [*explanations()]
+
+    assert [] == [entry.key for entry in found if not entry.description or not entry.type]
+    assert len({entry.key for entry in found}) == len(found) > 60
+
+
+def test_the_schema_describes_every_key() -> None:
+    """Editors and the chart use it; unknown keys are refused by it too."""
+    found = schema()
+    models = [found, *(model for model in found["$defs"].values() if "properties" in model)]
+
+    assert [] == [(model["title"], name) for model in models for name, entry in model["properties"].items() if not entry.keys() & {"description", "$ref"}]
+    assert {False} == {model["additionalProperties"] for model in models}
+
+
+def test_a_key_is_explained_with_its_default_and_its_variable() -> None:
+    """An item of a list under any index; a property or a header with its mapping."""
+    window = explain("delivery.window_bytes")
+
+    assert ("33554432", "AEP_BRIDGE_DELIVERY__WINDOW_BYTES") == (window.default, window.variable)
+    assert "whole number, from 20,000" == window.type
+    assert explain("topics[3].format") == explain("topics.format") == explain("topics[].format") == explain("topics.0.format")
+    assert "kafka.properties" == explain("kafka.properties.sasl.password").key
+
+
+def test_an_unknown_key_gets_a_suggestion() -> None:
+    """As everywhere else."""
+    with pytest.raises(LookupError, match=r"did you mean delivery\.window_bytes"):
+        explain("delivery.windowbytes")
