@@ -1,0 +1,239 @@
+"""What runs in a campaign: the cluster behind its gateways, the replicas as processes, the AEP that notes times, the producer that never stops."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from bridge.simulator.accounting import Acceptance, Accounting, Seen
+from tests.support.bridge import free_port
+from tests.support.kafka import Kafka
+from tests.support.xdm import DATASETS, envelope
+
+PROXIED = "PROXIED"
+
+
+class Cluster(Kafka):
+    """Three nodes whose listener `PROXIED` advertises other ports: those of gateways, so that the bridge can be cut off and the cluster not."""
+
+    def __init__(self, nodes: int = 3) -> None:
+        super().__init__(nodes, settings={"listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,{PROXIED}:PLAINTEXT"})
+        from tests.support.kafka import _free_ports
+
+        self.listeners = ["PLAINTEXT", PROXIED]
+        self._names = [*self.listeners, "CONTROLLER"]
+        ports = iter(_free_ports(nodes * len(self._names)))
+        self._ports = {node: {name: next(ports) for name in self._names} for node in range(1, nodes + 1)}
+        self.gateways: Mapping[int, int] = {}
+
+    def port(self, node: int) -> int:
+        """Where the node really listens for the bridge."""
+        return self._ports[node][PROXIED]
+
+    @property
+    def proxied(self) -> str:
+        """The bridge's bootstrap servers."""
+        return ",".join(f"127.0.0.1:{port}" for port in self.gateways.values())
+
+    def _format(self, node: int) -> None:
+        super()._format(node)
+        path = self._file(node)
+        real = f"advertised.listeners=PLAINTEXT://127.0.0.1:{self._ports[node]['PLAINTEXT']},{PROXIED}://127.0.0.1:"
+        text = path.read_text()
+        assert real in text
+        path.write_text(text.replace(f"{real}{self._ports[node][PROXIED]}", f"{real}{self.gateways[node]}"))
+
+    def terminate(self, node: int) -> None:
+        """SIGTERM: a controlled shutdown, which moves the node's leaders to others first."""
+        process = self._processes.pop(node)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(30)
+
+    @property
+    def admin(self) -> AdminClient:
+        """A client of the plain listener that logs nothing."""
+        return AdminClient({**self.properties(), "log_level": 0})
+
+
+class TimedAccounting(Accounting):
+    """An account that also notes when each event was accepted, and keeps every request."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+        self.seen: list[Seen] = []
+        super().__init__()
+
+    def accept(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
+        super().accept(acceptances, authenticated=authenticated)
+        now = time.time()
+        for one in acceptances:
+            self.times.setdefault(one.event_id, []).append(now)
+
+    def saw(self, seen: Seen, headers: Mapping[str, str], *, ingest: bool) -> None:
+        super().saw(seen, headers, ingest=ingest)
+        if ingest:
+            self.seen.append(seen)
+
+
+class Replica:
+    """One `python -m bridge run`. Its output comes through a pipe, so that whatever else reaches a disk was the bridge's own doing."""
+
+    def __init__(self, number: int, config: Mapping[str, Any], folder: Path) -> None:
+        self.number, self.port = number, free_port()
+        self.name = f"replica-{number}"
+        path = folder / f"{self.name}.yaml"
+        path.write_text(yaml.safe_dump({**config, "admin": {"host": "127.0.0.1", "port": self.port}}, sort_keys=False))
+        self.log = folder / f"{self.name}.log"
+        self.started = time.time()
+        self.stopped = False
+        """Whether the campaign ended it, or asked it to end."""
+        self.written = 0
+        self.files: set[str] = set()
+        self.peak = 0
+        root = Path(__file__).parents[2]
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(root)}
+        command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
+        # The working directory is one where nobody can write.
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc")
+        self._reader = threading.Thread(target=self._read, name=self.name, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.log.open("wb") as log:
+            for line in self.process.stdout:
+                log.write(line)
+                log.flush()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def inspect(self) -> None:
+        """Notes what it wrote to a disk, which files it has open for writing, and its peak memory."""
+        with suppress(OSError, ValueError):
+            for line in Path(f"/proc/{self.pid}/io").read_text().splitlines():
+                if line.startswith("write_bytes:"):
+                    self.written = max(self.written, int(line.split()[1]))
+            for each in os.scandir(f"/proc/{self.pid}/fd"):
+                with suppress(OSError):
+                    target = os.readlink(each.path)
+                    flags = int(Path(f"/proc/{self.pid}/fdinfo/{each.name}").read_text().split("flags:")[1].split()[0], 8)
+                    if target.startswith("/") and not target.startswith("/dev/") and flags & (os.O_WRONLY | os.O_RDWR):
+                        self.files.add(target)
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    self.peak = max(self.peak, int(line.split()[1]) << 10)
+
+    def ready(self) -> bool:
+        """Whether /readyz says so."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def signal(self, number: int) -> None:
+        """To this process only."""
+        self.inspect()
+        if number in {signal.SIGTERM, signal.SIGKILL}:
+            self.stopped = True
+        self.process.send_signal(number)
+
+    def end(self, timeout_s: float) -> int:
+        """SIGTERM, and SIGKILL where that takes too long. The exit code."""
+        if self.alive:
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait(30)
+        self._reader.join(5)
+        return code
+
+
+@dataclass
+class Producing:
+    """A producer that never stops: unique ids, a share refused by AEP, a share that is no event at all. Every acknowledgement is noted."""
+
+    properties: Mapping[str, Any]
+    topic: str
+    org: str
+    per_s: float
+    size: int
+    seed: int
+    refused_share: float = 0.01
+    junk_share: float = 0.005
+    asked: dict[str, str] = field(default_factory=dict)
+    """Id → `good`, `refused` or `junk`, of everything handed to the client."""
+    acknowledged: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Begins, in a thread of its own."""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends, and waits for every acknowledgement."""
+        self._stop.set()
+        self._thread.join(120)
+
+    def value(self, event: str) -> bytes:
+        """What was produced under an id."""
+        rng = random.Random(event)
+        kind = self.asked[event]
+        if kind == "junk":
+            return rng.choice([b"not json", b'{"a":', b"[1]", b'"text"', b"\xff\xfe", b'{"header":{"datasetId":"x"},"body":"\xff"}'])
+        org = self.org if kind == "good" else "SOMEBODYELSE@AdobeOrg"
+        return envelope(event, org, dataset=rng.choice(DATASETS), size=self.size)
+
+    def _run(self) -> None:
+        rng = random.Random(self.seed)
+        settings = {"acks": "all", "enable.idempotence": True, "linger.ms": 10, "delivery.timeout.ms": 600_000, "topic.metadata.refresh.interval.ms": 3000}
+        producer = Producer({**self.properties, **settings, "queue.buffering.max.messages": 1_000_000, "log_level": 0})
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            event = (message.key() or b"").decode()
+            if error is None:
+                self.acknowledged.add(event)
+            else:
+                self.failed[event] = error.str()
+
+        began, number = time.monotonic(), 0
+        while not self._stop.wait(0.01):
+            due = int((time.monotonic() - began) * self.per_s)
+            while number < due:
+                event, draw = f"e{number:08}", rng.random()
+                self.asked[event] = "junk" if draw < self.junk_share else "refused" if draw < self.junk_share + self.refused_share else "good"
+                with suppress(BufferError, KafkaException):
+                    producer.produce(self.topic, self.value(event), event.encode(), on_delivery=delivered)
+                    number += 1
+                    continue
+                producer.poll(0.1)
+            producer.poll(0)
+        producer.flush(100)

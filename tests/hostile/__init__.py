@@ -1,0 +1,1 @@
+"""Bad input and hostile neighbours: what the bridge makes of them."""
