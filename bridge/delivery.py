@@ -14,7 +14,7 @@ from bridge.batcher import Batch
 from bridge.inlet import Inlet
 from bridge.ledger import Lane, State
 from bridge.model import Answer, Fault, Letter, Post, Published, Reason, Refusal
-from bridge.payload import Kind, Verdict, body_size, problem, verdicts
+from bridge.payload import ACCEPTED, Kind, Verdict, body_size, problem, verdicts
 
 MAX_TIMEOUT_S = 300.0
 SECOND_LOOK_S = 1.0
@@ -222,9 +222,9 @@ class _Case:
         """A multi-status answer."""
         indexes = part.indexes
         results = verdicts(answer.body, len(indexes))
-        accepted = sum(verdict.kind is Kind.ACCEPTED for verdict in results)
+        accepted = results.count(ACCEPTED)
         if accepted:
-            size = body_size(self.batch.pieces) if len(indexes) == len(self.batch.pieces) else 0
+            size = self.batch.size if len(indexes) == len(self.batch.pieces) else 0
             self.inlet.accepted(accepted, size, reply.sent, reply.now)
             self.inlet.dry(self.batch.key.dataset or "")
             if accepted == len(indexes):

@@ -19,6 +19,7 @@ import httpx
 from bridge import __version__
 from bridge.auth import TokenError, TokenSource
 from bridge.model import Answer, Fault, Post
+from bridge.payload import body
 from bridge.ports import Completions
 from bridge.transport import DEFAULT_MAX_ANSWER_BYTES, KEPT_S, AnswerTooLarge, LeanTransport, Tls
 
@@ -150,10 +151,10 @@ class _Crew:
             if bearer is not None:
                 secrets.append(bearer)
                 headers["Authorization"] = f"Bearer {bearer}"
-            body = b'{"messages":[' + b",".join(post.pieces) + b"]}"
-            size = len(body)
+            content = body(post.pieces)
+            size = len(content)
             limits = {"deadline": deadline, "max_answer_bytes": self._max_answer_bytes}
-            answer = self._judge(transport.handle_request(httpx.Request("POST", self._url, headers=headers, content=body, extensions=limits)), bearer)
+            answer = self._judge(transport.handle_request(httpx.Request("POST", self._url, headers=headers, content=content, extensions=limits)), bearer)
         except TokenError as error:
             answer = Answer(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
         except AnswerTooLarge as error:
