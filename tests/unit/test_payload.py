@@ -241,7 +241,7 @@ ENTRY = st.fixed_dictionaries(
 def evidence(entry: dict[str, object]) -> bool:
     """Whether an entry can be called a success at all, told apart from the code under test."""
     statuses = [str(entry[key]).strip() for key in ("status", "statusCode") if entry.get(key) is not None]
-    if any(text.isdigit() and int(text) >= 400 for text in statuses):
+    if any(text.isdecimal() and int(text) >= 400 for text in statuses):
         return False
     if statuses:
         return any(text in {str(number) for number in range(200, 300)} for text in statuses)
