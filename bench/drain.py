@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, cast
 
 from bench.machine import Lab
@@ -26,6 +27,7 @@ def drain(
     tls: bool,
     latency_ms: float = 0,
     bare: bool = False,
+    cwd: Path | None = None,
     **sections: dict[str, Any],
 ) -> dict[str, Any]:
     """The whole process is started, empties the topic, and is stopped. CPU is counted from the first request to the last 207.
@@ -33,7 +35,7 @@ def drain(
     Beforehand the client may have fetched up to its 16 MB, which is 3% of half a gigabyte; `process_cpu_s` is everything, start and end included.
     """
     path = lab.config(topic, url_of(sink, tls=tls), "drain", **sections)
-    with Child(["bench.bare" if bare else "bridge", "run", "--config", str(path)], lab.folder / "bridge.log") as bridge:
+    with Child(["bench.bare" if bare else "bridge", "run", "--config", str(path)], lab.folder / "bridge.log", cwd=cwd) as bridge:
         sink.ask(json.dumps({"expect": count, "size": size, "pids": [bridge.pid], "latency_ms": latency_ms}))
         result = json.loads(sink.hear())
         before, after = result["cpu"][0]

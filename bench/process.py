@@ -27,9 +27,9 @@ def peak_mb(pid: int) -> float:
 
 
 class Child:
-    """A Python process of ours: `python -m <module> <arguments>`."""
+    """A Python process of ours: `python -m <module> <arguments>`, in another checkout's directory where one is given."""
 
-    def __init__(self, arguments: list[str], log: Path, *, pipes: bool = False) -> None:
+    def __init__(self, arguments: list[str], log: Path, *, pipes: bool = False, cwd: Path | None = None) -> None:
         self.log = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -39,6 +39,7 @@ class Child:
                 stderr=out,
                 text=True,
                 bufsize=1,
+                cwd=cwd,
             )
 
     @property
