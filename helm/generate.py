@@ -21,9 +21,6 @@ from dashboard import dashboard  # noqa: E402
 from bridge.settings import Settings  # noqa: E402
 
 CHART = HERE / "aep-bridge"
-INLINE_SECRETS = ("client_secret",)
-"""Keys whose values would end in a ConfigMap; a template refuses them with the way out."""
-
 
 def closed(schema: Any) -> Any:
     """The same schema, with every object that lists its properties closed to others."""
@@ -52,6 +49,8 @@ def values_schema() -> dict[str, Any]:
     """The chart's schema, with the settings' under `config`."""
     schema: dict[str, Any] = closed(yaml.safe_load((HERE / "values.schema.yaml").read_text()))
     settings = without_prose(Settings.model_json_schema(mode="validation"))
+    for name in settings["required"]:  # an empty section is read as one without keys, and these have required keys
+        settings["properties"][name] = next((kind for kind in settings["properties"][name].get("anyOf", ()) if "$ref" in kind), settings["properties"][name])
     schema["$defs"] |= settings.pop("$defs", {})
     schema["$defs"]["Settings"] = settings
     return schema

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from bridge import __version__
+from bridge.memory import ceiling
+from bridge.settings import Settings
 from tests.helm.tools import CHART, KIT, MINIMAL, ROOT, VALUE_SETS, call, manifests, program, render, template
 
 VERSIONS = ("1.27.0", "1.30.0", "1.33.0", "1.36.0")
@@ -59,7 +61,7 @@ def test_every_manifest_is_valid(version: str) -> None:
         (["config.topics[0].format=xml"], r"at '/config/topics/0/format': value must be one of"),
         (["config.batch.max_messages=many"], r"at '/config/batch/max_messages': got string, want (integer|.*integer)"),
         (["config.kafka.bootstrap_server=x"], r"at '/config/kafka': additional properties 'bootstrap_server' not allowed"),
-        (["config.aep=null"], r"at '/config/aep': got null, want object"),
+        (["config.aep.inlet_url=42"], r"at '/config/aep/inlet_url': (got number, want string|anyOf failed)"),
         (["config.topics=null"], r"at '/config/topics': got null, want array"),
         (["replica=3"], r"at '': additional properties 'replica' not allowed"),
         (["replicas=three"], r"at '/replicas': got string, want integer"),
@@ -135,19 +137,26 @@ def test_the_rendered_configuration_is_the_bridges(tmp_path: Path) -> None:
 
     for values in VALUE_SETS:
         config = next(entry for entry in manifests(values=values) if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {}))
+        text = config["data"]["config.yaml"]
+        for mounted in re.findall(r"/etc/aep-bridge(/\S+)", text):
+            file = Path(f"{tmp_path}{mounted}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("something")
         path = tmp_path / f"{values.stem}.yaml"
-        path.write_text(config["data"]["config.yaml"])
+        path.write_text(text.replace("/etc/aep-bridge", str(tmp_path)))
 
-        assert load(path, {}).kafka.bootstrap_servers
+        assert load(path, {}, limit=lambda: None).kafka.bootstrap_servers
 
 
-def test_memory_limit_holds_the_ceiling() -> None:
-    """The default memory limit stands above what the bridge prints as its ceiling with the default settings."""
-    from bridge.memory import ceiling
-    from bridge.settings import Settings
+@pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.stem)
+def test_memory_limit_matches_the_ceiling(values: Path) -> None:
+    """The memory limit stands above what the bridge prints as its ceiling, and not far above."""
+    given = yaml.safe_load(values.read_text())
+    if "resources" in given:
+        return
+    config = next(entry for entry in manifests(values=values) if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {}))
+    settings = Settings.model_validate(yaml.safe_load(config["data"]["config.yaml"]))
+    workload = next(entry for entry in manifests(values=values) if entry["kind"] in {"Deployment", "StatefulSet"})
+    limit = int(workload["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi")) * 2**20
 
-    settings = Settings.model_validate(yaml.safe_load(MINIMAL.read_text())["config"])
-    workload = next(entry for entry in manifests() if entry["kind"] == "Deployment")
-    limit = workload["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
-
-    assert ceiling(settings)[0] <= int(limit.removesuffix("Mi")) * 2**20
+    assert ceiling(settings)[0] * 1.1 < limit < ceiling(settings)[0] * 1.3 + 2**26

@@ -197,9 +197,23 @@ def test_keda_scales_between_one_and_the_partition_count(release: Path) -> None:
     assert most == lab.PARTITIONS
 
 
+def test_static_members_come_back_without_a_rebalance(release: Path) -> None:
+    """A StatefulSet whose pods are static members: a pod that is replaced within the session time-out gets its partitions back, and the others keep theirs."""
+    helm("upgrade", RELEASE, CHART, "-f", lab.values(release / "5.json", replicas=2, staticMembership={"enabled": True}), "--wait", "--timeout", "120s")
+    kubectl("rollout", "status", f"statefulset/{WORKLOAD}", "--timeout=120s")
+    until(lambda: [lab.metric(pod, "aep_bridge_assigned_partitions") for pod in pods() if lab.ready(pod)] == [2, 2], 60, "two partitions each")
+    other = next(pod for pod in pods() if pod["metadata"]["name"].endswith("-1"))
+    before = lab.metric(other, "aep_bridge_rebalances_total")
+    kubectl("delete", "pod", f"{WORKLOAD}-0", "--wait")
+    kubectl("rollout", "status", f"statefulset/{WORKLOAD}", "--timeout=120s")
+    delivered(produce(f"static-{number}" for number in range(100)))
+
+    assert lab.metric(other, "aep_bridge_rebalances_total") == before
+
+
 def test_uninstall_leaves_nothing(release: Path) -> None:
     """Nothing of the release is left, and the Secret that was not its own is."""
-    helm("uninstall", RELEASE, "--wait", "--timeout", "90s")
+    helm("uninstall", RELEASE, "--wait", "--timeout", "90s", "--cascade", "foreground")
     kinds = "all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,scaledobjects,triggerauthentications,podmonitors,servicemonitors,prometheusrules,horizontalpodautoscalers"
     left = until(lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", f"app.kubernetes.io/instance={RELEASE}")] or ["nothing"], 5, "")
 

@@ -121,17 +121,50 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- $_ := set $auth "client_secret_file" (printf "%s/aep/client-secret" $secrets) -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.kafka.existingSecret -}}
 {{- $kafka := dig "kafka" dict $config -}}
 {{- $properties := default dict $kafka.properties -}}
-{{- range $which, $property := dict "ca" "ssl.ca.location" "cert" "ssl.certificate.location" "key" "ssl.key.location" -}}
-{{- if and (index $.Values.kafka.secretKeys $which) (not (hasKey $properties $property)) -}}
+{{- if .Values.kafka.existingSecret -}}
+{{- /* librdkafka reads the files of TLS itself; `…_file` is the bridge's own way to a value */ -}}
+{{- range $which, $property := dict "username" "sasl.username_file" "password" "sasl.password_file" "ca" "ssl.ca.location" "cert" "ssl.certificate.location" "key" "ssl.key.location" -}}
+{{- if and (index $.Values.kafka.secretKeys $which) (not (hasKey $properties $property)) (not (hasKey $properties (trimSuffix "_file" $property))) -}}
 {{- $_ := set $properties $property (printf "%s/kafka/%s" $secrets $which) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if .Values.staticMembership.enabled -}}
+{{- $_ := set $properties "group.instance.id_file" "/etc/aep-bridge/pod/name" -}}
+{{- end -}}
+{{- if $properties -}}
 {{- $_ := set $kafka "properties" $properties -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/*
+The memory limit: what the bridge prints as `memory.ceiling` at start, and a sixth more, in steps of 32 MiB. The bridge refuses to start in less than its
+ceiling. A test compares this with bridge/memory.py for every value set.
+*/}}
+{{- define "bridge.memoryLimit" -}}
+{{- $properties := default dict (dig "kafka" "properties" dict .Values.config) -}}
+{{- $inlets := 1 -}}
+{{- range .Values.config.topics }}{{ if .aep }}{{ $inlets = add1 $inlets }}{{ end }}{{ end -}}
+{{- $brokers := splitList "," (toString (dig "kafka" "bootstrap_servers" "" .Values.config)) | len -}}
+{{- $prefetch := mul 1024 (get $properties "queued.max.messages.kbytes" | default 16384 | int) -}}
+{{- $fetch := mul $brokers (get $properties "fetch.max.bytes" | default (max (min 52428800 $prefetch) (get $properties "message.max.bytes" | default 1000000 | int)) | int) -}}
+{{- $letters := mul 1024 (get $properties "queue.buffering.max.kbytes" | default 65536 | int) -}}
+{{- $window := mul $inlets (dig "delivery" "window_bytes" 33554432 .Values.config | int) -}}
+{{- $requests := mul $inlets (dig "delivery" "max_in_flight" 8 .Values.config | int) (add (mul 2 (dig "batch" "max_bytes" 1000000 .Values.config | int)) 4194304) -}}
+{{- $ceiling := add 94371840 $prefetch $fetch $letters $window $requests -}}
+{{- mul 32 (add1 (div (mul $ceiling 7) (mul 6 33554432))) -}}Mi
+{{- end -}}
+
+{{- define "bridge.resources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- $limits := default dict $resources.limits -}}
+{{- if eq (toString (default "" $limits.memory)) "auto" -}}
+{{- $_ := set $limits "memory" (include "bridge.memoryLimit" .) -}}
+{{- end -}}
+{{- toYaml $resources -}}
 {{- end -}}
 
 {{/* the port of a URL, or of a host:port */}}
@@ -145,6 +178,11 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- $v := .Values -}}
 {{- if not $v.config -}}
 {{- fail "\nconfig is empty: give the bridge's configuration (kafka, aep, topics), for example\n\n  config:\n    kafka:\n      bootstrap_servers: kafka:9092\n    aep:\n      inlet_url: https://dcs.adobedc.net/collection/<inletId>\n      ims_org_id: <id>@AdobeOrg\n    topics:\n      - topic: web-events\n" -}}
+{{- end -}}
+{{- range $number, $topic := $v.config.topics -}}
+{{- if not (or (dig "inlet_url" "" (default dict $v.config.aep)) (dig "inlet_url" "" (default dict $topic.aep))) -}}
+{{- fail (printf "\nconfig.topics[%d] (%s) has no inlet: give config.aep.inlet_url, or an aep.inlet_url of its own\n" $number $topic.topic) -}}
+{{- end -}}
 {{- end -}}
 {{- $sum := include "bridge.partitions" . | int -}}
 {{- $known := include "bridge.partitionsKnown" . -}}
@@ -190,12 +228,24 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled -}}
 {{- fail "\nmonitoring.serviceMonitor.enabled and monitoring.podMonitor.enabled: every pod would be scraped twice, and every rate doubled; turn one of them off\n" -}}
 {{- end -}}
-{{- if dig "aep" "auth" "client_secret" "" $v.config -}}
-{{- fail "\nconfig.aep.auth.client_secret: a secret in the values ends in a ConfigMap and in the release's history; put it into a Secret and name that in aep.existingSecret\n" -}}
+{{- range $key, $_ := default dict (dig "kafka" "properties" dict $v.config) -}}
+{{- if and (not (hasSuffix "_file" $key)) (has $key (list "sasl.password" "sasl.oauthbearer.client.secret" "sasl.oauthbearer.config" "ssl.key.password" "ssl.key.pem" "ssl.keystore.password")) -}}
+{{- fail (printf "\nconfig.kafka.properties.%s: a secret in the values ends in a ConfigMap and in the release's history; put it into a Secret and name that in kafka.existingSecret, or mount it with extraVolumes and give %s_file\n" $key $key) -}}
 {{- end -}}
-{{- range $key := list "sasl.password" "ssl.key.password" "ssl.key.pem" -}}
-{{- if hasKey (dig "kafka" "properties" dict $v.config) $key -}}
-{{- fail (printf "\nconfig.kafka.properties.%s: a secret in the values ends in a ConfigMap and in the release's history; put it into a Secret and name that in kafka.existingSecret\n" $key) -}}
+{{- end -}}
+{{- $inlets := list (dict "at" "config.aep" "aep" (default dict $v.config.aep)) -}}
+{{- range $number, $topic := $v.config.topics }}{{ with $topic.aep }}{{ $inlets = append $inlets (dict "at" (printf "config.topics[%d].aep" $number) "aep" .) }}{{ end }}{{ end -}}
+{{- range $inlet := $inlets -}}
+{{- if dig "auth" "client_secret" "" $inlet.aep -}}
+{{- fail (printf "\n%s.auth.client_secret: a secret in the values ends in a ConfigMap and in the release's history; put it into a Secret and name that in aep.existingSecret\n" $inlet.at) -}}
+{{- end -}}
+{{- range $name, $_ := default dict $inlet.aep.headers -}}
+{{- if and (not (hasSuffix "_file" $name)) (regexMatch "(?i)authorization|cookie|key|token|secret|password" $name) -}}
+{{- fail (printf "\n%s.headers.%s: a secret in the values ends in a ConfigMap and in the release's history; mount it with extraVolumes and give %s_file\n" $inlet.at $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if regexMatch "://[^/]*:[^/]*@" (toString (default "" $inlet.aep.proxy_url)) -}}
+{{- fail (printf "\n%s.proxy_url: a password in the values ends in a ConfigMap and in the release's history; mount it with extraVolumes and give proxy_url_file\n" $inlet.at) -}}
 {{- end -}}
 {{- end -}}
 {{- if and $v.kafka.existingSecret (not $v.kafka.secretKeys) -}}

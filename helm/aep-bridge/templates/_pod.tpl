@@ -52,7 +52,7 @@ spec:
         httpGet: {path: /readyz, port: admin}
         {{- toYaml .Values.probes.readiness | nindent 8 }}
       resources:
-        {{- toYaml .Values.resources | nindent 8 }}
+        {{- include "bridge.resources" . | nindent 8 }}
     {{- with .Values.extraContainers }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -89,22 +89,9 @@ image: {{ include "bridge.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
-{{- $keys := .Values.kafka.secretKeys }}
-{{- $properties := dict }}
-{{- if and .Values.kafka.existingSecret $keys.username }}{{ $_ := set $properties "sasl.username" "$(KAFKA_USERNAME)" }}{{ end }}
-{{- if or $properties .Values.staticMembership.enabled .Values.extraEnv }}
+{{- with .Values.extraEnv }}
 env:
-  {{- if and .Values.kafka.existingSecret $keys.username }}
-  - name: KAFKA_USERNAME
-    valueFrom: {secretKeyRef: {name: {{ .Values.kafka.existingSecret }}, key: {{ $keys.username }}}}
-  {{- end }}
-  {{- if .Values.staticMembership.enabled }}
-  - name: POD_NAME
-    valueFrom: {fieldRef: {fieldPath: metadata.name}}
-  {{- end }}
-  {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- end }}
 {{- with .Values.extraEnvFrom }}
 envFrom:
@@ -118,6 +105,9 @@ volumeMounts:
   {{- end }}
   {{- if .Values.aep.existingSecret }}
   - {name: aep, mountPath: {{ include "bridge.secrets" . }}/aep, readOnly: true}
+  {{- end }}
+  {{- if .Values.staticMembership.enabled }}
+  - {name: pod, mountPath: /etc/aep-bridge/pod, readOnly: true}
   {{- end }}
   {{- with .Values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
@@ -147,6 +137,12 @@ volumes:
       defaultMode: 0440
       items:
         - {key: {{ .Values.aep.secretKeys.clientSecret }}, path: client-secret}
+  {{- end }}
+  {{- if .Values.staticMembership.enabled }}
+  - name: pod
+    downwardAPI:
+      items:
+        - {path: name, fieldRef: {fieldPath: metadata.name}}
   {{- end }}
   {{- with .Values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
