@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+RUN_STAMP := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
 
 COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
@@ -12,15 +13,20 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-hea
 help: ## what there is to do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
-$(STAMP): requirements-dev.lock pyproject.toml
+$(RUN_STAMP): requirements.lock
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) …"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(STAMP): $(RUN_STAMP) requirements-dev.lock pyproject.toml
+	@echo "installing the tools for tests …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(STAMP) ## the bridge at work: no Kafka, no account, no configuration
-	@$(VENV)/bin/aep-bridge demo
+demo: $(RUN_STAMP) ## the bridge at work: no Kafka, no account, no configuration
+	@$(PY) -m bridge demo
 
 test: $(STAMP) ## every test: units, contract, a real Kafka broker, real HTTP
 	@$(PY) -m pytest -q tests/unit tests/contract tests/integration tests/end_to_end $(ARGS)
