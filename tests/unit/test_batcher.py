@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.batcher import Batch, Batcher, Key
@@ -157,6 +157,7 @@ OPS = st.lists(
 )
 
 
+@settings(max_examples=300)
 @given(OPS, st.integers(1, 8), st.booleans())
 def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]], max_messages: int, ordered: bool) -> None:
     """Every record is in one batch, in order, within the limits; a drop gives back just what its lanes' records hold, wrappers of entities included."""

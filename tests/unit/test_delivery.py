@@ -157,6 +157,21 @@ def test_an_acceptance_that_was_under_way_proves_nothing() -> None:
     assert [] == driver.letters
 
 
+def test_an_acceptance_before_others_were_refused_too_is_not_enough() -> None:
+    """When the inlet began to refuse others after this record stood alone, it takes an acceptance since then."""
+    content = pieces(2, bad=[1])
+    driver = Driver(strict())
+    driver.start(batch(content))
+    driver.at(0.5, lambda: setattr(driver.inlet, "refusals", driver.inlet.refusals + 1))
+    driver.run(until=60.0)
+    assert 1 == driver.accepted
+    assert [] == driver.letters
+
+    driver.start(batch(pieces(1), name="other"))
+    driver.run()
+    assert [content[1]] == driver.buried
+
+
 def test_where_every_half_fails_the_inlet_is_at_fault() -> None:
     """It holds, loudly, and probes; when it is well again everything is accepted."""
     driver = Driver(lambda post, now: whole(400) if now < 3600 else sound(post))
@@ -458,7 +473,15 @@ def test_with_order_halves_go_in_order() -> None:
     assert [content[5]] == driver.buried
 
 
-@settings(max_examples=60)
+def test_with_order_a_half_that_must_wait_is_not_overtaken() -> None:
+    """Two time-outs halve the batch; the first half meets a 503, and the second one waits for it."""
+    content = pieces(8)
+    driver = play(script(broken(), broken(), whole(503)), content, ordered=True)
+
+    assert [tuple(content[:4]), tuple(content[:4]), tuple(content[4:])] == [request.pieces for request in driver.log[2:]]
+
+
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(["ok", "503", "unknown", "whole", "timeout"]), max_size=12), st.sets(st.integers(0, 7), max_size=3))
 def test_with_order_nothing_overtakes(faults: list[str], bad: set[int]) -> None:
     """Through any faults, the last arrival of each record comes in the order of the records."""

@@ -117,6 +117,7 @@ YES = {"xactionId": "1565628583792:1485:153:0"}
         ({"statusCode": " 422 ", "title": "t"}, Verdict(Kind.REFUSED, 422, "t")),
         ({"status": 400, "report": {"message": "r"}}, Verdict(Kind.REFUSED, 400, "r")),
         ({"status": 200, "statusCode": 413}, Verdict(Kind.REFUSED, 413, "no error text")),
+        ({"status": 413, "statusCode": 200}, Verdict(Kind.REFUSED, 413, "no error text")),
         ({"status": 429}, Verdict(Kind.LATER, 429, "no error text")),
         ({"statusCode": "503"}, Verdict(Kind.LATER, 503, "no error text")),
         ({"status": 500, "xactionId": "a:0"}, Verdict(Kind.SUSPECT, 500, "no error text")),
