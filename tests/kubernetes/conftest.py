@@ -10,7 +10,7 @@ import pytest
 
 from tests.kubernetes import lab
 
-collect_ignore = [] if os.environ.get("AEP_BRIDGE_LAB") else ["test_cluster.py"]
+collect_ignore = [name for name, variable in (("test_cluster.py", "AEP_BRIDGE_LAB"), ("test_image.py", "AEP_BRIDGE_IMAGE")) if not os.environ.get(variable)]
 
 
 @pytest.fixture(scope="module")
