@@ -1,5 +1,5 @@
 # Image, chart and cluster. Each target is one step of tests/kubernetes/ci.sh, which says what it needs.
-.PHONY: helm-test helm-generate image kubernetes kubernetes-ci kubernetes-tools kubernetes-scan lock
+.PHONY: helm-test helm-generate image kubernetes kubernetes-ci kubernetes-tools kubernetes-scan
 
 helm-test: ## The chart without a cluster: lint, schemas, units, alerts
 	tests/kubernetes/ci.sh chart
@@ -22,7 +22,3 @@ kubernetes-tools: ## What all of these need, built once
 
 kubernetes-ci: ## All of it
 	tests/kubernetes/ci.sh
-
-lock: ## requirements.lock and requirements-build.lock anew
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet pyproject.toml -o requirements.lock
-	echo hatchling | uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet - -o requirements-build.lock
