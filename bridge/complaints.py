@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,8 +13,9 @@ from pydantic_core import ErrorDetails
 
 from bridge import kafka_properties
 from bridge.environment import inside
-from bridge.sections import Loc, Problem, Wrong
-from bridge.settings import AepOverrides, Settings, TopicSettings
+from bridge.environment import names as variable_names
+from bridge.sections import UNSHOWN, Loc, Problem, Wrong, dotted
+from bridge.settings import DELIMITER, PREFIX, AepOverrides, Settings, TopicSettings
 from bridge.settings_aep import is_secret_header
 
 _SECRETS = frozenset({"client_secret", "proxy_url"})
@@ -67,6 +69,21 @@ def at(data: Any, loc: Loc) -> Any:
     return data
 
 
+def shown_place(loc: Loc, data: Any) -> str:
+    """A place, dotted. A key without a value that is not nearly one of ours may be a value that lost its key: it is left out."""
+    last = loc[-1] if loc else 0
+    if isinstance(last, str) and at(data, loc) is None and not get_close_matches(last, _names(), 1, 0.75):
+        loc = (*loc[:-1], UNSHOWN)
+    return dotted(loc)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Every name that may stand as a key."""
+    names = {str(part) for name in variable_names() for part in name.removeprefix(PREFIX).lower().split(DELIMITER)}
+    return frozenset(names | kafka_properties.KNOWN | {f"{name}_file" for name in kafka_properties.KNOWN})
+
+
 def _text(error: ErrorDetails, data: Any) -> str:
     kind, context, loc = error["type"], error.get("ctx", {}), error["loc"]
     value = at(data, loc)
@@ -102,7 +119,7 @@ def _shown(loc: Loc, value: Any) -> str:
     text = str(value)
     if "://" in text or "@" in text:
         try:
-            parts = urlsplit(text)
+            parts = urlsplit(text.split(maxsplit=1)[0])
             text = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else ""
         except ValueError:
             text = ""

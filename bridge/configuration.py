@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bridge.complaints import at, complaints, is_secret
+from bridge.complaints import at, complaints, is_secret, shown_place
 from bridge.environment import Overrides, applied, variable
 from bridge.memory import ceiling, container_limit
-from bridge.sections import Loc, Problem, dotted, secret_of
+from bridge.sections import Loc, Problem, secret_of
 from bridge.settings import Settings
 from bridge.yaml_tree import Document, Place, parse
 
@@ -42,7 +42,7 @@ def load(path: Path, environ: Mapping[str, str], *, limit: Callable[[], int | No
         raise ConfigurationError([problem])
     document = parse(text)
     _texts(document)
-    troubles = [f"{path}:{place.line}:{place.column}: {_prefix(loc)}{told}" for place, loc, told in document.troubles]
+    troubles = [f"{path}:{place.line}:{place.column}: {_prefix(loc, document.data)}{told}" for place, loc, told in document.troubles]
     if document.data is not None and not isinstance(document.data, dict):
         troubles = troubles or [f"{path}:1:1: must be a mapping with the keys kafka, aep and topics; it is something else"]
     elif not troubles and document.data is None and not any(name.startswith(variable(("kafka",))) for name in environ):
@@ -106,10 +106,10 @@ def _told(path: Path, document: Document, overrides: Overrides, problems: list[P
     for loc, text in problems:
         name = overrides.origin(loc)
         if name is not None:
-            elsewhere.append(f"{name}: {_prefix(loc)}{text}")
+            elsewhere.append(f"{name}: {_prefix(loc, overrides.data)}{text}")
         else:
             place = _place(document, loc)
-            in_file.append((place, f"{path}:{place.line}:{place.column}: {_prefix(loc)}{text}"))
+            in_file.append((place, f"{path}:{place.line}:{place.column}: {_prefix(loc, overrides.data)}{text}"))
     return [line for _, line in sorted(in_file, key=lambda item: item[0])] + elsewhere
 
 
@@ -118,8 +118,8 @@ def _place(document: Document, loc: Loc) -> Place:
     return next((document.keys[loc[:length]] for length in range(len(loc), 0, -1) if loc[:length] in document.keys), Place(1, 1))
 
 
-def _prefix(loc: Loc) -> str:
-    return f"{dotted(loc)}: " if loc else ""
+def _prefix(loc: Loc, data: Any) -> str:
+    return f"{shown_place(loc, data)}: " if loc else ""
 
 
 def _files(settings: Settings) -> list[Problem]:

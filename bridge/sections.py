@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
@@ -12,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, W
 Loc: TypeAlias = tuple[str | int, ...]
 """Where a value stands: keys of mappings, indexes of lists."""
 
-MASK = "**********"
+UNSHOWN = "…"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Problem(NamedTuple):
@@ -31,10 +33,11 @@ class Wrong(ValueError):
 
 
 def dotted(loc: Loc) -> str:
-    """A place as people write it: `topics[1].dataset_id`."""
+    """A place as people write it: `topics[1].dataset_id`. What is no plain name could be anything, a secret too, and is left out."""
     text = ""
     for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        shown = str(part) if isinstance(part, int) or _NAME.fullmatch(part) else UNSHOWN
+        text += f"[{shown}]" if isinstance(part, int) else f".{shown}" if text else shown
     return text
 
 

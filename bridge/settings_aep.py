@@ -17,7 +17,7 @@ FILE = "_file"
 """`authorization_file: /path` stands for the header `authorization` with the file's content."""
 SCOPE = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
 _INLET = re.compile(r"(https?://[^/?#@\s]+(?:/[^/?#\s]+)*?)/collection/(?:batch/)?([A-Za-z0-9._~-]+)/?(?:[?#]\S*)?")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_HEADER = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "host"})
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -26,7 +26,7 @@ _NOT_POSIX = re.compile(r"\(\?|\\[dD]|[*+?}][?+]")
 
 def is_secret_header(name: str) -> bool:
     """Whether a header's value must never be shown."""
-    return not name.endswith(FILE) and _SECRET_HEADER.search(name) is not None
+    return not name.endswith(FILE) and _SECRET_HEADER.search(re.sub(r"[_-]", "", name)) is not None
 
 
 def _inlet_url(given: str) -> str:
@@ -269,7 +269,7 @@ def _wrong_header(name: str, value: object, given: Mapping[Any, Any]) -> str | N
     base = name.removesuffix(FILE)
     text = revealed(value)
     if not _HEADER.fullmatch(base):
-        return "is not a header's name; it may hold letters, digits and hyphens"
+        return "is not a header's name; use letters, digits and hyphens"
     if base.lower() in _OURS:
         return "is the bridge's own to set; leave it out"
     if base != name and base in given:

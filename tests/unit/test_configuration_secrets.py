@@ -51,7 +51,12 @@ MISTAKES = {
     "a secret and a file": ("client_secret: SECRET", "client_secret: SECRET, client_secret_file: /nowhere"),
     "a secret instead of a file": ("client_secret: SECRET", "client_secret_file: SECRET"),
     "a password instead of a file": ("sasl.password: SECRET", "sasl.password_file: SECRET"),
-    "a wrong number elsewhere": ("  - topic: web-events", "  - topic: web events"),
+    "a quote that swallows a header's name": ("headers: {x-api-key: SECRET}", 'headers: {x-api-key:" SECRET}'),
+    "a quote in a header's name": ("headers: {x-api-key: SECRET}", "headers: {x-api-k'ey: SECRET}"),
+    "a comma in place of a colon": ("headers: {x-api-key: SECRET}", "headers: {x-api-key, SECRET}"),
+    "a comma in credentials": ("client_secret: SECRET", "client_secret, SECRET"),
+    "no space behind a colon": ("client_secret: SECRET", "client_secret:SECRET"),
+    "a wrong name elsewhere": ("  - topic: web-events", "  - topic: web events"),
 }
 
 
