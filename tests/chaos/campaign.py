@@ -33,16 +33,16 @@ def run(plan: Plan, folder: Path, only: Sequence[str] = ()) -> Verdict:
         stage.note("began", **asdict(plan))
         time.sleep(2)  # some quiet traffic first
         until = time.monotonic() + plan.minutes * 60
-        tracks = [
-            threading.Thread(target=_track, args=(stage, name, faults, until, only), name=name) for name, faults in (("p", PROCESSES), ("n", NEIGHBOURS))
-        ]
+        tracks = [threading.Thread(target=_track, args=(stage, name, faults, until, only), name=name) for name, faults in (("p", PROCESSES), ("n", NEIGHBOURS))]
         for track in tracks:
             track.start()
         for track in tracks:
             track.join()
         print(f"  {time.time() - stage.began:6.1f} s  the last fault is over", flush=True)
         verdict = judge(stage, stage.finish())
-    (folder / "verdict.json").write_text(json.dumps({"plan": asdict(plan), **asdict(verdict), "passed": verdict.passed}, indent=1) + "\n")
+    kept = {"plan": asdict(plan), **asdict(verdict), "passed": verdict.passed}
+    (folder / "copies.jsonl").write_text("".join(json.dumps(copy) + "\n" for copy in kept.pop("copies")))
+    (folder / "verdict.json").write_text(json.dumps(kept, indent=1) + "\n")
     print(table(verdict), flush=True)
     for problem in verdict.problems:
         print(f"  PROBLEM: {problem}", flush=True)

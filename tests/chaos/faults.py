@@ -65,7 +65,7 @@ def scaled(stage: Stage) -> None:
 
 
 def _wait_ready(stage: Stage) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while time.monotonic() < deadline and not all(replica.ready() for replica in list(stage.replicas) if not replica.stopped):
         time.sleep(0.1)
 
@@ -110,7 +110,7 @@ def leader_moved(stage: Stage) -> None:
     node = next((each.leader for each in metadata.partitions.values() if each.leader > 0), 1)
     _node_down(stage, "leader moved", node, kill=False, seconds=1)
     try:
-        stage.kafka.admin.elect_leaders(ElectionType.PREFERRED, None, request_timeout=10).result(15)
+        stage.kafka.admin.elect_leaders(ElectionType.PREFERRED, None).result(15)
     except KafkaException as error:
         stage.note("election.failed", error=str(error))
 
@@ -166,7 +166,7 @@ def ruled(kind: str, **fields: Any) -> Fault:
 
 def outage(stage: Stage) -> None:
     """Nothing listens where AEP was."""
-    with stage.fault("AEP outage", repeats=_under_way(0), seconds=stage.plan.outage_s):
+    with stage.fault("AEP outage", repeats=_under_way(0)):
         stage.sim.stop()
         time.sleep(stage.plan.outage_s)
         stage.sim.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ class Cluster(Kafka):
             process.kill()
             process.wait(30)
 
-    @property
+    @cached_property
     def admin(self) -> AdminClient:
         """A client of the plain listener that logs nothing."""
         return AdminClient({**self.properties(), "log_level": 0})
@@ -95,7 +97,7 @@ class TimedAccounting(Accounting):
 
 
 class Replica:
-    """One `python -m bridge run`. Its output comes through a pipe, so that whatever else reaches a disk was the bridge's own doing."""
+    """One `python -m bridge run`. Its output is a pipe, and the kernel lets it write to no file."""
 
     def __init__(self, number: int, config: Mapping[str, Any], folder: Path) -> None:
         self.number, self.port = number, free_port()
@@ -106,7 +108,6 @@ class Replica:
         self.started = time.time()
         self.stopped = False
         """Whether the campaign ended it, or asked it to end."""
-        self.written = 0
         self.files: set[str] = set()
         self.peak = 0
         root = Path(__file__).parents[2]
@@ -114,6 +115,7 @@ class Replica:
         command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
         # The working directory is one where nobody can write.
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc")
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # no file may get a single byte: the kernel refuses it
         self._reader = threading.Thread(target=self._read, name=self.name, daemon=True)
         self._reader.start()
 
@@ -133,11 +135,8 @@ class Replica:
         return self.process.poll() is None
 
     def inspect(self) -> None:
-        """Notes what it wrote to a disk, which files it has open for writing, and its peak memory."""
+        """Notes which files it has open for writing, and its peak memory."""
         with suppress(OSError, ValueError):
-            for line in Path(f"/proc/{self.pid}/io").read_text().splitlines():
-                if line.startswith("write_bytes:"):
-                    self.written = max(self.written, int(line.split()[1]))
             for each in os.scandir(f"/proc/{self.pid}/fd"):
                 with suppress(OSError):
                     target = os.readlink(each.path)
@@ -147,6 +146,11 @@ class Replica:
             for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
                     self.peak = max(self.peak, int(line.split()[1]) << 10)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it got as far as reading records; before that a SIGTERM ends it as it ends any process."""
+        return b"bridge.started" in self.log.read_bytes()
 
     def ready(self) -> bool:
         """Whether /readyz says so."""
@@ -164,7 +168,7 @@ class Replica:
 
     def end(self, timeout_s: float) -> int:
         """SIGTERM, and SIGKILL where that takes too long. The exit code."""
-        if self.alive:
+        if self.alive and not self.stopped:  # a second SIGTERM would end it at once
             self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(timeout_s)

@@ -42,7 +42,7 @@ def render(found: dict[str, Any]) -> str:
         ("Faults, kinds of faults", f"{figures['faults']:,}, {figures['fault_kinds']}"),
         ("Replicas started", f"{figures['replicas_started']:,}"),
         ("Everything settled after the last fault", f"{figures['settled_after_s']:g} s"),
-        ("Bytes written to a disk", f"{figures['bytes_written_to_disk']:,}"),
+        ("Files opened for writing", f"{figures['files_written']:,}"),
         ("Largest peak of a replica's memory", f"{figures['peak_memory_mib']} MiB"),
     ]
     command = f"make chaos-long SEED={plan['seed']} MINUTES={plan['minutes']:g}" if plan["minutes"] else f"make chaos SEED={plan['seed']}"

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -40,7 +40,9 @@ class Window:
     """The most copies that it explains; 0 for a fault that must not cause any."""
     detail: dict[str, Any] = field(default_factory=dict)
     copies: int = 0
-    """Copies seen that this window explains."""
+    """Copies of events that this window explains."""
+    letter_copies: int = 0
+    """Copies of dead letters that this window explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Stage:
     """Cluster, gateways, AEP, replicas, producer: running inside the context. One campaign for each stage."""
 
     def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+        self.plan, self.folder = plan, folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         self.rng = random.Random(plan.seed)
         self.topic, self.group = unique("chaos"), unique("group")
@@ -87,8 +89,8 @@ class Stage:
             self.kafka = Cluster()
             self.kafka.gateways = {node: self.network.add(f"broker-{node}", self.kafka.port(node)).port for node in range(1, 4)}
             exits.enter_context(self.kafka)
-            self.kafka.clients.create_topic(self.topic, PARTITIONS, 3, min_insync_replicas="2")
-            self.kafka.clients.create_topic(self.dead_letter_topic, PARTITIONS, 3, min_insync_replicas="2", retention_ms="-1", max_message_bytes=str(2 << 20))
+            self._create(self.topic, min_insync_replicas="2")
+            self._create(self.dead_letter_topic, min_insync_replicas="2", retention_ms="-1", max_message_bytes=str(2 << 20))
             self.secret = self.folder / "client-secret"
             self.secret.write_text("the-first-secret\n")
             self.sim = Simulator(Config(require_auth=True, client_secrets=["the-first-secret"], latency_ms=20, jitter_ms=20, keep_bytes=False))
@@ -102,7 +104,8 @@ class Stage:
             exits.callback(self._end_replicas)
             self.scale(REPLICAS)
             for replica in self.replicas:
-                until(replica.ready, 60, f"{replica.name} is not ready: see {replica.log}")
+                until(lambda each=replica: each.ready() or not each.alive, 60, f"{replica.name} is not ready: see {replica.log}")
+                assert replica.alive, f"{replica.name} ended at its start:\n{replica.log.read_text()[-3000:]}"
             self.producing.start()
             exits.callback(self.producing.stop)
             exits.callback(self._over.set)
@@ -113,6 +116,16 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._exits.close()
+
+    def _create(self, topic: str, **config: str) -> None:
+        """A topic with three replicas; a cluster that has just begun may answer late, and have made it all the same."""
+        for _ in range(3):
+            with suppress(KafkaException):
+                self.kafka.clients.create_topic(topic, PARTITIONS, 3, **config)
+                return
+            if topic in self.kafka.admin.list_topics(timeout=10).topics:
+                return
+        raise RuntimeError(f"{topic} could not be created:\n{self.kafka.tail()}")
 
     @property
     def brokers(self) -> tuple[str, ...]:
@@ -213,7 +226,7 @@ class Stage:
     def ended(self, replica: Replica, code: int, *, asked: bool) -> None:
         """Notes how a replica ended; one that was asked to must have drained, in time and without a watchdog."""
         self.note("replica.ended", name=replica.name, code=code)
-        if asked and code != 0:
+        if asked and code != 0 and not (code == -signal.SIGTERM and not replica.begun):
             self.problem(f"{replica.name} was asked to end and ended with {code}: see {replica.log.name}")
 
     def lanes(self, replica: Replica) -> int:
