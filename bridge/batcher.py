@@ -41,6 +41,8 @@ class Batch:
     weight: float = 0.0
     """Bytes of memory held until the batch is settled."""
     refusals: list[Refusal] | None = None
+    partial: bool = False
+    """Some of it is settled, and not all: a revoke waits for the rest, or the next owner sends the settled part again."""
     skips: dict[int, Refusal] | None = None
     """Records (by index) that an operator ordered to the dead-letter topic."""
 

@@ -173,8 +173,11 @@ class _Case:
         return min(self.parts, key=lambda part: max(part.due, self.now))
 
     def living(self, indexes: list[int], *, closing: bool = False) -> list[int]:
-        """Without the records of lanes that have ended, or (but for `closing`) are about to: their next owner reads them."""
-        states = (State.LIVE, State.CLOSING) if closing else (State.LIVE,)
+        """Without the records of lanes that have ended, or (but for `closing`, and the rest of a batch that is settled in part) are about to.
+
+        Their next owner reads them.
+        """
+        states = (State.LIVE, State.CLOSING) if closing or self.batch.partial else (State.LIVE,)
         if all(lane.state in states for lane in self.batch.lanes):
             return indexes
         return [at for at in indexes if self.batch.lane_of(at).state in states]
@@ -426,6 +429,7 @@ class _Case:
                 self.accepted[lane.source.topic] += count
                 self.left[lane] = 0
             return
+        self.batch.partial = self.batch.partial or bool(indexes)
         for index in indexes:
             lane = self.batch.lane_of(index)
             self.accepted[lane.source.topic] += 1
@@ -492,6 +496,7 @@ class _Case:
             failed = {order[at] for at in reply.published.failed}
             for index in order:
                 if index not in failed:
+                    self.batch.partial = True
                     self.buried.append(letters.pop(index))
                     self.left[self.batch.lane_of(index)] -= 1
             if failed:

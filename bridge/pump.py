@@ -217,7 +217,7 @@ class Pump:
             route = self._route(topic)
             inlet = self.inlets[route.inlet]
             self._events.read(topic, len(records))
-            overhead = (part.weight - sum(len(value) for value in part.values if value)) / len(records)
+            overhead = (part.weight - sum(map(len, filter(None, part.values)))) / len(records)
             for run in sort(route, part.values):
                 if run.refusal is not None:
                     key = Key(inlet.name, run.dataset, None, route.name)
@@ -488,7 +488,7 @@ class Pump:
             lane.state = State.CLOSING
         self._give_back(lanes)
         self._reconsider(lanes)
-        while (open_requests := self._in_flight(lanes)) and (left := deadline - self._clock()) > 0:
+        while (open_requests := self._unfinished(lanes)) and (left := deadline - self._clock()) > 0:
             self.complete(min(BUSY_S, left))
         if self.source is not None:
             self.store(self.source)
@@ -499,7 +499,7 @@ class Pump:
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Another member has these already: nothing of them is stored."""
         gone = [where for where in partitions if where in self.ledger.lanes]
-        open_requests = self._in_flight({self.ledger.lanes[where] for where in gone})
+        open_requests = self._unfinished({self.ledger.lanes[where] for where in gone})
         self._end(gone)
         self._events.revoked(gone, lost=True, seconds=0.0, open_requests=open_requests)
 
@@ -514,8 +514,9 @@ class Pump:
         for name, weight in self.batcher.drop(lanes).items():
             self.inlets[name].used = max(0.0, self.inlets[name].used - weight)
 
-    def _in_flight(self, lanes: set[Lane]) -> int:
-        return sum(task.in_flight and not lanes.isdisjoint(task.batch.lanes) for task in self.tasks.values())
+    def _unfinished(self, lanes: set[Lane]) -> int:
+        """Batches of these lanes that a worker has, or that are settled in part: what is left open of them is sent twice."""
+        return sum((task.in_flight or task.batch.partial) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
 
     def _reconsider(self, lanes: set[Lane]) -> None:
         """Deliveries that wait look again at what is theirs."""
