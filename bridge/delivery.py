@@ -239,6 +239,9 @@ class _Case:
         self.inlet.unreadable = 0
         if any(verdict.status == 429 for verdict in results):
             self.inlet.throttled(reply.sent, reply.now)
+        waits = next((verdict for verdict in results if verdict.kind in (Kind.LATER, Kind.SUSPECT)), None)
+        if not accepted and waits is not None:  # an outage, told message by message
+            self.inlet.failed(f"status {waits.status}", waits.error, reply.sent, reply.now, part.attempts)
         final = [index for index, verdict in zip(indexes, results, strict=True) if self.is_final(index, verdict, reply)]
         if self.inlet.policy.ordered and len(final) < len(indexes):
             settled = set(final)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from bridge.batcher import Batch, Batcher, Key
@@ -211,6 +211,9 @@ class Pump:
         records = part.records
         if records:
             first = records[0].offset()
+            if records[-1].offset() - first < len(records) - 1:  # went backwards in mid-slice
+                self._take_in_runs(part)
+                return
             if lane.next is not None and first < lane.next:
                 lane = self._rewind(lane, first, now)
             topic = part.source.topic
@@ -244,6 +247,15 @@ class Pump:
                     if full:
                         self.dispatch(batch)
         self.ledger.advance(lane, part.next_offset)
+
+    def _take_in_runs(self, part: Slice) -> None:
+        """A slice whose offsets go backwards somewhere, in pieces within which they don't."""
+        starts = [0, *(at for at in range(1, len(part.records)) if part.records[at].offset() <= part.records[at - 1].offset()), len(part.records)]
+        weight = part.weight // len(part.records)
+        for start, stop in pairwise(starts):
+            last = stop == len(part.records)
+            next_offset = part.next_offset if last else part.records[stop - 1].offset() + 1
+            self.take_in(Slice(part.source, part.records[start:stop], part.values[start:stop], next_offset, weight * (stop - start)))
 
     def _route(self, topic: str) -> Route:
         if topic not in self._routes:
@@ -311,7 +323,7 @@ class Pump:
         task.in_flight = False
         if isinstance(reply, Answer):
             inlet, hold = task.inlet, task.inlet.hold
-            probes, flooded = (hold.probes if hold else 0), len(inlet.flooded)
+            probes = hold.probes if hold else 0
             inlet.returned()
             self._events.answered(inlet.name, reply, now - task.sent_at)
             self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
@@ -321,8 +333,6 @@ class Pump:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
             if inlet.failures == 0 and reply.fault is None and 200 <= reply.status < 300:
                 self._wake(inlet, now)
-            if len(inlet.flooded) > flooded:
-                self._events.flooded(inlet.name, next(reversed(inlet.flooded)))
         elif isinstance(reply, Published):
             if reply.failed and isinstance(task.effect, DeadLetter):
                 self._events.dead_letters_failed({task.effect.letters[at].topic for at in reply.failed}, reply.error)
@@ -335,13 +345,17 @@ class Pump:
 
     def _step(self, task: Task, reply: Reply | None) -> None:
         """Drives a delivery to the next thing that takes time."""
+        flooded = task.inlet.flooded
         while True:
+            before = len(flooded)
             try:
                 effect = next(task.delivery) if reply is None else task.delivery.send(reply)
             except StopIteration:
                 self._finish(task)
                 return
             task.effect = effect
+            if len(flooded) > before:
+                self._events.flooded(task.inlet.name, next(reversed(flooded)))
             if isinstance(effect, Settled):
                 self._settled(task, effect)
                 reply = Reply(self._clock())

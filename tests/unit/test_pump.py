@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bridge.delivery import Wait
-from bridge.model import Answer, Format, Post, Reason, TopicPartition
+from bridge.model import Answer, Format, Post, Reason, Slice, TopicPartition
 from bridge.pump import PAUSE_AFTER_S, Skip
 from bridge.routing import Route
 from tests.support.engine import SOURCE, Bench, accepted, cut, pieces, script, sound, strict, whole
@@ -464,3 +464,13 @@ def test_the_pump_says_what_is_going_on() -> None:
     assert [part["topic"] for part in bench.pump.status["partitions"]] == ["t"]
     assert bench.pump.status["waits"]
     assert [("t", 3)] == bench.heard.of("read")
+
+
+def test_offsets_that_go_backwards_within_one_read_open_another_lane() -> None:
+    """A topic made anew between two fetches of one read: nothing of the old one counts for the new one."""
+    bench = Bench(linger_s=0.0)
+    old, new = cut(100, pieces(3)), cut(0, pieces(2))
+    both = Slice(SOURCE, [*old.records, *new.records], [*old.values, *new.values], 2, old.weight + new.weight)
+    bench.read(both).settle()
+
+    assert 2 == bench.source.stored[SOURCE]
