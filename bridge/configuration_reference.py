@@ -16,7 +16,8 @@ _HEAD = """# Configuration
 
 <!-- Generated from bridge/settings.py; a test compares. Write it anew with: python -m bridge.configuration_reference > docs/reference/configuration.md -->
 
-One YAML file, given with `--config`. Only `kafka.bootstrap_servers`, `aep.inlet_url` and one entry of `topics` are required; everything else has a default
+One YAML file, given with `--config`. Only `kafka.bootstrap_servers`, `aep.inlet_url` (unless every topic has its own) and one entry of `topics` are
+required; everything else has a default
 that is meant to be kept. `config/minimal.yaml` is the smallest file, `config/aep-bridge.yaml` a commented one.
 
 - **Environment.** Every key has a variable, which wins over the file. Mappings and lists take JSON: a mapping is merged over the file's, a list replaces it.
@@ -24,7 +25,7 @@ that is meant to be kept. `config/minimal.yaml` is the smallest file, `config/ae
   written with underscores: `AEP_BRIDGE_KAFKA__PROPERTIES__SASL_PASSWORD`, `AEP_BRIDGE_AEP__HEADERS__X_SANDBOX_NAME`.
 - **Secrets.** Every secret can come from a file, under the same key with `_file` behind it: `client_secret_file`, `proxy_url_file`, and in `kafka.properties`
   and `headers` any name at all (`sasl.password_file`, `x-api-key_file`). The client secret is read anew for each token; the others are read at start.
-  Secrets are masked in logs, errors, the status page and `aep-bridge config show`.
+  Secrets are masked in logs, errors and the status page.
 - **Mistakes.** Unknown keys and unknown `AEP_BRIDGE_…` variables are errors. All problems are told at once, each as
   `file:line:column: key: what is wrong; what to do`, and the process ends with exit code 2.
 - **Memory.** What the settings allow is printed at start (`memory.ceiling`); it is an error if the container has less.
