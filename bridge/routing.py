@@ -111,9 +111,8 @@ def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
         for _ in map(_object, values):
             pass
         datasets = [route.dataset_id]
-    joined = b"".join(values)
-    if not joined.isascii():
-        joined.decode()  # each value begins and ends in ASCII, so the whole is valid exactly where each is
+    if not all(map(bytes.isascii, values)):
+        b"".join(values).decode()  # each value begins and ends in ASCII, so the whole is valid exactly where each is
     pieces: Sequence[bytes] = values
     if route.format is Format.ENTITY:
         before, after = route.wrapper

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import gc
 import os
 import queue
 import resource
@@ -22,7 +21,7 @@ import httpx
 import msgspec
 import structlog
 
-from bridge import __version__, inlet, pump
+from bridge import __version__, inlet, pump, tuning
 from bridge.admin import Admin, View
 from bridge.auth import TokenSource
 from bridge.completions import CompletionQueue
@@ -349,8 +348,7 @@ class Service:
         properties = {"statistics.interval.ms": 2000, **self.settings.consumer_properties()}
         source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.settings.is_dead_letter_topic, self.pump, self._source_events())
         threading.Thread(target=self._prepare, name="topics", daemon=True).start()
-        gc.collect()
-        gc.freeze()
+        tuning.collector()
         try:
             self.pump.run(source)
         except Fatal as error:

@@ -182,18 +182,8 @@ class KafkaSource:
         ends: dict[TopicPartition, int] = {}
         if any(map(_ERROR, messages)):
             messages = self._without_errors(messages, ends)
-        sources = list(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True))
-        grouped: dict[tuple[str | None, int | None], list[Message]] = {}
-        start = 0
-        for source, run in groupby(sources):
-            stop = start + len(list(run))
-            if source in grouped:
-                grouped[source].extend(messages[start:stop])
-            else:
-                grouped[source] = messages[start:stop]
-            start = stop
         slices = []
-        for key, records in grouped.items():
+        for key, records in _grouped(messages).items():
             source = TopicPartition(cast("str", key[0]), cast("int", key[1]))
             if source in self._held:
                 next_offset = max(cast("int", records[-1].offset()) + 1, ends.pop(source, 0))
@@ -332,6 +322,22 @@ def _source(message: Message) -> TopicPartition:
 
 def _sources(positions: Iterable[Position]) -> list[TopicPartition]:
     return [TopicPartition(position.topic, position.partition) for position in positions]
+
+
+def _grouped(messages: list[Message]) -> dict[tuple[str | None, int | None], list[Message]]:
+    """Those of each partition, in order. Most reads come out of one fetch of one partition: that is told by two sets, not by looking at each."""
+    if messages and len(set(map(_PARTITION, messages))) == 1 and len(set(map(_TOPIC, messages))) == 1:
+        return {(messages[0].topic(), messages[0].partition()): messages}
+    grouped: dict[tuple[str | None, int | None], list[Message]] = {}
+    start = 0
+    for source, run in groupby(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True)):
+        stop = start + len(list(run))
+        if source in grouped:
+            grouped[source].extend(messages[start:stop])
+        else:
+            grouped[source] = messages[start:stop]
+        start = stop
+    return grouped
 
 
 def _weight(records: list[Message]) -> int:

@@ -14,6 +14,9 @@ def run(config: ConfigOption) -> None:
 
     Example: `aep-bridge run --config config/aep-bridge.yaml`
     """
+    from bridge import tuning
+
+    tuning.allocator()
     settings = settings_of(config)
     from bridge.logs import configure
 
