@@ -246,6 +246,8 @@ class Pump:
                         self.ledger.took(lane, batch, taken[at].offset(), now)
                     if full:
                         self.dispatch(batch)
+        elif lane.next is not None and part.next_offset < lane.next:  # an end before what was read: created anew, and empty so far
+            lane = self._rewind(lane, part.next_offset, now)
         self.ledger.advance(lane, part.next_offset)
 
     def _take_in_runs(self, part: Slice) -> None:

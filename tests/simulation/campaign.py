@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
 from collections import Counter
@@ -11,6 +12,9 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from tests.simulation.world import History, simulate
+
+PATIENCE_S = 60
+"""Real seconds after which a history is given up, as a failure: something in it goes round for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,19 @@ class Report:
 
 def attempt(seed: int) -> History | Failure:
     """One history, its failure as a value."""
+    before = signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(PATIENCE_S)
     try:
         return simulate(seed)
     except Exception as problem:  # noqa: BLE001  (whatever the engine raises is a finding)
         return Failure(seed, f"{type(problem).__name__}: {problem}"[:500], traceback.format_exc())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"the history takes longer than {PATIENCE_S} s of real time")
 
 
 def _several(seeds: list[int]) -> list[History | Failure]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bridge.events import Events
 from bridge.inlet import Inlet
 from bridge.model import Answer, Letter, Post, Published, TopicPartition
-from bridge.pump import PAUSE_AFTER_S, Pump, Skip
+from bridge.pump import PAUSE_AFTER_S, Pump, Skip, Task
 from bridge.routing import routes_by_topic
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
 from tests.simulation.truth import POISON, UNSENDABLE, Life, Nature, Rec, Request, Violation
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SETUP = frozenset({302, 404, 407})
+MAX_CALLS = 300_000
 LEAP_S = 120.0
 """An idle process sleeps no longer than this at once."""
 
@@ -65,16 +66,16 @@ class Member:
         if world.say is not None:
             say = world.say
             self.say = lambda text: say(f"{self.now:10.3f} {self.name}  {text}")
-        self.turns = 0
+        self.turns = self.calls = 0
         self.crash_in: int | None = None
         self.drain_until = math.inf
         self.draining = False
         self.rewound: set[TopicPartition] = set()
         self.in_flight: Counter[str] = Counter()
-        self.quiet: dict[str, float] = {}
-        """Inlet → Retry-After says that nothing goes out before this."""
-        self.misled: set[str] = set()
-        """Inlets whose last answers speak of the address: one request at a time."""
+        self.quiet: dict[str, tuple[float, float]] = {}
+        """Inlet → since when Retry-After has been known, and until when nothing goes out."""
+        self.misled: dict[str, float] = {}
+        """Inlets whose answers speak of the address, since when: one request at a time."""
         self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
         self.pump = Pump(
@@ -95,6 +96,9 @@ class Member:
 
     def port(self, what: str) -> None:
         """Every call through a port is a place where the process may be killed."""
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise Violation(f"{self.name} spins: {self.calls} calls through its ports, the last one {what}")
         if self.crash_in is not None:
             self.crash_in -= 1
             if self.crash_in < 0:
@@ -151,11 +155,13 @@ class Member:
             rec.under_way.discard(self.name)
         truth.learn(request)
         if any(told is not None and 200 <= told < 300 for told in request.told):
-            self.misled.discard(request.inlet)
+            self.misled.pop(request.inlet, None)
         elif request.status in SETUP or (request.status in (401, 403) and not request.token_was_good):
-            self.misled.add(request.inlet)
+            self.misled.setdefault(request.inlet, self.now)
         if request.retry_after is not None:
-            self.quiet[request.inlet] = max(self.quiet.get(request.inlet, 0.0), self.now + request.retry_after)
+            since, until = self.quiet.get(request.inlet, (0.0, 0.0))
+            if self.now + request.retry_after > until:
+                self.quiet[request.inlet] = (since if until > self.now else self.now), self.now + request.retry_after
         if self.say:
             told = Counter(request.told)
             self.say(f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}")
@@ -170,13 +176,15 @@ class Member:
             raise Violation(f"{flying + 1} requests in flight to {inlet}")
         if flying and self.pump.inlets[inlet].hold is not None:
             raise Violation(f"{inlet} is held, and a second request goes out")
-        if flying and inlet in self.misled:
+        if flying and self.misled.get(inlet, self.now) < self.now:
             raise Violation(f"{inlet} answers as a wrong address does, and a second request goes out")
-        if self.now < self.quiet.get(inlet, 0.0) - 1e-6:
-            raise Violation(f"Retry-After of {inlet} is ignored: {self.quiet[inlet] - self.now:.1f} s too early")
+        since, until = self.quiet.get(inlet, (0.0, 0.0))
+        if since < self.now < until - 1e-6:
+            raise Violation(f"Retry-After of {inlet} is ignored: {until - self.now:.1f} s too early")
+        partial = isinstance(ticket, Task) and any(rec.lives[self.name] in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
         request, answer = self.world.aep.receive(self.name, post, self.now)
         for rec, life in zip(request.recs, request.lives, strict=True):
-            self._may_send(rec, life)
+            self._may_send(rec, life, partial=partial)
             rec.under_way.add(self.name)
         if scenario.settings.ordered:
             self._in_order(request)
@@ -185,12 +193,12 @@ class Member:
             self.say(f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}")
         heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
 
-    def _may_send(self, rec: Rec, life: Life) -> None:
+    def _may_send(self, rec: Rec, life: Life, *, partial: bool) -> None:
         position = self.source.held.get(rec.where)
         if position is None or position.life is not life:
             if rec.where not in self.rewound:
                 raise Violation(f"{rec} is sent by {self.name}, which does not hold its partition any more")
-        elif rec.where in self.source.closing:
+        elif rec.where in self.source.closing and not partial:  # the rest of a batch that is settled in part is finished, or that part would be sent twice
             raise Violation(f"{rec} is sent while its partition is being revoked")
         if self.name in rec.under_way and life.member == self.name and not life.ended:
             if any(request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests[:-1]):

@@ -183,9 +183,12 @@ def _group(rng: Random, scenario: Scenario) -> None:
     """What happens to the members and to the partitions."""
     span, flavour = scenario.calm_at, scenario.flavour
     kinds = ("rebalance", "lose", "crash", "stop", "join", "recreate", "partition", "skip")
-    count = 0 if flavour == "isolation" else rng.choice((2, 4, 8)) if flavour == "group" else rng.choice((0, 0, 1, 2))
+    count = 0 if flavour == "isolation" else rng.choice((4, 8, 12)) if flavour == "group" else rng.choice((0, 0, 1, 2))
     for kind in rng.choices(kinds, (5, 3, 4, 3, 2, 1, 1, 1), k=count):
-        scenario.events.append((rng.uniform(0, span), kind, rng.randrange(1 << 30)))
+        at = rng.uniform(0, span)
+        if rng.random() < 0.6:  # while batches are open and requests are out
+            at = min(span, rng.choice([when for when, what, _ in scenario.events if what == "produce"]) + rng.choice((0.03, 0.2, 1.0)) * rng.random())
+        scenario.events.append((at, kind, rng.randrange(1 << 30)))
 
 
 def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition, at: int, number: int, *, healthy: bool = False) -> Rec:

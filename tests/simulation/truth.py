@@ -285,8 +285,19 @@ class Truth:
             return "whole"
         if last.status == 500 or told == 500:
             self._convicted_of_500(rec, mine)
+            self._follow(rec, last)
             return "500"
         raise Violation(f"{rec} is dead-lettered after {last.status} ({last.note}): {letter.refusal.error}")
+
+    def _follow(self, rec: Rec, last: Request) -> None:
+        """Where order is kept, a conviction settles what the same answer said of the messages behind it."""
+        at = last.recs.index(rec)
+        for place in range(at + 1, len(last.recs)):
+            told = last.told[place]
+            if told is None or not _final(told):
+                return
+            if 200 <= told < 300:
+                last.recs[place].known.add(last.lives[place])
 
     def _convicted_of_whole(self, rec: Rec, mine: list[Request]) -> None:
         refused = [request for request in mine if request.status in PERMANENT]
