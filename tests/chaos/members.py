@@ -110,8 +110,7 @@ class Replica:
         """Whether the campaign ended it, or asked it to end."""
         self.files: set[str] = set()
         self.peak = 0
-        root = Path(__file__).parents[2]
-        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(root)}
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder / "code")}
         command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
         # The working directory is one where nobody can write.
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc")

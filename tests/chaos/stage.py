@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ import httpx
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Position
 
+import bridge
 from bridge.simulator import Config, Simulator
 from tests.chaos.members import Cluster, Producing, Replica, TimedAccounting
 from tests.chaos.network import Network
@@ -66,6 +68,8 @@ class Stage:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        # What is tested stays the same from the first replica to the last, whoever edits the tree meanwhile.
+        shutil.copytree(Path(bridge.__file__).parent, self.folder / "code" / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
         self.rng = random.Random(plan.seed)
         self.topic, self.group = unique("chaos"), unique("group")
         self.dead_letter_topic = f"{self.topic}.dlq"
