@@ -66,7 +66,7 @@ class Topics:
         counts: dict[str, int] = {}
         for pattern in topics:
             if pattern.startswith("^"):
-                matching = [name for name in found if re.match(pattern, name) and not is_dead_letter_topic(name)]
+                matching = [name for name in found if re.search(pattern, name) and not is_dead_letter_topic(name)]
             else:
                 matching = [pattern] if pattern in found else []
             counts.update({name: found[name].partitions for name in matching})

@@ -96,7 +96,7 @@ def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(kafka: Kafka, c
             until(lambda: bridge.metric("aep_bridge_dead_letter_failures_total") >= 2, 60, bridge.tail())
 
             assert kafka.clients.committed(config["kafka"]["group_id"], topic).get(0, 0) <= 1
-            assert any("dead-letter" in (partition["waits"] or "") for partition in bridge.status()["partitions"])
+            until(lambda: any("dead-letter topic unavailable" in (each["waits"] or "") for each in bridge.status()["partitions"]), 20, bridge.tail())
             limit(1_000_000)
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
         assert ["bad"] == list(letters(kafka, topic))
