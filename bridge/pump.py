@@ -126,7 +126,7 @@ class Pump:
         self._full_since: dict[str, float] = {}
         self._balance_at = self._snapshot_at = 0.0
         self._stood = False
-        """Whether the last turn did not read, because of full windows."""
+        """Whether this turn does not read, because of full windows."""
         self.status: dict[str, Any] = {}
         """The last snapshot; replaced, never changed, so that any thread may read it."""
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
@@ -158,8 +158,8 @@ class Pump:
         self.beat = now = self._clock()
         stalled = self._stalled(now)
         self.complete(BUSY_S if stalled else 0.0)
-        self.balance(source, force=self._stood and not stalled)  # what was not read until now is paused before the next read
-        self._stood = stalled
+        stood, self._stood = self._stood, stalled
+        self.balance(source, force=stood and not stalled)  # what was not read until now is paused before the next read
         if not stalled:
             wait = BUSY_S if self.tasks else min(IDLE_S, max(0.001, self.batcher.next_due() - now))
             for part in source.read(READ_AT_ONCE, min(wait, max(0.001, self._next_timer() - now))):
@@ -443,15 +443,15 @@ class Pump:
             self._snapshot_at = now + SNAPSHOT_EVERY_S
             self.status = snapshot(self, now)
         in_use = {self._route(where.topic).inlet for where in self.ledger.lanes}
-        full = {name: self._full(self.inlets[name], now) for name in in_use}
-        all_full = all(full.values())
+        for name in in_use:
+            self._full(self.inlets[name], now)
         pause, resume = [], []
         for where, lane in self.ledger.lanes.items():
             name = self._route(where.topic).inlet
             since = self._full_since.get(name)
             most = self._settings.max_uncommitted_records
             ahead = lane.uncommitted >= (most // 2 if where in self.paused else most)
-            stop = self.draining or ahead or (since is not None and (not all_full or now - since >= PAUSE_AFTER_S or where in self.paused))
+            stop = self.draining or ahead or (since is not None and (not self._stood or where in self.paused))
             if stop and where not in self.paused:
                 pause.append(where)
             elif not stop and where in self.paused:
@@ -525,6 +525,11 @@ class Pump:
         if lanes:
             self._give_back(lanes)
             self._reconsider(lanes)
+        gone = {lane.source for lane in lanes}
+        for at in [at for at in self._skips if at[0] in gone]:
+            order = self._skips.pop(at)
+            if not order.done.done():
+                order.done.set_result(f"not moved by this member: {at[0]} went to another one; ask again there")
 
     def _give_back(self, lanes: set[Lane]) -> None:
         for name, weight in self.batcher.drop(lanes).items():
