@@ -175,7 +175,7 @@ class SimulatedSource:
             parts = [where for where in order[2] if where in self.held]
             if order[1] == "revoke":
                 self._revoke(parts)
-            elif parts:
+            elif parts := [where for where in parts if self._broker.owner[where] != self._member.name]:  # not those that came back in good order
                 self._lose(parts)
         self._join()
 
