@@ -1,10 +1,10 @@
 """Deterministic simulation: the engine itself, unchanged, under a seeded world. `docs/simulation.md` says what is simulated and checked.
 
-    scenario   a seed → the settings, the records and the timeline of faults
-    truth      what really happened to every record, and the contract checked against it
-    kafka      partitions, the group, members' sources
-    aep        what AEP answers, and what it really did
-    member     one process: a pump with a clock, completions, a sender and dead letters
-    world      the scheduler: whose turn it is, what happens when, and the end
-    mutants    deliberate bugs, each of which has to be caught
+scenario   a seed → the settings, the records and the timeline of faults
+truth      what really happened to every record, and the contract checked against it
+kafka      partitions, the group, members' sources
+aep        what AEP answers, and what it really did
+member     one process: a pump with a clock, completions, a sender and dead letters
+world      the scheduler: whose turn it is, what happens when, and the end
+mutants    deliberate bugs, each of which has to be caught
 """

@@ -211,5 +211,3 @@ def _entry(rng: Random, status: int, name: str, *, named: bool) -> dict[str, obj
         return {"xactionId": name} if rng.random() < 0.8 else {"xactionId": name, "status": rng.choice((200, "200"))}
     entry: dict[str, object] = {rng.choice(("status", "statusCode")): rng.choice((status, str(status))), "message": "Message has unknown xdm format"}
     return entry | {"xactionId": name} if named else entry
-
-

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge.events import Events
 from bridge.inlet import Inlet
-from bridge.model import Answer, Letter, Post, Published, TopicPartition
+from bridge.model import Letter, Post, Published, TopicPartition
 from bridge.pump import PAUSE_AFTER_S, Pump, Skip, Task
 from bridge.routing import routes_by_topic
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource

@@ -15,7 +15,26 @@ from tests.simulation.truth import Nature, Rec
 
 WRAPPER = envelope(schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities")
 TEXTS = ("plain", "näïve café", "日本語のテキスト", "🙂🙃🙂🙃", "x" * 60)
-MODES = ("503", "429", "hang", "reset before", "reset after", "400", "422", "404", "403", "401", "500", "garbage", "407", "302", "each 400", "502", "oversize", "late")
+MODES = (
+    "503",
+    "429",
+    "hang",
+    "reset before",
+    "reset after",
+    "400",
+    "422",
+    "404",
+    "403",
+    "401",
+    "500",
+    "garbage",
+    "407",
+    "302",
+    "each 400",
+    "502",
+    "oversize",
+    "late",
+)
 WHOLE_MODES = ("400", "422")
 
 
@@ -159,7 +178,9 @@ def _faults(rng: Random, scenario: Scenario) -> None:
         scenario.limit = rng.choice((12_000, 20_000))
     if scenario.flavour == "outage":
         for name in scenario.inlets:
-            scenario.intervals[name].append(Interval(span * 0.02, span * rng.uniform(0.5, 0.98), rng.choice(MODES[:-1]), rng.choice(("", "", "seconds", "date"))))
+            scenario.intervals[name].append(
+                Interval(span * 0.02, span * rng.uniform(0.5, 0.98), rng.choice(MODES[:-1]), rng.choice(("", "", "seconds", "date")))
+            )
     elif scenario.flavour == "isolation":
         scenario.intervals["one"].append(Interval(0.0, span, rng.choice([mode for mode in MODES[:-1] if mode != "each 400"]), rng.choice(("", "seconds"))))
     elif scenario.flavour != "mixed calm":

@@ -41,7 +41,12 @@ class Nature(StrEnum):
 
 
 POISON = frozenset({Nature.REFUSED, Nature.WHOLE, Nature.ERROR, Nature.ERROR_EACH})
-UNSENDABLE = {Nature.NOT_JSON: Reason.NOT_JSON, Nature.NOT_AN_OBJECT: Reason.NOT_AN_OBJECT, Nature.NO_ROUTE: Reason.NO_ROUTE, Nature.TOO_LARGE: Reason.TOO_LARGE}
+UNSENDABLE = {
+    Nature.NOT_JSON: Reason.NOT_JSON,
+    Nature.NOT_AN_OBJECT: Reason.NOT_AN_OBJECT,
+    Nature.NO_ROUTE: Reason.NO_ROUTE,
+    Nature.TOO_LARGE: Reason.TOO_LARGE,
+}
 
 
 @dataclass(slots=True, eq=False)

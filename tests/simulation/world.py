@@ -110,7 +110,18 @@ class World:
                 raise Violation(f"{where} is committed at {self.broker.committed.get(where)}; its end is {log.end}")
         truth = self.truth
         letters = sum(rec.letters for rec in truth.recs)
-        return History(self.scenario.seed, self.scenario.flavour, len(truth.recs), self.aep.number, self.turns, self.now, truth.causes, truth.residue, self.skipped, letters)
+        return History(
+            self.scenario.seed,
+            self.scenario.flavour,
+            len(truth.recs),
+            self.aep.number,
+            self.turns,
+            self.now,
+            truth.causes,
+            truth.residue,
+            self.skipped,
+            letters,
+        )
 
     def _step(self) -> None:
         """The next thing that happens: an event, or a turn of the member that is furthest behind."""
@@ -301,7 +312,11 @@ class World:
         return found
 
     def _leftovers(self) -> str:
-        lags = {str(where): (self.broker.committed.get(where, 0), log.end) for where, log in self.truth.logs.items() if self.broker.committed.get(where, 0) != log.end}
+        lags = {
+            str(where): (self.broker.committed.get(where, 0), log.end)
+            for where, log in self.truth.logs.items()
+            if self.broker.committed.get(where, 0) != log.end
+        }
         return f"lag {lags}, busy {[member.name for member in self.members if not member.idle]}"
 
     def _over(self) -> bool:
