@@ -137,6 +137,8 @@ MUTANTS = (
         "self.ledger.advance(lane, part.next_offset)",
         "self.ledger.advance(lane, records[-1].offset() + 1) if records else None",
     ),
+    _bug("takes an end of partition before what was read for nothing new", pump, "Pump.take_in", "part.next_offset < lane.next", "False"),
+    _bug("a second inlet that fills up is paused late", pump, "Pump.balance", "not self._stood", "now - since >= PAUSE_AFTER_S"),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.mutants import MUTANTS, broken, hunt
 
-LIMIT = 600
+LIMIT = 1000
 
 
 def _caught(number: int) -> tuple[str, int | None, int]:
