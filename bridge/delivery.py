@@ -503,6 +503,7 @@ class _Case:
                     self.buried.append(letters.pop(index))
                     self.left[self.batch.lane_of(index)] -= 1
             if failed:
+                yield from self.settle()  # those that are acknowledged need not wait for the others
                 tries += 1
                 reply = yield Wait(self.now + self.inlet.backoff(tries), "dead-letter topic unavailable", reply.published.error)
                 self.now = reply.now
