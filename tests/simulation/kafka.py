@@ -255,8 +255,6 @@ class SimulatedSource:
             position.offset, position.incarnation, position.end_told = 0, log.incarnation, -1
             position.life = Life(self._member.name, where, incarnation=log.incarnation)
             self._member.rewound.add(where)
-            if not log.recs:
-                return None
         start = bisect_left(log.recs, position.offset, key=lambda rec: rec.at)
         records: list[Rec] = log.recs[start : start + limit]
         last = start + len(records) >= len(log.recs)

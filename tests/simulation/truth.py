@@ -93,7 +93,6 @@ class Rec:
     """The lives that were told that it is settled."""
     under_way: set[str] = field(default_factory=set)
     """Members with a request out that carries it."""
-    skip_ordered: bool = False
 
     def topic(self) -> str:
         return self.where.topic
@@ -167,6 +166,8 @@ class Truth:
     flood_guard: int
     flapping: dict[str, int] = field(default_factory=dict)
     """Inlet → intervals in which AEP refused everything: what a healthy record may fall victim to."""
+    skips: set[tuple[TopicPartition, int]] = field(default_factory=set)
+    """What an operator ordered to the dead-letter topic: an offset, whatever record is there."""
     recs: list[Rec] = field(default_factory=list)
     logs: dict[TopicPartition, Log] = field(default_factory=dict)
     ledger_of_requests: dict[tuple[str, str], list[Request]] = field(default_factory=dict)
@@ -260,10 +261,10 @@ class Truth:
             wanted = UNSENDABLE.get(rec.nature, Reason.TOMBSTONE)
             if rec.nature is Nature.TOMBSTONE and self.tombstones_skipped:
                 raise Violation(f"{rec} is dead-lettered, but tombstones are skipped")
-            if reason is not wanted and not (reason is Reason.SKIPPED and rec.skip_ordered):
+            if reason is not wanted and not (reason is Reason.SKIPPED and (rec.where, rec.at) in self.skips):
                 raise Violation(f"{rec} is dead-lettered as {reason.value}")
             return
-        if reason is Reason.SKIPPED and rec.skip_ordered:
+        if reason is Reason.SKIPPED and (rec.where, rec.at) in self.skips:
             return
         if reason is not Reason.REFUSED:
             raise Violation(f"{rec} is dead-lettered as {reason.value}")
@@ -275,7 +276,8 @@ class Truth:
 
     def _evidence(self, rec: Rec, member: str, letter: Letter) -> str:
         """By which rule the record was convicted; the evidence is looked up in the requests."""
-        mine = [request for request in rec.requests if request.member == member and request.arrived_seq is not None]
+        life = rec.lives[member]
+        mine = [request for request in rec.requests if request.arrived_seq is not None and request.lives[request.recs.index(rec)] is life]
         if not mine:
             raise Violation(f"{rec} is dead-lettered as refused, and {member} never had an answer for it")
         last = mine[-1]
