@@ -28,8 +28,8 @@ $(STAMP): $(RUN_STAMP) requirements-dev.lock pyproject.toml
 demo: $(RUN_STAMP) ## the bridge at work: no Kafka, no account, no configuration
 	@$(PY) -m bridge demo
 
-test: $(STAMP) ## every test: units, contract, a real Kafka broker, real HTTP
-	@$(PY) -m pytest -q tests/unit tests/contract tests/integration tests/end_to_end $(ARGS)
+test: $(STAMP) ## every test: units, contract, a real Kafka broker, real HTTP and TLS, the simulation (not the cluster: make kubernetes-ci)
+	@$(PY) -m pytest -q $(wildcard tests/unit tests/contract tests/integration tests/end_to_end tests/simulation tests/hostile tests/operators) $(ARGS)
 
 check: $(STAMP) ## ruff, mypy, import walls and the fast tests
 	@$(VENV)/bin/ruff check .

@@ -5,7 +5,7 @@ helm-test: ## The chart without a cluster: lint, schemas, units, alerts
 	tests/kubernetes/ci.sh chart
 
 helm-generate: ## What is generated of the chart: values.schema.json, dashboard, README
-	$(or $(PYTHON),.venv/bin/python) helm/generate.py
+	$(PY) helm/generate.py
 	PATH="$${KIT:-$${XDG_CACHE_HOME:-$$HOME/.cache}/aep-bridge-kubernetes}/bin:$$PATH" helm-docs --chart-search-root helm/aep-bridge --sort-values-order file
 
 image: ## The image, built and run
