@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script beside the chart, no package
 """The Grafana dashboard, as Python values: rows of panels, each with its queries."""
 
 from __future__ import annotations
@@ -61,13 +62,21 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
     (
         "Requests to AEP",
         [
-            ("Requests by status", "timeseries", "reqps", [q(f"sum by (inlet, status) (rate(aep_bridge_requests_total{{}}[{WINDOW}]))", "{{inlet}} {{status}}")]),
+            (
+                "Requests by status",
+                "timeseries",
+                "reqps",
+                [q(f"sum by (inlet, status) (rate(aep_bridge_requests_total{{}}[{WINDOW}]))", "{{inlet}} {{status}}")],
+            ),
             (
                 "Seconds to an answer",
                 "timeseries",
                 "s",
                 [
-                    q(f"histogram_quantile({share}, sum by (le, inlet) (rate(aep_bridge_request_seconds_bucket{{}}[{WINDOW}])))", f"p{int(share * 100)} {{{{inlet}}}}")
+                    q(
+                        f"histogram_quantile({share}, sum by (le, inlet) (rate(aep_bridge_request_seconds_bucket{{}}[{WINDOW}])))",
+                        f"p{int(share * 100)} {{{{inlet}}}}",
+                    )
                     for share in (0.5, 0.95, 0.99)
                 ],
             ),
@@ -97,7 +106,12 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                     q(f"histogram_quantile(0.95, sum by (le) (rate(aep_bridge_batch_bytes_bucket{{}}[{WINDOW}])))", "p95"),
                 ],
             ),
-            ("Messages in a batch", "timeseries", "short", [q(f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_records_bucket{{}}[{WINDOW}])))", "p50")]),
+            (
+                "Messages in a batch",
+                "timeseries",
+                "short",
+                [q(f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_records_bucket{{}}[{WINDOW}])))", "p50")],
+            ),
             (
                 "Tokens",
                 "timeseries",
@@ -118,7 +132,10 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "Commits",
                 "timeseries",
                 "s",
-                [q("max by (pod) (aep_bridge_commit_age_seconds{})", "age {{pod}}"), q("sum by (pod) (increase(aep_bridge_commit_failures_total{}[15m]))", "failures in 15 min {{pod}}")],
+                [
+                    q("max by (pod) (aep_bridge_commit_age_seconds{})", "age {{pod}}"),
+                    q("sum by (pod) (increase(aep_bridge_commit_failures_total{}[15m]))", "failures in 15 min {{pod}}"),
+                ],
             ),
             (
                 "Memory, and its ceiling",

@@ -1,7 +1,8 @@
+# ruff: noqa: INP001 - a script beside the chart, no package
 """Makes the chart's generated files: `values.schema.json` (with the settings' own schema inside) and `files/dashboard.json`.
 
-    python helm/generate.py            writes them
-    python helm/generate.py --check    ends with 1 where they are not what would be written
+python helm/generate.py            writes them
+python helm/generate.py --check    ends with 1 where they are not what would be written
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dashboard import dashboard  # noqa: E402
 from bridge.settings import Settings  # noqa: E402
 
 CHART = HERE / "aep-bridge"
+
 
 def closed(schema: Any) -> Any:
     """The same schema, with every object that lists its properties closed to others."""

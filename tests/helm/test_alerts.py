@@ -18,7 +18,11 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     # alert: series that make it fire, series that must not; one value a minute, judged after 45
     "AepBridgeLagGrowsIdle": (
         {"aep_bridge_consumer_lag{topic='t',partition='0',AT}": "0+100x60", "aep_bridge_in_flight{inlet='i',AT}": "0x60"},
-        {"aep_bridge_consumer_lag{topic='t',partition='0',AT}": "0+100x60", "aep_bridge_in_flight{inlet='i',AT}": "0x60", "aep_bridge_requests_total{inlet='i',status='503',AT}": "0+1x60"},
+        {
+            "aep_bridge_consumer_lag{topic='t',partition='0',AT}": "0+100x60",
+            "aep_bridge_in_flight{inlet='i',AT}": "0x60",
+            "aep_bridge_requests_total{inlet='i',status='503',AT}": "0+1x60",
+        },
     ),
     "AepBridgeDeliveryStalled": (
         {"aep_bridge_watermark_age_seconds{topic='t',partition='0',AT}": "0+60x60"},

@@ -14,7 +14,7 @@ import yaml
 from bridge import __version__
 from bridge.memory import ceiling
 from bridge.settings import Settings
-from tests.helm.tools import CHART, KIT, MINIMAL, ROOT, VALUE_SETS, call, manifests, program, render, template
+from tests.helm.tools import CHART, KIT, ROOT, VALUE_SETS, call, manifests, program, render, template
 
 VERSIONS = ("1.27.0", "1.30.0", "1.33.0", "1.36.0")
 
@@ -46,7 +46,21 @@ def test_every_manifest_is_valid(version: str) -> None:
         program("no-schemas: make kubernetes-tools")
     text = "\n---\n".join(render("--kube-version", version, values=values) for values in VALUE_SETS)
     crds = f"{schemas}/crd/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
-    done = call("kubeconform", "-strict", "-summary", "-output", "json", "-kubernetes-version", version, "-schema-location", schemas / "k8s", "-schema-location", crds, "-", stdin=text)
+    done = call(
+        "kubeconform",
+        "-strict",
+        "-summary",
+        "-output",
+        "json",
+        "-kubernetes-version",
+        version,
+        "-schema-location",
+        schemas / "k8s",
+        "-schema-location",
+        crds,
+        "-",
+        stdin=text,
+    )
     summary = json.loads(done.stdout)["summary"]
 
     assert done.returncode == 0, done.stdout

@@ -24,7 +24,15 @@ def dashboard_queries() -> list[str]:
 def test_every_query_parses(tmp_path: Path) -> None:
     """Prometheus takes each one as a recording rule."""
     rules = tmp_path / "rules.yaml"
-    rules.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(dashboard_queries())]}]}))
+    rules.write_text(
+        yaml.safe_dump(
+            {
+                "groups": [
+                    {"name": "dashboard", "rules": [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(dashboard_queries())]}
+                ]
+            }
+        )
+    )
     done = call("promtool", "check", "rules", rules)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -32,7 +32,9 @@ def program(name: str) -> str:
 
 def call(name: str, *args: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a program; the caller looks at its return code."""
-    return subprocess.run([program(name), *map(str, args)], input=stdin, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PATH": SEARCH})
+    return subprocess.run(
+        [program(name), *map(str, args)], input=stdin, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PATH": SEARCH}
+    )
 
 
 def render(*args: str | Path, values: Path | None = MINIMAL) -> str:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from bridge.simulator.config import DEFAULT_INLET, DEFAULT_ORG
 from tests.support.clients import Clients, unique
@@ -76,7 +76,12 @@ def until(get: Callable[[], T], timeout_s: float, what: str) -> T:
     deadline = time.monotonic() + timeout_s
     while not (result := get()):
         if time.monotonic() > deadline:
-            said = subprocess.run(["kubectl", "-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=bridge", "--tail=15", "--prefix"], capture_output=True, text=True, check=False)
+            said = subprocess.run(
+                ["kubectl", "-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=bridge", "--tail=15", "--prefix"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             raise AssertionError(f"not within {timeout_s} s: {what}\n{said.stdout}{said.stderr}")
         time.sleep(0.3)
     return result
@@ -160,7 +165,7 @@ class Stream:
             at = len(self.names)
             self.names += produce(f"{self._prefix}-{at + number}" for number in range(self._per_second // 2))
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -206,7 +211,13 @@ def prometheus(folder: Path, rules: list[dict[str, Any]], targets: list[dict[str
     }
     (folder / "prometheus.json").write_text(json.dumps(config))
     address = "127.0.0.1:19390"
-    command = ["prometheus", f"--config.file={folder / 'prometheus.json'}", f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address={address}", "--log.level=error"]
+    command = [
+        "prometheus",
+        f"--config.file={folder / 'prometheus.json'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={address}",
+        "--log.level=error",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(folder / "log").open("w"))
     try:
         until(lambda: _answers(f"http://{address}/-/ready"), 30, f"Prometheus ({folder / 'log'})")

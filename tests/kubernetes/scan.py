@@ -61,7 +61,10 @@ def kube_score(manifests: Path) -> list[str]:
 
 def hadolint() -> list[str]:
     """Findings of hadolint."""
-    return [f"hadolint {entry['code']} line {entry['line']}: {entry['message']}" for entry in json.loads(call(KIT / "scan/bin/hadolint", "-f", "json", "Dockerfile"))]
+    return [
+        f"hadolint {entry['code']} line {entry['line']}: {entry['message']}"
+        for entry in json.loads(call(KIT / "scan/bin/hadolint", "-f", "json", "Dockerfile"))
+    ]
 
 
 def main() -> int:

@@ -29,7 +29,9 @@ def test_the_api_server_takes_every_value_set(release: Path, values: Path) -> No
     accounts = [entry for entry in here if entry["kind"] == "ServiceAccount"]  # a pod is refused without the one that it names, a dry run or not
     if accounts:
         kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(accounts))
-    said = subprocess.run(["kubectl", "-n", lab.NAMESPACE, "apply", "--dry-run=server", "-f", "-"], input=yaml.safe_dump_all(here), capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["kubectl", "-n", lab.NAMESPACE, "apply", "--dry-run=server", "-f", "-"], input=yaml.safe_dump_all(here), capture_output=True, text=True, check=False
+    )
 
     assert said.returncode == 0, said.stderr
     foreign = values.stem.startswith("11-")  # its sidecars are somebody else's images, without a security context
@@ -56,7 +58,8 @@ def test_the_container_is_as_restricted_as_it_says(release: Path) -> None:
         "def writable(p):\n"
         "    try: pathlib.Path(p, 'x').write_text('x'); return True\n"
         "    except OSError: return False\n"
-        "print(os.getuid(), status['CapEff'].strip('0') or 'none', status['NoNewPrivs'], status['Seccomp'], writable('/'), writable('/opt/aep-bridge'), writable('/tmp'),\n"
+        "print(os.getuid(), status['CapEff'].strip('0') or 'none', status['NoNewPrivs'], status['Seccomp'],\n"
+        "      writable('/'), writable('/opt/aep-bridge'), writable('/tmp'),\n"
         "      os.path.exists('/var/run/secrets/kubernetes.io'), 'aep-bridge' in open('/proc/1/cmdline').read())\n"
     )
     said = kubectl("exec", f"deployment/{WORKLOAD}", "--", "python", "-c", script)
@@ -72,7 +75,10 @@ def test_helm_test(release: Path) -> None:
 
 
 def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
-    """A real Prometheus scrapes the pods: every metric that rules and dashboard name exists, every query of the dashboard returns data, and a dead letter raises its alert."""
+    """A real Prometheus scrapes the pods: every metric that rules and dashboard name exists, every query of the dashboard returns data.
+
+    A dead letter raises its alert, and no other one.
+    """
     rules = lab.objects("prometheusrules")[0]["spec"]["groups"][0]["rules"]
     queries = dashboard_queries()
     with lab.prometheus(tmp_path, rules, pods()) as address:
@@ -183,7 +189,11 @@ def test_keda_scales_between_one_and_the_partition_count(release: Path) -> None:
     """A slow AEP makes the lag grow: KEDA brings a pod for each partition and no more, and takes them away afterwards."""
     keda = {"enabled": True, "lagThreshold": 50, "pollingInterval": 2, "scaleDownStabilizationSeconds": 5, "excludePersistentLag": False}
     helm("upgrade", RELEASE, CHART, "-f", lab.values(release / "4.json", keda=keda))
-    until(lambda: any(entry["type"] == "Ready" and entry["status"] == "True" for entry in lab.objects("scaledobjects")[0]["status"].get("conditions", [])), 60, "the ScaledObject")
+    until(
+        lambda: any(entry["type"] == "Ready" and entry["status"] == "True" for entry in lab.objects("scaledobjects")[0]["status"].get("conditions", [])),
+        60,
+        "the ScaledObject",
+    )
     until(lambda: len(pods()) == 1, 90, "one pod without lag")
     lab.fault(action="status", status=503)
     names = produce(f"keda-{number}" for number in range(2000))
@@ -214,7 +224,8 @@ def test_static_members_come_back_without_a_rebalance(release: Path) -> None:
 def test_uninstall_leaves_nothing(release: Path) -> None:
     """Nothing of the release is left, and the Secret that was not its own is."""
     helm("uninstall", RELEASE, "--wait", "--timeout", "90s", "--cascade", "foreground")
-    kinds = "all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,scaledobjects,triggerauthentications,podmonitors,servicemonitors,prometheusrules,horizontalpodautoscalers"
+    kinds = "all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers"
+    kinds += ",scaledobjects,triggerauthentications,podmonitors,servicemonitors,prometheusrules"
     left = until(lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", f"app.kubernetes.io/instance={RELEASE}")] or ["nothing"], 5, "")
 
     assert left == ["nothing"]

@@ -56,7 +56,8 @@ def test_nothing_is_left_over() -> None:
     """A numeric user that owns nothing of the installation; no pip, no compiler, no cache."""
     said = python(
         "import os, shutil, importlib.util, pathlib\n"
-        "print(os.getuid(), os.access('/opt/aep-bridge', os.W_OK), [n for n in ('pip', 'gcc', 'cc', 'make') if shutil.which(n)], importlib.util.find_spec('pip'),\n"
+        "print(os.getuid(), os.access('/opt/aep-bridge', os.W_OK), [n for n in ('pip', 'gcc', 'cc', 'make') if shutil.which(n)],\n"
+        "      importlib.util.find_spec('pip'),\n"
         "      any(map(os.path.exists, ('/root/.cache', '/src', '/dist', '/opt/build'))))"
     )
 
