@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from confluent_kafka import ElectionType, KafkaException
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, ResourceType
-
 from bridge.simulator import Rule
 from tests.chaos.network import Cut
 from tests.chaos.stage import AEP, BATCH, IN_FLIGHT, REPLICAS, REQUEST_TIMEOUT_S, SESSION_S, Stage, Window
@@ -73,7 +70,7 @@ def _wait_ready(stage: Stage) -> None:
 def partition_added(stage: Stage) -> None:
     """The topic gets one more partition."""
     with stage.fault("partition added", partitions=stage.partitions + 1):
-        stage.kafka.admin.create_partitions([NewPartitions(stage.topic, stage.partitions + 1)])[stage.topic].result(30)
+        stage.ask("partitions", stage.topic, str(stage.partitions + 1))
         stage.partitions += 1
         time.sleep(1)
 
@@ -96,23 +93,15 @@ def broker_killed(stage: Stage) -> None:
 
 def coordinator_killed(stage: Stage) -> None:
     """SIGKILL of the node that coordinates the group."""
-    try:
-        described = stage.kafka.admin.describe_consumer_groups([stage.group], request_timeout=10)[stage.group].result(15)
-        node = described.coordinator.id
-    except KafkaException:
-        node = 1
+    node = int(stage.ask("coordinator", stage.group))
     _node_down(stage, "coordinator killed", node)
 
 
 def leader_moved(stage: Stage) -> None:
     """A controlled shutdown moves a partition's leader; after the return, the preferred leader is elected again."""
-    metadata = stage.kafka.admin.list_topics(stage.topic, timeout=10).topics[stage.topic]
-    node = next((each.leader for each in metadata.partitions.values() if each.leader > 0), 1)
+    node = int(stage.ask("leader", stage.topic))
     _node_down(stage, "leader moved", node, kill=False, seconds=1)
-    try:
-        stage.kafka.admin.elect_leaders(ElectionType.PREFERRED, None).result(15)
-    except KafkaException as error:
-        stage.note("election.failed", error=str(error))
+    stage.ask("elect")
 
 
 def all_brokers(stage: Stage) -> None:
@@ -128,16 +117,10 @@ def all_brokers(stage: Stage) -> None:
 
 def too_few_replicas(stage: Stage) -> None:
     """The dead-letter topic asks for more replicas in sync than there are."""
-
-    def want(number: int) -> None:
-        entry = ConfigEntry("min.insync.replicas", str(number), incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, stage.dead_letter_topic, incremental_configs=[entry])
-        stage.kafka.admin.incremental_alter_configs([resource])[resource].result(30)
-
     with stage.fault("too few in-sync replicas", topic=stage.dead_letter_topic):
-        want(4)
+        stage.ask("replicas", stage.dead_letter_topic, "4")
         time.sleep(stage.plan.fault_s)
-        want(2)
+        stage.ask("replicas", stage.dead_letter_topic, "2")
 
 
 # -- AEP ----------------------------------------------------------------------------------

@@ -13,14 +13,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
 
 from bridge.simulator.accounting import Acceptance, Accounting, Seen
 from tests.support.bridge import free_port
@@ -69,11 +67,6 @@ class Cluster(Kafka):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(30)
-
-    @cached_property
-    def admin(self) -> AdminClient:
-        """A client of the plain listener that logs nothing."""
-        return AdminClient({**self.properties(), "log_level": 0})
 
 
 class TimedAccounting(Accounting):

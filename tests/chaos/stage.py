@@ -18,9 +18,11 @@ from typing import Any, Self
 import httpx
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Position
+from confluent_kafka.admin import AdminClient
 
 import bridge
 from bridge.simulator import Config, Simulator
+from tests.chaos.ask import ask
 from tests.chaos.members import Cluster, Producing, Replica, TimedAccounting
 from tests.chaos.network import Network
 from tests.support.clients import unique, until
@@ -127,7 +129,7 @@ class Stage:
             with suppress(KafkaException):
                 self.kafka.clients.create_topic(topic, PARTITIONS, 3, **config)
                 return
-            if topic in self.kafka.admin.list_topics(timeout=10).topics:
+            if topic in AdminClient(self.kafka.properties()).list_topics(timeout=10).topics:
                 return
         raise RuntimeError(f"{topic} could not be created:\n{self.kafka.tail()}")
 
@@ -161,6 +163,10 @@ class Stage:
             },
             "logging": {"format": "json"},
         }
+
+    def ask(self, *request: str) -> str:
+        """An administrative request to the cluster, past the gateways."""
+        return ask(self.kafka.bootstrap(), *request)
 
     # -- the timeline ---------------------------------------------------------------
 

@@ -1,0 +1,57 @@
+"""`python -m tests.chaos.ask`: one administrative request to the cluster, in a process of its own.
+
+librdkafka 2.16 can end its process by an assertion (`rd_kafka_enq_once_del_source_return: eonce->refcnt > 0`) when brokers vanish under an
+administrative request: the campaign must survive that. Arguments: bootstrap servers, the request, its operands. Prints the answer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from confluent_kafka import ElectionType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, ResourceType
+
+
+class Refused(Exception):
+    """The request failed, or its process did."""
+
+
+def ask(servers: str, *request: str) -> str:
+    """What it printed; asked again where it failed, since brokers may be on their way back. Raises `Refused`."""
+    error = ""
+    for _ in range(4):
+        try:
+            done = subprocess.run([sys.executable, "-m", "tests.chaos.ask", servers, *request], capture_output=True, text=True, timeout=30, check=False)
+        except subprocess.TimeoutExpired:
+            error = "no answer within 30 s"
+            continue
+        if done.returncode == 0:
+            return done.stdout.strip()
+        error = done.stderr.strip()[-500:]
+    raise Refused(f"{' '.join(request)}: {error}")
+
+
+def main(servers: str, request: str, *operands: str) -> None:
+    """Makes the request; raises what the client raises."""
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    match request, operands:
+        case "coordinator", (group,):
+            print(admin.describe_consumer_groups([group])[group].result(20).coordinator.id)
+        case "leader", (topic,):
+            print(next(each.leader for each in admin.list_topics(topic, timeout=10).topics[topic].partitions.values() if each.leader > 0))
+        case "elect", ():
+            admin.elect_leaders(ElectionType.PREFERRED, None).result(20)
+        case "partitions", (topic, count):
+            if len(admin.list_topics(topic, timeout=10).topics[topic].partitions) < int(count):
+                admin.create_partitions([NewPartitions(topic, int(count))])[topic].result(20)
+        case "replicas", (topic, count):
+            entry = ConfigEntry("min.insync.replicas", count, incremental_operation=AlterConfigOpType.SET)
+            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+            admin.incremental_alter_configs([resource])[resource].result(20)
+        case _:
+            raise SystemExit(f"unknown: {request} {operands}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
