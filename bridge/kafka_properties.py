@@ -120,6 +120,9 @@ CONSUMER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
 }
 """A user may override these."""
 
+QUIET: Final[Mapping[str, str | int | bool]] = {"log_level": 2, "log.connection.close": False}
+"""The library writes lines of its own to standard error. What matters in them comes as an error, and is logged as an event; `debug` brings them back."""
+
 CONSUMER_FIXED: Final[Mapping[str, str | int | bool]] = {"enable.auto.commit": True, "enable.auto.offset.store": False, "enable.partition.eof": True}
 
 PRODUCER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {

@@ -285,7 +285,7 @@ class Service:
         topics = Topics(self.settings.admin_properties())
         mapped = [topic.topic for topic in self.settings.topics]
         todo: set[str] = set()
-        first = True
+        first, started = True, False
         while not self.pump.draining:
             try:
                 counts = topics.partitions(mapped, self.settings.is_dead_letter_topic)
@@ -299,12 +299,15 @@ class Service:
                 for topic in sorted(todo):
                     self._ensure(topics, topic)
                     todo.discard(topic)
+                started = True
             except Unreachable as error:
                 log.warning("kafka.unreachable", error=str(error), next_try_s=RETRY_S)
             except TopicError as error:
-                self._error = error
-                self.pump.stop()
-                return
+                if not started:
+                    self._error = error
+                    self.pump.stop()
+                    return
+                log.error("dead_letter.topic_wrong", error=str(error), next_try_s=RETRY_S, what_follows="its dead letters wait; other topics go on")
             try:
                 asked = self._to_prepare.get(timeout=RETRY_S if todo or first else REFRESH_S)
             except queue.Empty:

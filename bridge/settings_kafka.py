@@ -74,7 +74,7 @@ class Kafka(Section):
     def _client(self, defaults: Mapping[str, Value], others: frozenset[str]) -> dict[str, Value]:
         given = {name: value for name, value in self.resolved_properties().items() if name not in others}
         taken = {table.same(name) for name in given}
-        kept = {name: value for name, value in defaults.items() if table.same(name) not in taken}
+        kept = {name: value for name, value in ({**table.QUIET, **defaults}).items() if table.same(name) not in taken}
         return {"client.id": "aep-bridge", **kept, **given, "bootstrap.servers": self.bootstrap_servers}
 
     def text_of(self, name: str, default: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import typer
 
 from bridge import __version__
+from bridge.commands.check import check
+from bridge.commands.config import config
 from bridge.commands.demo import demo
 from bridge.commands.partitions import partitions
 from bridge.commands.run import run
@@ -40,6 +42,8 @@ app.command()(demo)
 app.command()(simulate)
 app.command()(skip)
 app.command()(partitions)
+app.command()(check)
+app.add_typer(config, name="config")
 
 
 def main() -> None:
