@@ -51,8 +51,8 @@ class _Token:
 class TokenSource:
     """The token of one client id. Any thread may call any method.
 
-    `secret` is asked at each refresh, so that a rotated file is read anew; `clock` gives monotonic seconds. The `client` belongs to the source. `on_failure` hears of each failed
-    refresh, on the thread that tried.
+    `secret` is asked at each refresh, so that a rotated file is read anew; `clock` gives monotonic seconds. The `client` belongs to the source.
+    `on_failure` hears of each failed refresh, on the thread that tried.
     """
 
     def __init__(
