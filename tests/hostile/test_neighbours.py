@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bridge.model import Answer, Post
+from bridge.payload import verdicts
+from bridge.sender import Endpoint, HttpSender
 from bridge.simulator import Config, Rule, Simulator
 from tests.hostile.conftest import ORG, Configure, ceiling, crashes, done, events, peak_bytes, said
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
+from tests.support.listener import Inbox
 from tests.support.rawserver import Peer, RawServer, answer
 
 pytestmark = pytest.mark.timeout(180)
@@ -64,43 +68,71 @@ def test_a_redirect_is_not_followed(kafka: Kafka, configure: Configure, tmp_path
         assert 10 == len(sim.accepted)
 
 
-def test_answers_of_random_bytes(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
-    """Thousands of bytes that are no HTTP, half HTTP, or HTTP with nonsense: no thread ends, and nothing is lost or dead-lettered."""
+def noise(rng: random.Random) -> bytes:
+    """What is no HTTP, half HTTP, or HTTP with nonsense."""
+    body = rng.randbytes(rng.randrange(200)) if rng.random() < 0.5 else b'{"responses":[{"xactionId":"a:%d"}]}' % rng.randrange(-5, 300)
+    head = rng.choice(
+        [
+            b"HTTP/1.1 207 Multi-Status\r\nContent-Length: %d\r\n\r\n" % len(body),
+            b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (rng.choice([100, 204, 207, 299, 304, 599, 999, 1000]), len(body)),
+            b"HTTP/1.1 207 X\r\nTransfer-Encoding: chunked\r\n\r\n" + rng.randbytes(4),
+            b"HTTP/1.1 207 X\r\nContent-Length: -1\r\n\r\n",
+            b"HTTP/1.1 207 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body),
+            b"HTTP/1.1 207 X\r\n" + b"A: b\r\n" * 5000 + b"\r\n",
+            b"HTTP/9.9 \xff\xff\r\n\r\n",
+            rng.randbytes(30),
+            b"",
+        ]
+    )
+    return head + body
+
+
+def test_a_worker_survives_answers_of_random_bytes() -> None:
+    """400 of them: every request comes back as an answer or a fault with a bounded text, and no worker's crash hook is called."""
+    rng, crashed, inbox = random.Random(11), [], Inbox()
+
+    def script(peer: Peer) -> None:
+        if peer.request():
+            peer.send(noise(rng))
+
+    with RawServer(script) as server:
+        endpoint = Endpoint("i", server.url, proxy="", max_in_flight=4)
+        sender = HttpSender({"i": endpoint}, inbox, on_crash=lambda name, error: crashed.append((name, error)))
+        for ticket in range(400):
+            sender.send(ticket, Post("i", [b"{}"], 2.0))
+        found = dict(until(lambda: inbox.take(10), 30)[0] for _ in range(400))
+        sender.close()
+
+    assert set(range(400)) == set(found)
+    assert [] == crashed
+    for each in found.values():
+        assert isinstance(each, Answer)
+        assert len(each.error) <= 1000
+        assert not each.error.startswith("unexpected")
+        assert None not in verdicts(each.body, 3)
+
+
+def test_random_bytes_lose_and_bury_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """A process whose AEP talks noise for a while: alive, and everything is delivered when it is over."""
     topic = kafka.clients.create_topic(unique("noise"), 2)
     for partition in range(2):
         kafka.clients.produce(topic, events(200, prefix=f"n{partition}-"), partition=partition)
-    rng = random.Random(11)
-    said_by_aep: list[bytes] = []
+    rng, said_by_aep = random.Random(12), []
     with Simulator(Config(org=ORG)) as sim:
 
-        def noise(peer: Peer) -> None:
+        def script(peer: Peer) -> None:
             while request := peer.request():
-                if len(said_by_aep) >= 60:
+                if len(said_by_aep) >= 12:
                     peer.send(_forwarded(sim, request.body))
                     continue
-                body = rng.randbytes(rng.randrange(200)) if rng.random() < 0.5 else b'{"responses":[{"xactionId":"a:%d"}]}' % rng.randrange(-5, 300)
-                head = rng.choice(
-                    [
-                        b"HTTP/1.1 207 Multi-Status\r\nContent-Length: %d\r\n\r\n" % len(body),
-                        b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (rng.choice([100, 204, 207, 299, 304, 599, 999, 1000]), len(body)),
-                        b"HTTP/1.1 207 X\r\nTransfer-Encoding: chunked\r\n\r\n" + rng.randbytes(4),
-                        b"HTTP/1.1 207 X\r\nContent-Length: -1\r\n\r\n",
-                        b"HTTP/1.1 207 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body),
-                        b"HTTP/1.1 207 X\r\n" + b"A: b\r\n" * 5000 + b"\r\n",
-                        b"HTTP/9.9 \xff\xff\r\n\r\n",
-                        rng.randbytes(30),
-                        b"",
-                    ]
-                )
-                said_by_aep.append(head)
-                peer.send(head + body)
+                said_by_aep.append(noise(rng))
+                peer.send(said_by_aep[-1])
                 return
 
-        with RawServer(noise) as server:
-            config = configure(server.url.replace("/batch/", "/"), topic, delivery={"backoff_max_s": 0.2, "request_timeout_s": 2, "max_in_flight": 4})
+        with RawServer(script) as server:
+            config = configure(server.url.replace("/batch/", "/"), topic, delivery={"backoff_max_s": 0.2, "request_timeout_s": 2})
             with Bridge(config, tmp_path) as bridge:
-                until(lambda: len(said_by_aep) >= 60, 90, bridge.tail())
-                until(lambda: done(kafka, config["kafka"]["group_id"], topic, 2), 60, bridge.tail())
+                until(lambda: done(kafka, config["kafka"]["group_id"], topic, 2), 150, bridge.tail())
 
                 assert [] == crashes(bridge)
                 assert 0 == bridge.stop()
