@@ -68,10 +68,11 @@ def test_no_canary_is_seen(kafka: Kafka, configure: Configure, tmp_path: Path) -
         config = configure(f"{base}/collection/main", *topics, batch={"linger_ms": 20, "max_messages": 1}, delivery={"backoff_max_s": 0.3})
         config["admin"] = {"token_file": str(files["admin"])}
         with Bridge(config, tmp_path) as bridge:
-            until(lambda: len(seen) > 60 and len(proxy.seen) > 3, 60, bridge.tail())
+            until(lambda: len(seen) > 15 and len(proxy.seen) > 1 and bridge.metric("aep_bridge_records_dead_lettered_total") >= 2, 50, bridge.tail())
             text = said(bridge)
             letters = [message for topic in topics for message in kafka.clients.read_all(f"{topic['topic']}.dlq")]
             bridge.signal(signal.SIGTERM)
+            until(lambda: any(entry["event"] == "drain.started" for entry in bridge.events()), 30, bridge.tail())
             bridge.signal(signal.SIGTERM)
             assert bridge.process is not None
             bridge.process.wait(10)
