@@ -113,6 +113,9 @@ class Pump:
         self._sender, self._dead_letters, self._completions = sender, dead_letters, completions
         self._clock, self._settings, self._events = clock, settings, events
         self.ledger = Ledger()
+        most = settings.max_uncommitted_records
+        self._most_ahead = max(1, most // 2, most - READ_AT_ONCE)
+        """Where a lane is paused: one more read still fits below `max_uncommitted_records`."""
         self.batcher = Batcher(
             max_bytes=lambda name: inlets[name].max_bytes, max_messages=settings.max_messages, linger_s=settings.linger_s, name=settings.name
         )
@@ -249,6 +252,8 @@ class Pump:
         elif lane.next is not None and part.next_offset < lane.next:  # an end before what was read: created anew, and empty so far
             lane = self._rewind(lane, part.next_offset, now)
         self.ledger.advance(lane, part.next_offset)
+        if lane.uncommitted >= self._most_ahead:
+            self._balance_at = 0.0  # pauses it before the next read
 
     def _take_in_runs(self, part: Slice) -> None:
         """A slice whose offsets go backwards somewhere, in pieces within which they don't."""
@@ -449,8 +454,8 @@ class Pump:
         for where, lane in self.ledger.lanes.items():
             name = self._route(where.topic).inlet
             since = self._full_since.get(name)
-            most = self._settings.max_uncommitted_records
-            ahead = lane.uncommitted >= (most // 2 if where in self.paused else most)
+            most = self._most_ahead
+            ahead = lane.uncommitted >= (max(1, most // 2) if where in self.paused else most)
             stop = self.draining or ahead or (since is not None and (not self._stood or where in self.paused))
             if stop and where not in self.paused:
                 pause.append(where)
@@ -588,6 +593,8 @@ class Pump:
         self._events.draining(sum(len(batch.records) for batch in [*self.tasks, *self.batcher.open_batches()]), self._settings.drain_timeout_s)
         self.balance(source, force=True)
         self.dispatch_due(everything=True)
+        for inlet in self.inlets.values():
+            self._wake(inlet, started)  # there is no time to sit out a back-off
         while (self.tasks or self._chains) and (left := self._drain_deadline - self._clock()) > 0:
             self.beat = self._clock()
             self.complete(min(BUSY_S, left))

@@ -21,7 +21,7 @@ def test_fixed_histories() -> None:
     assert not report.failures, "\n".join(report.lines())
     assert report.histories == FIXED
     assert min(report.causes.values()) > 0, "every kind of repeat was seen"
-    assert len(report.flavours) == 7
+    assert len(report.flavours) == 8
 
 
 def test_fresh_histories() -> None:

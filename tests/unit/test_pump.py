@@ -103,7 +103,7 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
 
 def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
     """The lane is another one; the partition is as paused at the client as before."""
-    bench = Bench(never, max_messages=1, linger_s=0.0, max_uncommitted_records=5).read(cut(100, pieces(10))).turn(20)
+    bench = Bench(never, max_messages=1, linger_s=0.0, max_uncommitted_records=8).read(cut(100, pieces(10))).turn(20)
     assert {SOURCE} == bench.source.paused
 
     bench.sender.aep = sound
