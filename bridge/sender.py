@@ -6,6 +6,7 @@ Nothing is retried here, and nothing is raised: what came of a request, good or 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ OnCrash = Callable[[str, BaseException], None]
 
 _AUTHORIZATION_REFUSED: Final = (401, 403)
 _MAX_ERROR: Final = 1000
+_SECRET_NAME: Final = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _SECRET_LENGTH: Final = 12
 """A configured header's value from this length on may be a key, and is kept out of errors."""
 
@@ -80,9 +82,7 @@ class HttpSender:
 class _Crew:
     """One inlet's workers."""
 
-    def __init__(
-        self, inlet: Endpoint, completions: Completions, max_answer_bytes: int, on_request: OnRequest | None, on_crash: OnCrash | None
-    ) -> None:
+    def __init__(self, inlet: Endpoint, completions: Completions, max_answer_bytes: int, on_request: OnRequest | None, on_crash: OnCrash | None) -> None:
         self._inlet = inlet
         self._completions = completions
         self._max_answer_bytes = max_answer_bytes
@@ -98,7 +98,10 @@ class _Crew:
                 msg = f"the header {name!r} of inlet {inlet.name!r} holds something other than printable ASCII"
                 raise ValueError(msg)
         self._headers = httpx.Headers({**ours, **{name.title(): value for name, value in inlet.headers.items()}})
-        self._secrets = [value for value in inlet.headers.values() if len(value) >= _SECRET_LENGTH]
+        self._secrets = [part for value in inlet.headers.values() for part in (value, *value.split()) if len(part) >= _SECRET_LENGTH]
+        self._keys = [
+            part.encode() for name, value in inlet.headers.items() if _SECRET_NAME.search(name) for part in value.split() if len(part) >= _SECRET_LENGTH
+        ]
         self._url = httpx.URL(inlet.url)
         self._work: SimpleQueue[tuple[object, Post] | None] = SimpleQueue()
         self._lock = Lock()
@@ -183,7 +186,11 @@ class _Crew:
             elif response.status_code in _AUTHORIZATION_REFUSED:
                 was_good = token.refused(bearer)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-        return Answer(status=response.status_code, headers=headers, body=response.content, token_was_good=was_good)
+        answer = response.content  # its texts go into logs and dead letters: an answer that repeats our headers must not carry the token there
+        for secret in [*self._keys, *([bearer.encode()] if bearer else [])]:
+            if secret in answer:
+                answer = answer.replace(secret, b"***")
+        return Answer(status=response.status_code, headers=headers, body=answer, token_was_good=was_good)
 
 
 def _describe(error: BaseException) -> str:
