@@ -1,0 +1,58 @@
+"""Memory under an AEP that stopped, with a backlog many times the window: `BACKLOG_MB` megabytes, 400 unless told."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from bridge.simulator import Config, Rule, Simulator
+from tests.hostile.conftest import ORG, Configure, ceiling, peak_bytes
+from tests.support.bridge import Bridge
+from tests.support.clients import unique, until
+from tests.support.kafka import Kafka
+from tests.support.xdm import envelope
+
+BACKLOG_MB = int(os.environ.get("BACKLOG_MB", "400"))
+STOPPED_S = float(os.environ.get("STOPPED_S", "15"))
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_a_backlog_stays_in_kafka(kafka: Kafka, configure: Configure, tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+    """With every request hanging, the window full and partitions paused, the peak stays under the ceiling that was printed; then delivery goes on."""
+    sizes = {"small": 400, "large": 200_000}
+    topics = []
+    for name, size in sizes.items():
+        topic = kafka.clients.create_topic(unique(name), 4, retention_bytes="-1")
+        topics.append(topic)
+        producer = Producer({**kafka.properties(), "linger.ms": 20, "batch.size": 900_000, "queue.buffering.max.kbytes": 200_000})
+        value = envelope("e", ORG, size=size)
+        for number in range(BACKLOG_MB * 500_000 // size):
+            while True:
+                try:
+                    producer.produce(topic, value, partition=number % 4)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        assert 0 == producer.flush(300)
+    with Simulator(Config(org=ORG, fast=True)) as sim:
+        number = sim.fault(Rule(action="hang"))
+        with Bridge(configure(sim.inlet_url, *topics), tmp_path) as bridge:
+            until(lambda: sim.faults.fired(number) >= 8, 60, bridge.tail())
+            until(lambda: any(entry["event"] == "lane.paused" for entry in bridge.events()), 60, bridge.tail())
+            deadline = time.monotonic() + STOPPED_S
+            until(lambda: time.monotonic() > deadline, STOPPED_S + 5)
+            stopped = peak_bytes(bridge)
+            sim.faults.clear()
+            accepted = sim.stats["messages_accepted"]
+            until(lambda: sim.stats["messages_accepted"] > accepted + 20_000, 60, bridge.tail())
+            peak, most = peak_bytes(bridge), ceiling(bridge)
+    text = f"backlog {BACKLOG_MB} MB; peak while AEP hung {stopped >> 20} MiB, afterwards {peak >> 20} MiB, ceiling {most >> 20} MiB"
+    record_property("memory", text)
+    print(text)
+
+    assert peak < most, text
