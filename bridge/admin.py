@@ -82,7 +82,7 @@ def app(view: View) -> ASGIApp:
             order = json.loads(await request.body())
             topic, partition, offset = str(order["topic"]), int(order["partition"]), int(order["offset"])
             who, why = str(order["who"])[:200], str(order["why"])[:1000]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return JSONResponse({"error": "needed: topic, partition, offset, who and why"}, 400)
         if not who or not why:
             return JSONResponse({"error": "who and why must say something: they go into the dead letter's headers"}, 400)
