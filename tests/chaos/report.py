@@ -45,7 +45,8 @@ def render(found: dict[str, Any]) -> str:
         ("Files opened for writing", f"{figures['files_written']:,}"),
         ("Largest peak of a replica's memory", f"{figures['peak_memory_mib']} MiB"),
     ]
-    command = f"make chaos-long SEED={plan['seed']} MINUTES={plan['minutes']:g}" if plan["minutes"] else f"make chaos SEED={plan['seed']}"
+    long = f"make chaos-long SEED={plan['seed']} MINUTES={plan['minutes']:g} ARGS='--fault-s {plan['fault_s']:g} --outage-s {plan['outage_s']:g}'"
+    command = long if plan["minutes"] else f"make chaos SEED={plan['seed']}"
     lines = [f"<!-- faults={figures['faults']} -->", "", f"Seed {plan['seed']}, {plan['per_s']:g} events a second; repeated by `{command}`.", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["| fault | times | seconds | copies | bound |", "|---|---:|---:|---:|---:|"]
