@@ -1,0 +1,56 @@
+"""Records that no producer should write, through the whole process: every one is accepted or dead-lettered, byte for byte, and nothing crashes."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from bridge.simulator import Config, Simulator
+from tests.hostile.conftest import ORG, Configure, crashes, done
+from tests.support.bridge import Bridge
+from tests.support.clients import unique, until
+from tests.support.kafka import Kafka
+from tests.support.xdm import envelope
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_ten_thousand_spoilt_records(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """Good events with bytes changed, cut, doubled; keys of any bytes; headers of any name and value: accepted and dead letters together are what was produced."""
+    topic, rng = kafka.clients.create_topic(unique("spoilt"), 3), random.Random(23)
+    producer = Producer({**kafka.properties(), "linger.ms": 5})
+    produced: Counter[bytes] = Counter()
+    nulls = 0
+    for number in range(10_000):
+        data = bytearray(envelope(f"s{number:05}", ORG))
+        for _ in range(rng.randrange(4)):
+            at = rng.randrange(len(data))
+            data[at : at + rng.randrange(3)] = rng.choice([b"", b'"', b"\\", b"\xff", b"{", b"]", b"\\ud800", b"\x00", b"1e999", rng.randbytes(3)])
+        value = None if rng.random() < 0.01 else b"" if rng.random() < 0.01 else bytes(data[: rng.choice([10_000, 10_000, 50])])
+        nulls += value is None
+        names = rng.choice(["aep.replay.count", "aep.error", "é", "", "x" * 300, "a\nb"])
+        headers: Any = [(names, rng.choice([None, b"", rng.randbytes(5)])) for _ in range(rng.randrange(3))]
+        producer.produce(topic, value, rng.choice([None, b"", rng.randbytes(8)]), number % 3, headers=headers)
+        if value is not None:
+            produced[value] += 1
+        producer.poll(0)
+    assert 0 == producer.flush(60)
+    with Simulator(Config(org=ORG, keep_bytes=True)) as sim:
+        config = configure(sim.inlet_url, topic, dead_letter={"flood_guard": 0})
+        with Bridge(config, tmp_path) as bridge:
+            until(lambda: done(kafka, config["kafka"]["group_id"], topic, 3), 90, bridge.tail())
+
+            assert nulls == bridge.metric("aep_bridge_records_skipped_total")
+            assert [] == crashes(bridge)
+            assert 0 == bridge.stop()
+        buried = Counter(message.value() or b"" for message in kafka.clients.read_all(f"{topic}.dlq"))
+        accepted = sim.stats["messages_accepted"]
+
+        assert {} == dict(buried - produced)
+        assert produced.total() == accepted + buried.total()
+        assert accepted > 1000
