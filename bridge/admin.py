@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.statuspage import page, summary
+
 MAX_BODY = 8192
 """Bytes of a request body; nothing here needs more."""
 SKIP_TIMEOUT_S = 30.0
@@ -66,7 +68,11 @@ def app(view: View) -> ASGIApp:
         return Response(encoder(view.registry), headers={"content-type": content_type})
 
     async def status(_: Request) -> Response:
-        return JSONResponse(view.status())
+        seen = view.status()
+        return JSONResponse({**seen, "summary": summary(seen)})
+
+    async def front(_: Request) -> Response:
+        return Response(page(), media_type="text/html")
 
     async def skip(request: Request) -> Response:
         assert view.token is not None
@@ -92,7 +98,7 @@ def app(view: View) -> ASGIApp:
             return JSONResponse({"moved": False, "result": "ordered; the record has a request under way and moves when that ends"}, 202)
         return JSONResponse({"moved": result.startswith("moved"), "result": result}, 200 if result.startswith("moved") else 409)
 
-    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), Route("/api/status", status)]
+    routes = [Route("/", front), Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics), Route("/api/status", status)]
     if view.token is not None and view.skip is not None:
         routes.append(Route("/api/skip", skip, methods=["POST"]))
     return _Guard(Starlette(routes=routes))

@@ -1,0 +1,16 @@
+"""What an operator sees: the page at `GET /` of the admin port, and the sentence that says how things stand. Read only."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from bridge.statuspage.summary import summary
+
+__all__ = ["page", "summary"]
+
+
+@cache
+def page() -> bytes:
+    """The page: one HTML file, which asks `/api/status` for everything that it shows."""
+    return files("bridge.statuspage").joinpath("page.html").read_bytes()

@@ -1,0 +1,142 @@
+"""The status page in headless Chromium: truthful through an outage and its end, for every size of screen and both colour schemes."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from bridge.simulator import Config, Rule, Simulator
+from tests.operators.conftest import Configure
+from tests.support.bridge import Bridge
+from tests.support.clients import unique, until
+from tests.support.kafka import Kafka
+from tests.support.xdm import envelope
+
+pytestmark = pytest.mark.timeout(150)
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("the status page is tested in Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+def _watched(page: Page) -> list[str]:
+    """Errors of the page's script and of its content security policy, collected."""
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" and "Failed to load" not in message.text else None)
+    return wrong
+
+
+def _lag(page: Page) -> str:
+    return page.locator("#tiles dd").first.inner_text()
+
+
+def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser) -> None:
+    """Delivered, held with the reason and the next try, delivered again; dead letters by reason; and "does not answer" once the bridge is gone."""
+    topic = kafka.clients.create_topic(unique("page"), 2)
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic, delivery={"backoff_max_s": 3})
+        with Bridge(config, tmp_path) as bridge:
+            bridge.wait_assigned(2)
+            page = browser.new_page()
+            wrong = _watched(page)
+            page.goto(bridge.admin + "/")
+            expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=15_000)
+            kafka.clients.produce(topic, [envelope(f"a{number}", sim.config.org) for number in range(500)] + [b"not json"])
+            expect(page.locator("#dead th")).to_have_text("not_json", timeout=15_000)
+            expect(page.locator("#dead")).to_contain_text(f"{topic}/0/500")
+            rule = sim.fault(Rule(action="status", status=503))
+            kafka.clients.produce(topic, [envelope(f"b{number}", sim.config.org) for number in range(200)])
+            expect(page.locator("#verdict")).to_have_class("stopped", timeout=30_000)
+            expect(page.locator("#title")).to_contain_text("held")
+            expect(page.locator("#reasons")).to_contain_text("503")
+            expect(page.locator("#reasons")).to_contain_text("next try in")
+            row = page.locator(f'tr[data-key="{topic}/0"]')
+            assert row.locator(".why").inner_text()
+            expect(row.locator("td").nth(2)).to_have_text("200", timeout=10_000)
+            assert page.title().startswith("!")
+            sim.faults.clear()
+            assert rule
+            expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=30_000)
+            expect(row.locator("td").nth(2)).to_have_text("0", timeout=10_000)
+            expect(row.locator("td").nth(0)).to_have_text("701")
+            assert row.locator(".why").inner_text() == ""
+            assert 0 == bridge.stop()
+            expect(page.locator("#title")).to_have_text("The bridge does not answer", timeout=15_000)
+
+            assert [] == wrong
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_fits_and_can_be_read(size: str, scheme: str, kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser) -> None:
+    """No sideways scrolling of the page, contrast of 4.5, headings in order, every table with its caption and headers, all by keyboard; no secret anywhere."""
+    topic = kafka.clients.create_topic(unique("look"), 3)
+    with Simulator(Config(require_auth=True)) as sim:
+        sim.fault(Rule(action="status", status=429, retry_after_s=60))
+        auth = {"token_url": sim.token_url, "client_id": "bridge", "client_secret": "secret-canary", "scope": "openid"}
+        sim.configure({"client_secrets": ["secret-canary"]})
+        with Bridge(configure(sim, topic, aep={"auth": auth}), tmp_path) as bridge:
+            kafka.clients.produce(topic, [b"[1]", *[envelope(f"a{number}", sim.config.org) for number in range(50)]])
+            bridge.wait_assigned(3)
+            width, height = SIZES[size]
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            wrong = _watched(page)
+            page.goto(bridge.admin + "/")
+            expect(page.locator("#partitions tr")).to_have_count(3, timeout=15_000)
+            expect(page.locator("#reasons")).to_contain_text("429", timeout=15_000)
+            page.screenshot(path=str(tmp_path / f"{size}-{scheme}.png"), full_page=True)
+
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate("[...document.querySelectorAll('table')].every(t => t.caption && t.querySelectorAll('thead th[scope=col]').length)")
+            assert ["H1", "H2", "H2", "H2", "H2"] == page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")
+            assert 4.5 <= page.evaluate(CONTRAST)
+            page.keyboard.press("Tab")
+            assert "Skip to the partitions" == page.evaluate("document.activeElement.textContent")
+            reached = set()
+            for _ in range(12):
+                page.keyboard.press("Tab")
+                reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
+            assert {"Partitions", "Inlets", "Dead letters", "Show, secrets masked", "JSON", "Metrics"} <= reached
+            assert "secret-canary" not in page.content()
+            assert [] == wrong
+
+
+CONTRAST = """() => {
+  const rgb = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
+  let worst = 21;
+  for (const node of document.querySelectorAll('h1,h2,p,li,dt,dd,th,td,caption,span,summary')) {
+    if (!node.textContent.trim()) continue;
+    let under = node;
+    while (under && getComputedStyle(under).backgroundColor === 'rgba(0, 0, 0, 0)') under = under.parentElement;
+    const a = light(rgb(getComputedStyle(node).color)), b = light(under ? rgb(getComputedStyle(under).backgroundColor) : [255, 255, 255]);
+    worst = Math.min(worst, (Math.max(a, b) + .05) / (Math.min(a, b) + .05));
+  }
+  return worst;
+}"""
+
+
+def test_the_status_says_how_it_stands(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """/api/status carries the same verdict as the page, for scripts."""
+    topic = kafka.clients.create_topic(unique("api"), 1)
+    with Simulator(Config()) as sim, Bridge(configure(sim, topic), tmp_path) as bridge:
+        bridge.wait_assigned(1)
+        until(lambda: bridge.status()["summary"]["level"] == "ok", 10, "not well")
+        time.sleep(0)
+
+        assert "Everything is delivered" == bridge.status()["summary"]["title"]
