@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script beside the chart, no package
+
 """The Grafana dashboard, as Python values: rows of panels, each with its queries."""
 
 from __future__ import annotations

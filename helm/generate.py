@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script beside the chart, no package
+
 """Makes the chart's generated files: `values.schema.json` (with the settings' own schema inside) and `files/dashboard.json`.
 
 python helm/generate.py            writes them

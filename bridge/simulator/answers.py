@@ -29,8 +29,7 @@ class Answers:
         batch, now_ms = self._batch()
         prefix = uuid.UUID(int=self._random.getrandbits(128), version=4)
         entries = [
-            _success(batch, prefix, index, shape) if one.status is None else self._failure(batch, prefix, index, one, shape)
-            for index, one in enumerate(judged)
+            _success(batch, prefix, index, shape) if one.status is None else self._failure(batch, prefix, index, one, shape) for index, one in enumerate(judged)
         ]
         entries += [_success(batch, prefix, len(judged) + index, shape) for index in range(shape.extra)]
         for _ in range(min(shape.drop, len(entries))):

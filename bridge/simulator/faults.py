@@ -91,9 +91,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if self.every < 1 or self.bytes_per_s <= 0 or not 0 <= self.probability <= 1:
             raise ValueError("`every` is at least 1, `bytes_per_s` is more than 0, `probability` is between 0 and 1")
         if self.early and (self.endpoint != "ingest" or self.action not in _EARLY or self.accepted or self.contains is not None):
-            raise ValueError(
-                f"`early` goes with the endpoint `ingest` and the actions {', '.join(sorted(_EARLY))}; nothing is accepted, no body is read"
-            )
+            raise ValueError(f"`early` goes with the endpoint `ingest` and the actions {', '.join(sorted(_EARLY))}; nothing is accepted, no body is read")
 
     @property
     def accepts(self) -> bool:
@@ -129,11 +127,7 @@ class Armed:
             return False
         if rule.contains is not None and rule.contains.encode() not in request.body:
             return False
-        if (
-            rule.dataset is not None
-            and f'"{rule.dataset}"'.encode() not in request.body
-            and request.headers.get("x-adobe-dataset-id") != rule.dataset
-        ):
+        if rule.dataset is not None and f'"{rule.dataset}"'.encode() not in request.body and request.headers.get("x-adobe-dataset-id") != rule.dataset:
             return False
         self._seen += 1
         if self._seen <= rule.after or (self._seen - rule.after) % rule.every:
@@ -196,9 +190,7 @@ class Faults:
     def describe(self) -> list[dict[str, Any]]:
         """Every rule, spent ones included, with its number and what it did."""
         with self._lock:
-            return [
-                {"id": armed.number, "fired": armed.fired, "spent": armed.spent, "rule": msgspec.to_builtins(armed.rule)} for armed in self._armed
-            ]
+            return [{"id": armed.number, "fired": armed.fired, "spent": armed.spent, "rule": msgspec.to_builtins(armed.rule)} for armed in self._armed]
 
     def choose(self, endpoint: Endpoint, inlet: str | None, request: Request, *, early: bool = False) -> Chosen:
         """What this request meets, or its headers (`early`). Rules about messages are spent by the caller, once they hit one."""

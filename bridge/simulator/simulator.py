@@ -175,9 +175,7 @@ class Simulator:
     async def serve(self, listening: Callable[[], None]) -> None:
         """Listens until it is told to stop; calls `listening` once it does."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        watch = Watch(
-            self._handle, self._early, lambda: self.config, self.accounting.begun, lambda delivered: self.accounting.ended(delivered=delivered)
-        )
+        watch = Watch(self._handle, self._early, lambda: self.config, self.accounting.begun, lambda delivered: self.accounting.ended(delivered=delivered))
         server = await self._loop.create_server(lambda: Connection(watch), self.config.host, self.port, ssl=_tls(self.config), backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         listening()

@@ -76,7 +76,9 @@ def test_order_is_kept_where_it_is_asked_for(kafka: Kafka, configure: Configure,
     """
     topic = kafka.clients.create_topic(unique("order"), 3)
     with Simulator(Config(order_key="")) as sim:
-        values = [(f"{number % 3}-{number:05}", envelope(f"{number % 3}-{number:05}", sim.config.org, dataset=DATASETS[number // 100 % 2])) for number in range(3000)]
+        values = [
+            (f"{number % 3}-{number:05}", envelope(f"{number % 3}-{number:05}", sim.config.org, dataset=DATASETS[number // 100 % 2])) for number in range(3000)
+        ]
         sim.fault(Rule(action="messages", status=503, share=0.02, times_each=1, seed=3))
         sim.fault(Rule(action="messages", status=400, marker="00777"))
         fill(kafka, topic, values, 3)

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.timeout(120)
 def test_a_wrong_configuration_names_file_line_and_key(tmp_path: Path) -> None:
     """One message, exit code 2, before anything is connected."""
     path = tmp_path / "bridge.yaml"
-    path.write_text("kafka:\n  bootstrap_servers: kafka:9092\naep:\n  inlet_url: https://x.example/collection/ab12\ntopics:\n  - topic: web\n    datasetid: x\n")
+    path.write_text(
+        "kafka:\n  bootstrap_servers: kafka:9092\naep:\n  inlet_url: https://x.example/collection/ab12\ntopics:\n  - topic: web\n    datasetid: x\n"
+    )
     done = subprocess.run([sys.executable, "-m", "bridge", "run", "--config", str(path)], capture_output=True, text=True, timeout=30)
 
     assert 2 == done.returncode

@@ -215,9 +215,7 @@ def test_hooks() -> None:
 
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender(
-            {"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error)
-        )
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error))
         sender.send(1, Post("web", [b"{}"], LONG))
         assert inbox.one().status == 207
         sender.send(2, Post("web", ["not bytes"], LONG))  # type: ignore[list-item]

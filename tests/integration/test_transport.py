@@ -18,9 +18,7 @@ CHUNKS = b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
 
 
 def post(transport: LeanTransport, url: str, content: bytes = b"{}", timeout_s: float = LONG, cap: int = 1 << 20) -> httpx.Response:
-    return transport.handle_request(
-        httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s, "max_answer_bytes": cap})
-    )
+    return transport.handle_request(httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s, "max_answer_bytes": cap}))
 
 
 def always(data: bytes) -> Callable[[Peer], object]:
@@ -111,8 +109,7 @@ def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], objec
         b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 50_000,
         b"HTTP/1.1 207 Multi\r\nX: " + b"y" * 300_000,
         b"HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000,
-        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(bytes(9_000_000)))
-        + gzip.compress(bytes(9_000_000)),
+        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(bytes(9_000_000))) + gzip.compress(bytes(9_000_000)),
     ],
     ids=["body", "headers", "one header", "chunks", "gzip bomb"],
 )

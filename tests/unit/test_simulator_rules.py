@@ -72,9 +72,7 @@ def test_datasets_bind_schemas() -> None:
     assert verdict(GOOD, Config(datasets={"d2": "https://ns.adobe.com/tenant/schemas/1"})).status == 400
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"messages":1}', b'{"messages":[{]}', b'{"messages":["\xff"]}', b'{"messages":[' + b"[" * 100_000]
-)
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"messages":1}', b'{"messages":[{]}', b'{"messages":["\xff"]}', b'{"messages":[' + b"[" * 100_000])
 def test_a_body_without_messages_does_not_split(body: bytes) -> None:
     """Not JSON, not UTF-8, no list: none of these is a batch."""
 
