@@ -96,6 +96,8 @@ class _Suspicion:
 
     first_refused: int | None = None
     """The inlet's tick at the first request refused as a whole that carried it."""
+    for_size: bool = False
+    """That refusal was a 413."""
     alone_refused: int | None = None
     """The same, of the first that carried it alone."""
     others_refused: int = 0
@@ -286,8 +288,9 @@ class _Case:
         self.rounds += 1
         for index in indexes:
             suspicion = self.suspicions.setdefault(index, _Suspicion())
-            if suspicion.first_refused is None:
-                suspicion.first_refused = inlet.tick
+            if suspicion.first_refused is None or (suspicion.for_size and answer.status != 413):
+                suspicion.first_refused = inlet.tick  # what passed after a 413 says nothing of a 400: the evidence begins anew
+                suspicion.for_size = answer.status == 413
         first = min(tick for index in indexes if (tick := self.suspicions[index].first_refused) is not None)
         nobody_accepted = inlet.accepted_sent <= first
         if nobody_accepted and self.rounds >= 3:
