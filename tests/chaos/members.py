@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -143,6 +144,12 @@ class Replica:
     def begun(self) -> bool:
         """Whether it got as far as reading records; before that a SIGTERM ends it as it ends any process."""
         return b"bridge.started" in self.log.read_bytes()
+
+    @property
+    def abandoned(self) -> int:
+        """Records that its drain gave up at the deadline."""
+        found = re.findall(rb'"abandoned_records": (\d+)', self.log.read_bytes())
+        return sum(map(int, found))
 
     def ready(self) -> bool:
         """Whether /readyz says so."""

@@ -83,6 +83,8 @@ class Stage:
         self.wanted = REPLICAS
         self.problems: list[str] = []
         self.commits: dict[int, int] = {}
+        self.behind = 0
+        """The lag where waiting for its end was given up."""
         self.began = time.time()
         self._timeline = (folder / "timeline.jsonl").open("w")
         self._over = threading.Event()
@@ -235,7 +237,12 @@ class Stage:
 
     def ended(self, replica: Replica, code: int, *, asked: bool) -> None:
         """Notes how a replica ended; one that was asked to must have drained, in time and without a watchdog."""
-        self.note("replica.ended", name=replica.name, code=code)
+        abandoned = replica.abandoned
+        self.note("replica.ended", name=replica.name, code=code, abandoned_records=abandoned)
+        if abandoned:  # a named cause of copies: the drain's deadline passed with requests open
+            now = time.time()
+            with self.lock:
+                self.windows.append(Window("drain cut off", now - DRAIN_S, now, self.repeats(self.partitions), {"name": replica.name}))
         if asked and code != 0 and not (code == -signal.SIGTERM and not replica.begun):
             self.problem(f"{replica.name} was asked to end and ended with {code}: see {replica.log.name}")
 
@@ -314,6 +321,7 @@ class Stage:
         self.note("producer.stopped", acknowledged=len(self.producing.acknowledged))
         while (lag := self.lag()) != 0:
             if time.time() - over > self.plan.settle_s:
+                self.behind = lag
                 self.problem(f"the lag is {lag} {self.plan.settle_s:.0f} s after the last fault")
                 break
             time.sleep(0.2)

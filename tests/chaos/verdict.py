@@ -83,7 +83,8 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
             problems.append(f"{len(found)} {name}: {', '.join(found[:5])}{' …' if len(found) > 5 else ''}")
         return found
 
-    lost = check("events were lost", produced - accepted.keys() - letters.keys())
+    missing = "are not settled yet, with a lag" if stage.behind else "were lost"
+    lost = check(f"events {missing}", produced - accepted.keys() - letters.keys())
     check("events were accepted that nobody produced", accepted.keys() - kinds.keys())
     check("events were dead-lettered wrongly", letters.keys() - bad)
     check("events that AEP refuses were accepted", accepted.keys() & bad)
