@@ -10,6 +10,7 @@ import typer
 from bridge import __version__
 from bridge.commands.check import check
 from bridge.commands.config import config
+from bridge.commands import dlq
 from bridge.commands.demo import demo
 from bridge.commands.partitions import partitions
 from bridge.commands.run import run
@@ -42,6 +43,7 @@ app.command()(demo)
 app.command()(simulate)
 app.command()(skip)
 app.command()(partitions)
+app.add_typer(dlq.app, name="dlq")
 app.command()(check)
 app.add_typer(config, name="config")
 

@@ -19,8 +19,10 @@ def summary(status: Mapping[str, Any]) -> dict[str, Any]:
         title = reasons[0]["text"]
     elif not status.get("partitions"):
         title = "Ready; no partition is assigned to this replica"
-    elif any(entry.get("lag") for entry in status["partitions"]):
+    elif any(entry.get("lag") or entry.get("uncommitted") for entry in status["partitions"]):
         title = "Delivering"
+    elif any(entry.get("lag") is None for entry in status["partitions"]):
+        title = "Reading; where the partitions end is not known yet"
     else:
         title = "Everything is delivered"
     return {"level": level, "title": title, "reasons": reasons}

@@ -1,0 +1,1 @@
+"""Dead letters: read them, group them by what is wrong, and send them again. Nothing here deletes or changes one."""

@@ -1,0 +1,66 @@
+"""Which dead letters are meant: filters that every command shares. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bridge.dlq.letters import DeadLetter
+
+_AGO = re.compile(r"(\d+)\s*([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Every filter that is given must hold; `reason` is a part of the reason, the status or the error, in any case."""
+
+    reason: str = ""
+    since_ms: int = 0
+    dataset: str = ""
+    source_topic: str = ""
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether a letter is meant."""
+        return (
+            (not self.reason or self.reason.lower() in f"{letter.reason} {letter.status} {letter.error}".lower())
+            and letter.failed_ms >= self.since_ms
+            and (not self.dataset or letter.dataset == self.dataset)
+            and (not self.source_topic or letter.source.topic == self.source_topic)
+        )
+
+    def key(self, *more: str) -> str:
+        """Short and the same for the same filters: a part of a replay's group."""
+        return hashlib.sha256(repr((self.reason, self.since_ms, self.dataset, self.source_topic, *more)).encode()).hexdigest()[:10]
+
+
+def since(text: str, now: datetime | None = None) -> int:
+    """Milliseconds since the epoch of `2h`, `7d`, `2026-11-24` or `2026-11-24T12:00:00Z`. Raises ValueError."""
+    if not text:
+        return 0
+    if ago := _AGO.fullmatch(text.strip()):
+        moment = (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    else:
+        try:
+            moment = datetime.fromisoformat(text.strip())
+        except ValueError:
+            raise ValueError(f"{text}: give an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z)") from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def current(letters: Iterable[DeadLetter]) -> dict[object, DeadLetter]:
+    """One letter for each source record: of several, the one that was replayed most; of equals, the earliest, so that a repeat of a done one is not new."""
+    kept: dict[object, DeadLetter] = {}
+    for letter in letters:
+        known = kept.get(letter.source)
+        if known is None or _rank(letter) < _rank(known):
+            kept[letter.source] = letter
+    return kept
+
+
+def _rank(letter: DeadLetter) -> tuple[int, int, int, int]:
+    return -letter.count, letter.failed_ms, letter.place.partition, letter.place.offset

@@ -1,0 +1,187 @@
+"""Dead letters as a source of the engine: each shows up under its record's first topic, so that the engine's own routes apply to it.
+
+A partition of a dead-letter topic is one lane for each source topic whose letters are chosen in it; its offset is stored up to where all of them are settled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bridge.dlq.patch import Patch
+from bridge.dlq.plan import Plan
+from bridge.model import Headers, Record, Slice, TopicPartition
+from bridge.ports import Listener
+from bridge.source import KafkaSource, SourceEvents
+
+_SPREAD = 100_000
+"""More partitions than a topic has: keeps two dead-letter topics of one source topic apart."""
+
+
+class Replayed:
+    """A dead letter's record under its first topic, perhaps with a mended value. Key and headers are as they are."""
+
+    __slots__ = ("_record", "_value", "_where")
+
+    def __init__(self, record: Record, where: TopicPartition, value: bytes | None) -> None:
+        self._record, self._where, self._value = record, where, value
+
+    def topic(self) -> str:
+        return self._where.topic
+
+    def partition(self) -> int:
+        return self._where.partition
+
+    def offset(self) -> int:
+        return self._record.offset()
+
+    def key(self) -> bytes | None:
+        return self._record.key()
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> Headers | None:
+        return self._record.headers()
+
+    def timestamp(self) -> tuple[int, int]:
+        return self._record.timestamp()
+
+
+class ReplaySource:
+    """`ports.Source` over dead-letter topics, bounded by the plan. `park` must not return before the broker has acknowledged what it is given."""
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        plan: Plan,
+        listener: Listener,
+        *,
+        default_topic: str,
+        patch: Patch | None = None,
+        rate: float = 0,
+        park: Callable[[Sequence[Record]], None],
+        events: SourceEvents | None = None,
+    ) -> None:
+        """`rate`: records a second, 0 for no limit."""
+        self._plan, self._listener, self._patch, self._rate, self._park = plan, listener, patch, rate, park
+        topics = sorted({where.topic for where in plan.bounds.end})
+        self._lanes: dict[TopicPartition, dict[str, TopicPartition]] = {}
+        for where in plan.bounds.end:
+            origins = set(plan.send.get(where, {}).values()) or {default_topic}
+            self._lanes[where] = {origin: TopicPartition(origin, topics.index(where.topic) * _SPREAD + where.partition) for origin in sorted(origins)}
+        self._real = {lane: where for where, lanes in self._lanes.items() for lane in lanes.values()}
+        self._marks: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._open: set[TopicPartition] = set()
+        self._assigned = False
+        self._budget, self._at = 1.0, time.monotonic()
+        self.parked = 0
+        self._inner = KafkaSource(properties, topics, lambda _: False, self, events)
+
+    @property
+    def finished(self) -> bool:
+        """Everything of ours is settled and stored, up to the ends."""
+        return self._assigned and not self._open
+
+    def position(self) -> dict[TopicPartition, int]:
+        """Where this run stands in each of its partitions."""
+        return dict(self._told)
+
+    # -- ports.Source -----------------------------------------------------------------
+
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
+        if self._rate:
+            now = time.monotonic()
+            self._budget = min(max(1.0, self._rate / 4), self._budget + (now - self._at) * self._rate)
+            self._at = now
+            if self._budget < 1:
+                time.sleep(min(timeout_s, 0.05))
+                return ()
+            limit = min(limit, int(self._budget))
+        slices: list[Slice] = []
+        for part in self._inner.read(limit, timeout_s):
+            slices += self._turned(part)
+        return slices
+
+    def _turned(self, part: Slice) -> list[Slice]:
+        end, chosen = self._plan.bounds.end[part.source], self._plan.send.get(part.source, {})
+        next_offset = min(part.next_offset, end)
+        parked = [record for record in part.records if record.offset() in self._plan.park.get(part.source, ()) and record.offset() < end]
+        if parked:
+            self._park(parked)
+            self.parked += len(parked)
+        turned = []
+        for origin, lane in self._lanes[part.source].items():
+            records = [self._replayed(record, lane) for record in part.records if record.offset() < end and chosen.get(record.offset()) == origin]
+            self._budget -= len(records) if self._rate else 0
+            weight = part.weight * len(records) // max(1, len(part.records))
+            turned.append(Slice(lane, records, [record.value() for record in records], next_offset, weight))
+        return turned
+
+    def _replayed(self, record: Record, lane: TopicPartition) -> Replayed:
+        return Replayed(record, lane, record.value() if self._patch is None else self._patch.apply(record.value()))
+
+    def store(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self._marks.update(offsets)
+        moved = {}
+        for where in {self._real[lane] for lane in offsets}:
+            marks = [self._marks.get(lane) for lane in self._lanes[where].values()]
+            known = [mark for mark in marks if mark is not None]
+            if len(known) == len(marks) and min(known) != self._told.get(where):
+                moved[where] = self._told[where] = min(known)
+                if moved[where] >= self._plan.bounds.end[where]:
+                    self._open.discard(where)
+        if moved:
+            self._inner.store(moved)
+
+    def uncommitted(self) -> int:
+        return self._inner.uncommitted()
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._paused.update(partitions)
+        self._inner.pause({self._real[lane] for lane in self._paused})
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        going = set(partitions)
+        self._paused -= going
+        self._inner.resume({self._real[lane] for lane in going} - {self._real[lane] for lane in self._paused})
+
+    def close(self) -> None:
+        self._inner.close()
+
+    # -- ports.Listener: what the real source tells ------------------------------------------
+
+    def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
+        lanes: dict[TopicPartition, int | None] = {}
+        for where, offset in offsets.items():
+            if where not in self._lanes:  # a partition that was added since the plan was made
+                continue
+            position = max(self._plan.bounds.low[where], offset or 0)
+            if position < self._plan.bounds.end[where]:
+                self._open.add(where)
+            self._told[where] = position
+            for lane in self._lanes[where].values():
+                lanes[lane] = offset
+                self._marks[lane] = position
+        self._assigned = True
+        paused = set(self._listener.assigned(lanes)) if lanes else set()
+        self._paused |= paused
+        return {self._real[lane] for lane in paused} | {where for where in offsets if where not in self._lanes}
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = [where for where in partitions if where in self._lanes]
+        self._listener.revoked([lane for where in gone for lane in self._lanes[where].values()])
+        self._forget(gone)
+
+    def lost(self, partitions: Iterable[TopicPartition]) -> None:
+        gone = [where for where in partitions if where in self._lanes]
+        self._listener.lost([lane for where in gone for lane in self._lanes[where].values()])
+        self._forget(gone)
+
+    def _forget(self, gone: Iterable[TopicPartition]) -> None:
+        self._open.difference_update(gone)
+        for where in gone:
+            self._paused.difference_update(self._lanes[where].values())
