@@ -9,7 +9,26 @@ from random import Random
 ORG = "0DD379AC5B117F6E0A494106@AdobeOrg"
 SCHEMA = "https://ns.adobe.com/bench/schemas/web"
 DATASET = "5d86d1a29ba7e11648cc3afb"
-_WORDS = ["product", "page", "view", "cart", "order", "search", "camera", "lens", "tripod", "battery", "bag", "strap", "filter", "light", "studio", "remote", "mount", "case"]
+_WORDS = [
+    "product",
+    "page",
+    "view",
+    "cart",
+    "order",
+    "search",
+    "camera",
+    "lens",
+    "tripod",
+    "battery",
+    "bag",
+    "strap",
+    "filter",
+    "light",
+    "studio",
+    "remote",
+    "mount",
+    "case",
+]
 
 
 def event(number: int, size: int, rng: Random) -> bytes:

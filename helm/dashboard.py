@@ -1,4 +1,3 @@
-
 """The Grafana dashboard, as Python values: rows of panels, each with its queries."""
 
 from __future__ import annotations

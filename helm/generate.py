@@ -1,4 +1,3 @@
-
 """Makes the chart's generated files: `values.schema.json` (with the settings' own schema inside) and `files/dashboard.json`.
 
 python helm/generate.py            writes them
