@@ -8,14 +8,16 @@ from __future__ import annotations
 import typer
 
 from bridge import __version__
+from bridge.commands import dlq
 from bridge.commands.check import check
 from bridge.commands.config import config
-from bridge.commands import dlq
 from bridge.commands.demo import demo
+from bridge.commands.init import init
 from bridge.commands.partitions import partitions
 from bridge.commands.run import run
 from bridge.commands.simulate import simulate
 from bridge.commands.skip import skip
+from bridge.commands.status import status
 
 app = typer.Typer(
     name="aep-bridge",
@@ -43,6 +45,8 @@ app.command()(demo)
 app.command()(simulate)
 app.command()(skip)
 app.command()(partitions)
+app.command()(status)
+app.command()(init)
 app.add_typer(dlq.app, name="dlq")
 app.command()(check)
 app.add_typer(config, name="config")

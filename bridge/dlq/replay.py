@@ -63,9 +63,7 @@ class _Copies:
             count += 1
             while True:
                 try:
-                    self._producer.produce(
-                        topic_of(record), record.value(), record.key(), headers=cast("Any", list(record.headers() or ())), on_delivery=heard
-                    )
+                    self._producer.produce(topic_of(record), record.value(), record.key(), headers=cast("Any", list(record.headers() or ())), on_delivery=heard)
                     break
                 except BufferError:
                     self._producer.poll(0.1)

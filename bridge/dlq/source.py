@@ -76,7 +76,7 @@ class ReplaySource:
         self._told: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._open: set[TopicPartition] = set()
-        self._assigned = False
+        self._assigned = self._closing = False
         self._budget, self._at = 1.0, time.monotonic()
         self.parked = 0
         self._inner = KafkaSource(properties, topics, lambda _: False, self, events)
@@ -150,6 +150,7 @@ class ReplaySource:
         self._inner.resume({self._real[lane] for lane in going} - {self._real[lane] for lane in self._paused})
 
     def close(self) -> None:
+        self._closing = True
         self._inner.close()
 
     # -- ports.Listener: what the real source tells ------------------------------------------
@@ -182,6 +183,7 @@ class ReplaySource:
         self._forget(gone)
 
     def _forget(self, gone: Iterable[TopicPartition]) -> None:
-        self._open.difference_update(gone)
+        if not self._closing:  # else what is open stays open: nobody else does it
+            self._open.difference_update(gone)
         for where in gone:
             self._paused.difference_update(self._lanes[where].values())

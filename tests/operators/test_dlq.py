@@ -46,17 +46,17 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         assert "wrong ims org" in aep_bridge("dlq", "list", "-c", file, "-o", "table").stdout
 
         shown = json.loads(aep_bridge("dlq", "show", groups[0]["sample"], "-c", file).stdout)
-        assert f"{topic}/0/0" == shown["source"]
-        assert "m0" == shown["payload"]["body"]["xdmEntity"]["_id"]
-        assert shown == json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)
+        assert shown["source"].startswith(f"{topic}/0/")
+        assert f"m{shown['source'].rpartition('/')[2]}" == shown["payload"]["body"]["xdmEntity"]["_id"]
+        assert shown == json.loads(aep_bridge("dlq", "show", shown["source"], "-c", file).stdout)
         assert bad[0].decode() == aep_bridge("dlq", "show", f"{topic}/0/0", "--raw", "-c", file).stdout
         assert "imsOrgId" in aep_bridge("dlq", "show", f"{topic}/0/0", "-o", "table", "-c", file).stdout
         assert "no dead letter is there" in aep_bridge("dlq", "show", f"{topic}.dlq/0/99", "-c", file, code=1).stderr
 
         lines = [json.loads(line) for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()]
         assert 32 == len(lines)
-        assert bad[3].decode() == lines[3]["payload"]
-        assert "//4=" == lines[31]["payload_base64"]
+        assert {value.decode() for value in bad} == {line["payload"] for line in lines if line["reason"] == "refused"}
+        assert ["//4="] == [line["payload_base64"] for line in lines if line["payload_base64"]]
         aep_bridge("dlq", "export", "-c", file, "--format", "csv", "--reason", "ims org", "--to", tmp_path / "x.csv")
         assert 30 == len(list(csv.DictReader((tmp_path / "x.csv").open())))
         assert "" == aep_bridge("dlq", "export", "-c", file, "--dataset", "nobody").stdout
@@ -94,7 +94,7 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         junk = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "not_json", "--max-replays", "2", "--yes", "-o", "json").stdout)
         assert (0, 2) == (junk["dead_lettered_again"], junk["parked"])
         parked = kafka.clients.read_all(f"{topic}.dlq.parked")
-        assert [b"not json", b"\xff\xfe"] == [message.value() for message in parked]
+        assert {b"not json", b"\xff\xfe"} == {message.value() for message in parked}
         assert 3 == sum(name == "aep.replay.count" for name, _ in parked[0].headers())
 
 

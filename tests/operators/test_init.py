@@ -1,0 +1,102 @@
+"""`aep-bridge init`: what it writes is accepted, and a connector is moved over with its offsets and without its mistakes."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bridge.connect import _NOT_NEEDED, NotAConnector, moved
+from bridge.simulator import Config, Simulator
+from tests.operators.conftest import aep_bridge
+from tests.support.bridge import Bridge
+from tests.support.clients import unique, until
+from tests.support.kafka import Kafka
+from tests.support.xdm import envelope
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def connector(topics: str, endpoint: str, **more: str) -> dict:
+    """As it is posted to Kafka Connect."""
+    config = {
+        "topics": topics, "connector.class": "com.adobe.platform.streaming.sink.impl.AEPSinkConnector", "tasks.max": 2, "aep.endpoint": endpoint,
+        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "aep.flush.interval.seconds": 1, "aep.flush.bytes.kb": 4,
+        "errors.tolerance": "all", "errors.deadletterqueue.topic.name": f"{topics}-dead", "aep.connection.auth.enabled": True,
+        "aep.connection.auth.token.type": "access_token", "aep.connection.auth.client.id": "bridge", "aep.connection.auth.client.secret": "secret-canary",
+        "aep.connection.auth.imsOrg": "0DD379AC5B117F6E0A494106@AdobeOrg", **more,
+    }  # fmt: skip
+    return {"name": f"sink-{topics}", "config": config}
+
+
+def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> None:
+    """Out of flags comes a commented file that `check` finds nothing wrong with; a second time it is not written over."""
+    topic, file = kafka.clients.create_topic(unique("init"), 1), tmp_path / "bridge.yaml"
+    with Simulator(Config()) as sim:
+        flags = ("--bootstrap-servers", kafka.bootstrap(), "--topic", topic, "--inlet-url", sim.inlet_url, "--ims-org-id", sim.config.org)
+        aep_bridge("init", file, *flags)
+        assert "# " in file.read_text()
+        aep_bridge("check", "-c", file)
+        assert "--force" in aep_bridge("init", file, *flags, code=2).stderr
+    assert "--bootstrap-servers is needed" in aep_bridge("init", tmp_path / "x.yaml", code=2, stdin="").stderr
+    wrong = aep_bridge("init", tmp_path / "y.yaml", *flags[:-2], "--format", "entity", code=2).stderr
+    assert "dataset_id" in wrong
+
+
+def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path) -> None:
+    """Every setting is accounted for, the secret goes to a file of its own, a dry run changes nothing, and the bridge begins where the connector stopped."""
+    topic = kafka.clients.create_topic(unique("moved"), 1)
+    with Simulator(Config(require_auth=True, client_secrets=("secret-canary",))) as sim:
+        kafka.clients.produce(topic, [envelope(f"c{number}", sim.config.org) for number in range(10)])
+        given = connector(topic, sim.inlet_url, **{"aep.connection.auth.endpoint": sim.token_url, "transforms": "x"})
+        source, file = tmp_path / "connector.json", tmp_path / "bridge.yaml"
+        source.write_text(json.dumps(given))
+        flags = ("init", file, "--from-connect", source, "--bootstrap-servers", kafka.bootstrap(), "--client-secret-file", tmp_path / "client-secret")
+        group = f"connect-sink-{topic}"
+        from confluent_kafka import Consumer, TopicPartition
+
+        done = Consumer({**kafka.properties(), "group.id": group, "enable.auto.commit": False})
+        done.commit(offsets=[TopicPartition(topic, 0, 7)], asynchronous=False)
+        done.close()
+        told = aep_bridge(*flags, "--take-offsets").stdout
+        assert "secret-canary" not in told + file.read_text()
+        assert "secret-canary" == (tmp_path / "client-secret").read_text().strip()
+        assert 0o600 == stat.S_IMODE((tmp_path / "client-secret").stat().st_mode)
+        assert all(name in told for name in given["config"] if not name.startswith("topics"))
+        assert "TO DO BY HAND  transforms" in told
+        assert f"{topic}/0: from 7 on, 3 to go" in told
+        assert "dry run" in told
+        assert {} == kafka.clients.committed("aep-bridge", topic)
+        config = yaml.safe_load(file.read_text())
+        config["kafka"]["group_id"] = unique("ours")
+        file.write_text(yaml.safe_dump(config))
+        aep_bridge(*flags, "--take-offsets", "--yes")
+        assert {0: 7} == kafka.clients.committed(config["kafka"]["group_id"], topic)
+        with Bridge(config, tmp_path, name="run") as bridge:
+            until(lambda: len(sim.accepted) == 3, 40, bridge.tail())
+            assert "2 members" not in aep_bridge(*flags, "--take-offsets", "--yes", code=1).stderr
+            assert 0 == bridge.stop()
+        assert {"c7", "c8", "c9"} == sim.accepted.keys()
+
+
+def test_what_is_no_connector_is_told(tmp_path: Path) -> None:
+    """Another connector's file, no JSON, no topics; a bare `config`, a regex, a proxy with its password, a placeholder for the secret."""
+    for text in ("[]", "{}", "x", '{"aep.endpoint": "https://h/collection/a"}'):
+        with pytest.raises(NotAConnector):
+            moved(text, "k:9092", "s")
+    (tmp_path / "c.json").write_text("{}")
+    assert "aep.endpoint" in aep_bridge("init", tmp_path / "b.yaml", "--from-connect", tmp_path / "c.json", "--bootstrap-servers", "k:1", code=2).stderr
+    config = connector("a", "https://dcs.adobedc.net/collection/ab")["config"]
+    del config["topics"]
+    more = {"topics.regex": "shop-.*", "aep.connection.proxy.host": "p", "aep.connection.proxy.user": "u", "aep.connection.proxy.password": "p@ss"}
+    made = moved(json.dumps(config | more | {"aep.connection.auth.client.secret": "${file:/x:y}"}), "k:9092", "s")
+
+    assert "^shop-.*$" == made.config["topics"][0]["topic"]
+    assert "http://u:p%40ss@p:443" == made.proxy
+    assert "" == made.secret
+    assert any("client.secret" in name for name, _ in made.by_hand)
+    assert "p@ss" not in repr(made)
+    assert _NOT_NEEDED
