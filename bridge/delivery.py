@@ -19,6 +19,8 @@ from bridge.payload import ACCEPTED, Kind, Verdict, body_size, problem, verdicts
 MAX_TIMEOUT_S = 300.0
 SECOND_LOOK_S = 1.0
 """A record that was refused alone is asked about once more, after this."""
+FEW = 2
+"""Requests refused in a row, none accepted between, that may still be a record's fault in a silent inlet; more, and the inlet is at fault."""
 SUSPECT_ATTEMPTS, SUSPECT_S = 8, 300.0
 """What a record answered with 500 must have been through before it is convicted."""
 CREDENTIALS_CAP_S = UNREADABLE_CAP_S = 60.0
@@ -285,6 +287,8 @@ class _Case:
             inlet.refuses_size(body_size([self.batch.pieces[at] for at in indexes]))
         inlet.refusals += 1
         self.refused_alone += 1
+        if len(indexes) > 1 or self.suspicions.get(indexes[0], _Suspicion()).alone_refused is None:
+            inlet.refused_row += 1
         self.rounds += 1
         for index in indexes:
             suspicion = self.suspicions.setdefault(index, _Suspicion())
@@ -317,7 +321,8 @@ class _Case:
             return {}
         assert suspicion.first_refused is not None
         accepted_since = reply.evidence > suspicion.first_refused
-        not_only_refusing = reply.evidence > suspicion.alone_refused or others == suspicion.others_refused
+        silent = others == suspicion.others_refused and inlet.refused_row <= FEW
+        not_only_refusing = reply.evidence > suspicion.alone_refused or silent
         if accepted_since and not_only_refusing and reply.now >= suspicion.second_look_at:
             return self.guard(part, {index: _refusal(part, answer.status, problem(answer.body))}, accepted=False)
         why = "refused alone, and nothing else was accepted since"

@@ -73,6 +73,8 @@ class Inlet:
     """Answers in a row that said nothing."""
     refusals: int = 0
     """Requests refused as a whole, ever."""
+    refused_row: int = 0
+    """Requests refused as a whole since anything was accepted, second looks not counted."""
     accepted_sent: int = -1
     """The latest tick at which a request went out that was accepted."""
     bisecting: object | None = None
@@ -116,7 +118,7 @@ class Inlet:
         """Some messages of a request of `size` bytes, sent at tick `sent`, were accepted."""
         self.accepted_sent = max(self.accepted_sent, sent)
         self._largest_accepted = max(self._largest_accepted, size)
-        self.failures = self.unreadable = 0
+        self.failures = self.unreadable = self.refused_row = 0
         self.release()
         self.concurrency.went_well()
         self.rate.accepted(messages, now)

@@ -856,3 +856,26 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
     assert 1 == len(effect.lanes)
     with pytest.raises(StopIteration):
         delivery.send(Reply(9.0))
+
+
+@pytest.mark.parametrize("passing", [1, 2, 3])
+def test_an_inlet_that_begins_to_refuse_everything_in_mid_bisection_convicts_nobody(passing: int) -> None:
+    """A batch alone in its inlet: some of it passes, then everything is refused for a minute. All of it arrives."""
+    asked = 0
+
+    def aep(post: Post, now: float) -> Answer:
+        nonlocal asked
+        if now < 60:
+            if len(post.pieces) > 2:
+                return whole(400)
+            asked += 1
+            if asked > passing:
+                return whole(400)
+        return accepted(len(post.pieces))
+
+    driver = Driver(aep)
+    driver.start(batch(pieces(8)))
+    driver.run()
+
+    assert [] == driver.letters
+    assert 8 == driver.accepted
