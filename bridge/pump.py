@@ -114,8 +114,8 @@ class Pump:
         self._clock, self._settings, self._events = clock, settings, events
         self.ledger = Ledger()
         most = settings.max_uncommitted_records
-        self._most_ahead = max(1, most // 2, most - READ_AT_ONCE)
-        """Where a lane is paused: one more read still fits below `max_uncommitted_records`."""
+        self._most_ahead = most - READ_AT_ONCE if most >= 2 * READ_AT_ONCE else most
+        """Where a lane is paused: one more read still fits below `max_uncommitted_records` (but for tiny ones)."""
         self.batcher = Batcher(
             max_bytes=lambda name: inlets[name].max_bytes, max_messages=settings.max_messages, linger_s=settings.linger_s, name=settings.name
         )
