@@ -130,6 +130,8 @@ def _aep(made: Moved, left: dict[str, str], secret_file: str) -> None:
         except (ValueError, AttributeError):
             made.by_hand.append(("aep.connection.endpoint.headers", "is no JSON object: write its headers into aep.headers"))
         left.pop("aep.connection.endpoint.headers")
+    if "aep.connection.auth.endpoint" in left:
+        made.mapped.append(("aep.connection.auth.endpoint", "aep.auth.token_url"))
     endpoint = left.pop("aep.connection.auth.endpoint", "https://ims-na1.adobelogin.com")
     client, secret = left.pop("aep.connection.auth.client.id", ""), left.pop("aep.connection.auth.client.secret", "")
     if left.get("aep.connection.auth.enabled") == "true":

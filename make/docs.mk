@@ -1,0 +1,11 @@
+# The documentation: generated pages, then the site
+.PHONY: docs docs-generate operators
+
+docs: $(STAMP) ## The documentation as a site in .cache/site; a broken link is an error
+	@$(VENV)/bin/mkdocs build --quiet --strict
+
+docs-generate: $(STAMP) ## Writes the generated pages of docs/reference anew
+	@$(PY) -m bridge.reference docs/reference
+
+operators: $(STAMP) ## What the engineer on call uses: status page in Chromium, commands on a real broker, tutorial, docs
+	@$(PY) -m pytest -q tests/operators $(ARGS)
