@@ -83,8 +83,8 @@ def headers() -> str:
     rows = "".join(f"| `{name}` | {_HEADERS[name]} |\n" for name in names)
     reasons = "".join(f"| `{reason.value}` | {_REASONS[reason]} |\n" for reason in Reason)
     return (
-        f"# Headers of a dead letter\n\n{_HEAD}\nKey, value and headers of the original stand first, untouched and in order; then these. When a record fails again after "
-        "a replay, the first six are not repeated, and of the others the last one of a name is the current one.\n\n"
+        f"# Headers of a dead letter\n\n{_HEAD}\nKey, value and headers of the original stand first, untouched and in order; then these. "
+        "When a record fails again after a replay, the first six are not repeated, and of the others the last one of a name is the current one.\n\n"
         f"| header | meaning |\n|---|---|\n{rows}\n## Reasons\n\n| `aep.reason` | meaning |\n|---|---|\n{reasons}"
     )
 
@@ -119,8 +119,8 @@ def metrics() -> str:
         f"| `{name}{'_total' if kind == 'counter' else ''}` | {kind} | {labels} | {text} |\n" for name, (kind, labels, text) in sorted(found.items())
     )
     return (
-        f"# Metrics\n\n{_HEAD}\nAt `/metrics` of the admin port, beside the process's own (`process_*`, `python_*`). The [runbooks](../runbooks/README.md) say what "
-        f"to do when an alert on them fires.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}"
+        f"# Metrics\n\n{_HEAD}\nAt `/metrics` of the admin port, beside the process's own (`process_*`, `python_*`). "
+        f"The [runbooks](../runbooks/README.md) say what to do when an alert on them fires.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}"
     )
 
 

@@ -161,3 +161,29 @@ def test_wrong_use_says_what_to_do(kafka: Kafka, configure: Configure, tmp_path:
         assert "is no JSON Patch" in aep_bridge("dlq", "replay", "--patch", tmp_path / "fix.json", "-c", file, code=2).stderr
         config["kafka"]["bootstrap_servers"] = "127.0.0.1:9"
         assert "aep-bridge check" in aep_bridge("dlq", "list", "-c", write(config, tmp_path / "away.yaml"), code=3).stderr
+
+
+def test_a_killed_replay_and_an_outage_lose_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """An AEP that is down is waited for; SIGKILL in the middle of it, and the next run delivers every letter."""
+    topic = kafka.clients.create_topic(unique("killed"), 1)
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic, kafka={"properties": {"session.timeout.ms": 6000}}, delivery={"backoff_max_s": 1})
+        sim.fault(Rule(action="messages", status=400, body="not today"))
+        bury(kafka, config, topic, [envelope(f"k{number:03}", sim.config.org) for number in range(60)], tmp_path)
+        sim.faults.clear()
+        file = write(config, tmp_path / "bridge.yaml")
+        command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", "--rate", "30"]
+        slow = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        until(lambda: len(sim.accepted) >= 10, 40, "nothing was replayed")
+        down = sim.fault(Rule(action="status", status=503))
+        until(lambda: sim.faults.fired(down) >= 2, 20, "no request meets the outage")
+        assert slow.poll() is None
+        slow.kill()
+        slow.wait(20)
+        sim.faults.clear()
+        rest = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
+
+        assert rest["finished"]
+        assert 60 == len(sim.accepted)
+        assert 0 == rest["dead_lettered_again"]
+        assert 60 == len(kafka.clients.read_all(f"{topic}.dlq"))
