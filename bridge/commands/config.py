@@ -12,13 +12,19 @@ from bridge.commands.loading import ConfigOption, settings_of
 config = typer.Typer(help="Show, describe and explain the configuration.", no_args_is_help=True)
 
 
+Output = Annotated[str, typer.Option("--output", "-o", help="text for people, or json for scripts.")]
+
+
 @config.command()
-def show(config: ConfigOption) -> None:
+def show(config: ConfigOption, output: Output = "text") -> None:
     """Print the configuration as it is understood, defaults and environment included, secrets masked.
 
     Example: `aep-bridge config show --config config/aep-bridge.yaml`
     """
     settings = settings_of(config)
+    if output == "json":
+        typer.echo(json.dumps(settings.masked(), default=str, indent=2))
+        return
     import yaml
 
     typer.echo(yaml.safe_dump(json.loads(json.dumps(settings.masked(), default=str)), sort_keys=False, allow_unicode=True), nl=False)
@@ -36,7 +42,7 @@ def schema() -> None:
 
 
 @config.command()
-def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, such as delivery.window_bytes.")]) -> None:
+def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, such as delivery.window_bytes.")], output: Output = "text") -> None:
     """Say what a key means, its type, its default and its environment variable.
 
     Example: `aep-bridge config explain batch.linger_ms`
@@ -51,5 +57,8 @@ def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key
     from dataclasses import asdict, is_dataclass
 
     fields = asdict(found) if is_dataclass(found) else found._asdict()
+    if output == "json":
+        typer.echo(json.dumps(fields))
+        return
     for name, value in fields.items():
         typer.echo(f"{name}: {value}")
