@@ -430,8 +430,14 @@ def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
         task = bar.add_task("replaying", total=total)
 
         def paint() -> None:
+            told = ""
             while not over.wait(0.2):
-                bar.update(task, completed=run.progress.settled, description=run.progress.waits or "replaying")
+                waits = run.progress.waits
+                bar.update(task, completed=run.progress.settled, description=waits or "replaying")
+                reason = waits.partition(", next try")[0]
+                if not console.is_terminal and reason not in {"", told}:
+                    told = reason
+                    typer.echo(f"{run.progress.settled:,} of {total:,} done; waits: {waits}", err=True)
 
         threading.Thread(target=paint, daemon=True).start()
         try:

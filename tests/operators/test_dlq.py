@@ -173,10 +173,12 @@ def test_a_killed_replay_and_an_outage_lose_nothing(kafka: Kafka, configure: Con
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
         command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", "--rate", "30"]
-        slow = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        slow = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         until(lambda: len(sim.accepted) >= 10, 40, "nothing was replayed")
         down = sim.fault(Rule(action="status", status=503))
         until(lambda: sim.faults.fired(down) >= 2, 20, "no request meets the outage")
+        assert slow.stderr is not None
+        assert "503" in slow.stderr.readline()
         assert slow.poll() is None
         slow.kill()
         slow.wait(20)
