@@ -16,12 +16,12 @@ FRAME = len(HEAD) + len(TAIL)
 """Bytes of a request body beside its messages and the commas between them."""
 
 
-def body(pieces: Iterable[bytes]) -> bytes:
-    """The body of a batch request, in one copy: the frame goes onto the first and the last piece."""
+def body(pieces: Iterable[bytes], before: bytes = b"") -> bytes:
+    """The body of a batch request, `before` in front of it, in one copy: the frame goes onto the first and the last piece."""
     parts = list(pieces)
     if not parts:
-        return HEAD + TAIL
-    parts[0] = HEAD + parts[0]
+        return before + HEAD + TAIL
+    parts[0] = before + HEAD + parts[0]
     parts[-1] += TAIL
     return b",".join(parts)
 

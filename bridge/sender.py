@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Final
@@ -20,7 +21,7 @@ import httpx
 from bridge import __version__
 from bridge.auth import TokenError, TokenSource
 from bridge.model import Answer, Fault, Post
-from bridge.payload import body
+from bridge.payload import body, body_size
 from bridge.ports import Completions
 from bridge.transport import DEFAULT_MAX_ANSWER_BYTES, KEPT_S, AnswerTooLarge, LeanTransport, Tls
 
@@ -97,12 +98,14 @@ class _Crew:
             if not (name + value).isascii() or not (name + value).isprintable():
                 msg = f"the header {name!r} of inlet {inlet.name!r} holds something other than printable ASCII"
                 raise ValueError(msg)
-        self._headers = httpx.Headers({**ours, **{name.title(): value for name, value in inlet.headers.items()}})
+        self._url = httpx.URL(inlet.url)
+        headers = {"Host": self._url.netloc.decode(), **ours, **{name.title(): value for name, value in inlet.headers.items()}}
+        self._fields = [(name.encode(), value.encode()) for name, value in headers.items() if name not in ("Content-Length", "Transfer-Encoding")]
+        self._anonymous = [field for field in self._fields if field[0] != b"Authorization"]
         self._secrets = [part for value in inlet.headers.values() for part in (value, *value.split()) if len(part) >= _SECRET_LENGTH]
         self._keys = [
             part.encode() for name, value in inlet.headers.items() if _SECRET_NAME.search(name) for part in value.split() if len(part) >= _SECRET_LENGTH
         ]
-        self._url = httpx.URL(inlet.url)
         self._work: SimpleQueue[tuple[object, Post] | None] = SimpleQueue()
         self._lock = Lock()
         self._open = 0
@@ -149,15 +152,14 @@ class _Crew:
         began, size, secrets = time.monotonic(), 0, list(self._secrets)
         try:
             deadline = began + post.timeout_s
-            headers = self._headers.copy()
+            fields = self._fields
             bearer = None if self._inlet.token is None else self._inlet.token.bearer(deadline)
             if bearer is not None:
                 secrets.append(bearer)
-                headers["Authorization"] = f"Bearer {bearer}"
-            content = body(post.pieces)
-            size = len(content)
-            limits = {"deadline": deadline, "max_answer_bytes": self._max_answer_bytes}
-            answer = self._judge(transport.handle_request(httpx.Request("POST", self._url, headers=headers, content=content, extensions=limits)), bearer)
+                fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
+            size = body_size(post.pieces)
+            fields = [*fields, (b"Content-Length", b"%d" % size)]
+            answer = self._judge(*transport.post(self._url, fields, partial(body, post.pieces), deadline, self._max_answer_bytes), bearer)
         except TokenError as error:
             answer = Answer(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
         except AnswerTooLarge as error:
@@ -168,6 +170,7 @@ class _Crew:
             answer = Answer(fault=Fault.CONNECTION, error=_clean(str(error) or type(error).__name__, secrets))
         except BaseException as error:
             transport.close()
+            size = 0
             answer = Answer(fault=Fault.CONNECTION, error=_clean(f"unexpected: {_describe(error)}", secrets))
             if self._on_crash is not None:
                 with suppress(Exception):
@@ -177,20 +180,20 @@ class _Crew:
                 self._on_request(self._inlet.name, answer.fault.value if answer.fault else str(answer.status), time.monotonic() - began, size)
         return answer
 
-    def _judge(self, response: httpx.Response, bearer: str | None) -> Answer:
+    def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, bearer: str | None) -> Answer:
         """The response as a value; tells the token source what became of its token."""
         was_good, token = False, self._inlet.token
         if token is not None and bearer is not None:
-            if response.is_success:
+            if 200 <= status < 300:
                 token.accepted(bearer)
-            elif response.status_code in _AUTHORIZATION_REFUSED:
+            elif status in _AUTHORIZATION_REFUSED:
                 was_good = token.refused(bearer)
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-        answer = response.content  # its texts go into logs and dead letters: an answer that repeats our headers must not carry the token there
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in fields}
+        # The answer's texts go into logs and dead letters: one that repeats our headers must not carry the token there.
         for secret in [*self._keys, *([bearer.encode()] if bearer else [])]:
             if secret in answer:
                 answer = answer.replace(secret, b"***")
-        return Answer(status=response.status_code, headers=headers, body=answer, token_was_good=was_good)
+        return Answer(status=status, headers=headers, body=answer, token_was_good=was_good)
 
 
 def _describe(error: BaseException) -> str:
