@@ -171,16 +171,43 @@ class _Successes(msgspec.Struct):
 _successes = msgspec.json.Decoder(_Successes)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _endings(separator: str, count: int) -> tuple[str, ...]:
     return tuple(f"{separator}{number}" for number in range(count))
+
+
+_OPENING = re.compile(rb'"responses":\[(?=\{"xactionId":"([A-Za-z0-9][A-Za-z0-9:._-]*[:-])0"\})')
+
+
+@lru_cache(maxsize=16)
+def _numbers(count: int) -> tuple[bytes, ...]:
+    return tuple(b"%d" % number for number in range(count))
+
+
+def _as_expected(answer: bytes, count: int) -> bool:
+    """Whether it is, byte for byte, the answer of a batch that was accepted whole: ids of one batch, numbered in order. 1,000 entries in 30 µs.
+
+    What stands around the entries is JSON that ends with them: with an empty list in their place it decodes.
+    """
+    opening = _OPENING.search(answer)
+    if opening is None:
+        return False
+    start, before = opening.end(), b'{"xactionId":"%b' % opening[1]
+    if answer[start:] != b"%b%b%b" % (before, (b'"},' + before).join(_numbers(count)), b'"}]}'):
+        return False
+    try:
+        return not _multi_status.decode(answer[:start] + b"]}").responses
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        return False
 
 
 def _all_accepted(answer: bytes, count: int) -> bool:
     """Whether it says of each message that it was accepted, in order and in the usual spelling. False says nothing: look closer.
 
-    1,000 entries in 0.2 ms instead of 1.6: this is the answer to nearly every request.
+    1,000 entries in 0.2 ms instead of 1.6 where each has an id of its own: this is the answer to nearly every request.
     """
+    if _as_expected(answer, count):
+        return True
     try:
         responses = _successes.decode(answer).responses
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
@@ -193,8 +220,10 @@ def _all_accepted(answer: bytes, count: int) -> bool:
 
 def verdicts(answer: bytes, count: int) -> list[Verdict]:
     """One verdict for each of the `count` messages of a request, out of the body of a 2xx answer. What can't be attributed for certain is unknown."""
-    if _all_accepted(answer, count):
-        return [ACCEPTED] * count
+    return [ACCEPTED] * count if _all_accepted(answer, count) else _careful(answer, count)
+
+
+def _careful(answer: bytes, count: int) -> list[Verdict]:
     try:
         entries = _multi_status.decode(answer)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):

@@ -123,6 +123,8 @@ class Pump:
         self._seq = count()
         self.tasks: dict[Batch, Task] = {}
         self._timers: list[tuple[float, int, Task, Wait]] = []
+        self._wakeful: set[Task] = set()
+        """Those that wait, and need not once their inlet accepts again."""
         self._ready: dict[str, list[Task]] = {name: [] for name in inlets}
         self._chains: dict[Lane, deque[Batch]] = {}
         self.paused: set[TopicPartition] = set()
@@ -347,12 +349,13 @@ class Pump:
 
     def _wake(self, inlet: Inlet, now: float) -> None:
         """The inlet accepts: what waits for its outage to end need not wait on."""
-        for task in [task for task in self.tasks.values() if task.inlet is inlet and isinstance(task.effect, Wait) and task.effect.wakes]:
+        for task in sorted(task for task in self._wakeful if task.inlet is inlet):
             self._step(task, Reply(now, woken=True))
 
     def _step(self, task: Task, reply: Reply | None) -> None:
         """Drives a delivery to the next thing that takes time."""
         flooded = task.inlet.flooded
+        self._wakeful.discard(task)
         while True:
             before = len(flooded)
             try:
@@ -371,6 +374,8 @@ class Pump:
                 heapq.heappush(self._ready[task.inlet.name], task)
             elif isinstance(effect, Wait):
                 heapq.heappush(self._timers, (effect.until, next(self._seq), task, effect))
+                if effect.wakes:
+                    self._wakeful.add(task)
                 wait = effect.until - self._clock()
                 self._events.waits(task.inlet.name, task.batch.id, len(task.batch.records), effect.reason, effect.detail, max(0.0, wait))
             else:

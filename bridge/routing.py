@@ -104,13 +104,14 @@ def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
     datasets: list[str | None]
     if route.format is Format.ENVELOPE:
         named = [message.header.datasetId for message in map(_envelope, values)]
-        if any(dataset is UNSET or dataset == "" for dataset in set(named)):
+        alike = named.count(named[0]) == len(named)  # the usual case; comparing is cheaper than hashing
+        if any(dataset is UNSET or dataset == "" for dataset in (named[:1] if alike else set(named))):
             raise ValueError
         datasets = cast("list[str | None]", named)
     else:
         for _ in map(_object, values):
             pass
-        datasets = [route.dataset_id]
+        datasets, alike = [route.dataset_id], True
     if not all(map(bytes.isascii, values)):
         b"".join(values).decode()  # each value begins and ends in ASCII, so the whole is valid exactly where each is
     pieces: Sequence[bytes] = values
@@ -121,7 +122,7 @@ def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
     if largest + FRAME > MAX_REQUEST:
         raise ValueError
     runs, start = [], 0
-    if len(set(datasets)) == 1:
+    if alike:
         return [Run(0, len(values), datasets[0], pieces, None, _oversize(pieces) if largest > PROFILE_LIMIT else 0)]
     for dataset, group in groupby(datasets):
         stop = start + sum(1 for _ in group)

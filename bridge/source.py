@@ -325,9 +325,11 @@ def _sources(positions: Iterable[Position]) -> list[TopicPartition]:
 
 
 def _grouped(messages: list[Message]) -> dict[tuple[str | None, int | None], list[Message]]:
-    """Those of each partition, in order. Most reads come out of one fetch of one partition: that is told by two sets, not by looking at each."""
-    if messages and len(set(map(_PARTITION, messages))) == 1 and len(set(map(_TOPIC, messages))) == 1:
-        return {(messages[0].topic(), messages[0].partition()): messages}
+    """Those of each partition, in order. Most reads come out of one fetch of one partition: that is told by counting, not by looking at each."""
+    if messages:
+        topic, partition, many = messages[0].topic(), messages[0].partition(), len(messages)
+        if list(map(_PARTITION, messages)).count(partition) == many and list(map(_TOPIC, messages)).count(topic) == many:
+            return {(topic, partition): messages}
     grouped: dict[tuple[str | None, int | None], list[Message]] = {}
     start = 0
     for source, run in groupby(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True)):

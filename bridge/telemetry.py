@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -50,6 +51,9 @@ class Telemetry(Events):
         self._records = Histogram("aep_bridge_batch_records", "Messages of requests.", buckets=_RECORDS, registry=self.registry)
         build = Gauge("aep_bridge_build_info", "The version, as a label.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
+        # A look-up of a label takes 2 µs, which is more than the counting.
+        self._read_of, self._accepted_of = cache(self._read.labels), cache(self._accepted.labels)
+        self._requests_of, self._seconds_of = cache(self._requests.labels), cache(self._seconds.labels)
         self._ceiling = Gauge("aep_bridge_memory_ceiling_bytes", "What the settings allow this process to use.", registry=self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -76,7 +80,7 @@ class Telemetry(Events):
     # -- records ------------------------------------------------------------------
 
     def read(self, topic: str, records: int) -> None:
-        self._read.labels(topic).inc(records)
+        self._read_of(topic).inc(records)
 
     def skipped(self, topic: str, reason: str, records: int) -> None:
         self._skipped.labels(topic, reason).inc(records)
@@ -88,7 +92,7 @@ class Telemetry(Events):
 
     def accepted(self, accepted: Mapping[str, int]) -> None:
         for topic, records in accepted.items():
-            self._accepted.labels(topic).inc(records)
+            self._accepted_of(topic).inc(records)
 
     def buried(self, letter: Letter) -> None:
         record, refusal = letter.record, letter.refusal
@@ -113,8 +117,8 @@ class Telemetry(Events):
 
     def answered(self, inlet: str, answer: Answer, seconds: float) -> None:
         status = answer.fault.value if answer.fault is not None else str(answer.status)
-        self._requests.labels(inlet, status).inc()
-        self._seconds.labels(inlet).observe(seconds)
+        self._requests_of(inlet, status).inc()
+        self._seconds_of(inlet).observe(seconds)
         if answer.fault is not None and (more := self._quiet.let("answer", inlet, status)) is not None:
             log.warning("request.failed", inlet=inlet, why=status, error=answer.error, seconds=round(seconds, 3), more=more)
 

@@ -48,11 +48,11 @@ MUTANTS = (
     _bug(
         "attributes by position where entries are missing",
         payload,
-        "verdicts",
+        "_careful",
         "    known = [",
         "    return ([_verdict(entry) for entry in responses] + [UNKNOWN] * count)[:count]\n    known = [",
     ),
-    _bug("ignores the index in xactionId", payload, "verdicts", " and all(place is None or place == at for at, place in enumerate(places))", ""),
+    _bug("ignores the index in xactionId", payload, "_careful", " and all(place is None or place == at for at, place in enumerate(places))", ""),
     _bug(
         "knows only `status`, as Adobe's connector does",
         payload,

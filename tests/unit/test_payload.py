@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge import payload
 from bridge.payload import ACCEPTED, FRAME, UNKNOWN, Kind, Verdict, body, body_size, envelope, insert_dataset, kind_of, problem, verdicts
 from tests.support.jsontext import ANY, OBJECT, as_bytes
 
@@ -329,3 +330,34 @@ def test_the_error_text_of_a_refusal(raw: bytes, text: str) -> None:
     """Adobe's problem JSON, or the beginning of whatever else came."""
 
     assert text == problem(raw)
+
+
+SPELLINGS = st.tuples(
+    st.sampled_from(['{"inletId":"i","responses":[%s]}', '{"a":"\\"responses\\":[","responses":[%s]}', '{"x":{"responses":[%s]}', '{"responses":[],"responses":[%s]}',
+                     '"responses":[%s]}', '{"y":"responses":[%s]}', '{"responses":[%s],"responses":[]}', '{"responses":[%s]} ', '{"t":"\xff","responses":[%s]}']),
+    st.sampled_from(["b:1:", "u-", "", "x", 'q\\":', "ü:"]),
+    st.lists(st.one_of(st.integers(0, 3).map(str), st.just("00")), max_size=5),
+    st.sampled_from(['{"xactionId":"%s"}', '{"xactionId": "%s"}', '{"xactionId":"%s","status":400}', '{"xactionId":"%s","message":"m"}']),
+)  # fmt: skip
+
+
+@settings(max_examples=1000)
+@given(SPELLINGS, st.integers(0, 5))
+def test_the_fast_ways_say_what_the_careful_one_says(spelling: tuple[str, str, list[str], str], count: int) -> None:
+    """Whatever the fast look at an answer accepts, the careful look accepts too, record by record."""
+    frame, before, numbers, entry = spelling
+    raw = (frame % ",".join(entry % (before + number) for number in numbers)).encode("latin-1")
+    careful = payload._careful(raw, count)
+
+    assert careful == verdicts(raw, count)
+
+
+def test_the_answer_of_an_accepted_batch_needs_no_look_at_its_entries() -> None:
+    """The usual spelling takes the fastest way, one id a message the next one."""
+    usual = b'{"inletId":"i","batchId":"b:1","receivedTimeMs":1,"responses":[%b]}' % b",".join(b'{"xactionId":"b:1:%d"}' % at for at in range(1000))
+    own = b'{"responses":[%b]}' % b",".join(b'{"xactionId":"%d-%d"}' % (at * 7, at) for at in range(1000))
+
+    assert payload._as_expected(usual, 1000)
+    assert not payload._as_expected(usual, 999)
+    assert payload._all_accepted(own, 1000)
+    assert not payload._as_expected(own, 1000)
