@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -127,6 +127,8 @@ answers = (
 
 @FUZZ
 @given(answers, st.integers(0, 8))
+@example(b'{"responses": [{" actionId": "\x80:0"}, {"xactionId": "b:1"}, {"xactionId": "b:2"}, {"xactionId": "b:3"}]}', 4)
+@example(b'{"note":"\x80","responses":[{"xactionId":"b:0"}]}', 1)
 def test_no_answer_raises_and_each_message_gets_one_verdict(answer: bytes, count: int) -> None:
     """One verdict for each message, bounded in size; accepted and refused only out of an answer that is JSON."""
     found = verdicts(answer, count)
