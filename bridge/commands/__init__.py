@@ -21,7 +21,6 @@ from bridge.commands.status import status
 
 app = typer.Typer(
     name="aep-bridge",
-    help="Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
@@ -37,7 +36,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def front(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
-    """Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none."""
+    """Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.
+
+    Start with `aep-bridge demo`, then `aep-bridge init`, `aep-bridge check` and `aep-bridge run`. Each command's `--help` ends with an example.
+
+    Exit codes: 0 fine, 1 a problem was found, 2 usage or configuration, 3 an upstream can't be reached.
+
+    Example: `aep-bridge dlq replay --help`
+    """
 
 
 app.command()(run)

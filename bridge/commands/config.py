@@ -9,7 +9,7 @@ import typer
 
 from bridge.commands.loading import ConfigOption, settings_of
 
-config = typer.Typer(help="Show, describe and explain the configuration.", no_args_is_help=True)
+config = typer.Typer(help="Show, describe and explain the configuration.\n\nExample: `aep-bridge config show --config bridge.yaml`", no_args_is_help=True)
 
 
 Output = Annotated[str, typer.Option("--output", "-o", help="text for people, or json for scripts.")]

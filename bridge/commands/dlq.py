@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from bridge.model import TopicPartition
     from bridge.settings import Settings
 
-app = typer.Typer(help="Dead letters: what could not be delivered, why, and once more.", no_args_is_help=True)
+app = typer.Typer(
+    help="Dead letters: what could not be delivered, why, and once more.\n\nExample: `aep-bridge dlq list --config bridge.yaml`", no_args_is_help=True
+)
 
 Topic = Annotated[list[str] | None, typer.Option("--topic", help="Only this dead-letter topic (repeatable). Default: all of the configuration's.")]
 Reason = Annotated[str, typer.Option("--reason", help="A part of the reason, the status or the error text, in any case.")]
