@@ -1,7 +1,8 @@
-"""How much memory the settings allow, and how much the container has."""
+"""How much memory the settings allow, how much the container has, and how much is used."""
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def ceiling(settings: Settings) -> tuple[int, str]:
         f"+ requests {_mib(requests)} ({inlets} × delivery.max_in_flight {delivery.max_in_flight}) + dead letters {_mib(letters)}"
     )
     return total, text
+
+
+def used(root: Path = Path("/")) -> tuple[int | None, int]:
+    """Bytes that this process has in memory now, and the most it ever had. Now is None where no /proc tells."""
+    try:
+        lines = dict(line.split(":", 1) for line in (root / "proc/self/status").read_text().splitlines() if ":" in line)
+        now, peak = (int(lines[name].split()[0]) << 10 for name in ("VmRSS", "VmHWM"))
+    except (OSError, KeyError, ValueError, IndexError):
+        return None, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+    return now, max(now, peak)
 
 
 def container_limit(root: Path = Path("/")) -> int | None:

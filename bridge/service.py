@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import os
 import queue
-import resource
 import secrets
 import signal
 import sys
@@ -26,7 +25,7 @@ from bridge.admin import Admin, View
 from bridge.auth import TokenSource
 from bridge.completions import CompletionQueue
 from bridge.deadletter import KafkaDeadLetters
-from bridge.memory import ceiling
+from bridge.memory import ceiling, used
 from bridge.model import Letter, TopicPartition
 from bridge.payload import envelope
 from bridge.ports import Fatal
@@ -34,6 +33,7 @@ from bridge.routing import Route, routes_by_topic
 from bridge.sender import Endpoint, HttpSender
 from bridge.settings import AepSettings, Settings, TopicSettings
 from bridge.source import KafkaSource, SourceEvents
+from bridge.statuspage import routed
 from bridge.telemetry import Telemetry
 from bridge.topics import TopicError, Topics, Unreachable
 from bridge.transport import LeanTransport, Tls
@@ -84,7 +84,7 @@ class Service:
         self._to_prepare: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._prepared: set[str] = set()
         names: dict[object, str] = {}
-        routes = [self._route(topic, names) for topic in settings.topics]
+        self.routes = routes = [self._route(topic, names) for topic in settings.topics]
         inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
         self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(name, aep)) is not None}
         self._on_buried = self.telemetry.buried
@@ -204,14 +204,17 @@ class Service:
             lag = None if end is None or entry["watermark"] is None else max(0, end - entry["watermark"])
             partitions.append({**entry, "end": end, "lag": lag})
         limit, _ = ceiling(self.settings)
+        now, peak = used()
+        routes, partitions = routed(self.routes, partitions)
         return {
             **seen,
+            "routes": routes,
             "partitions": partitions,
             "version": __version__,
             "uptime_s": round(time.monotonic() - self.started, 1),
             "ready": self.ready() is None,
             "group_id": self.settings.kafka.group_id,
-            "memory": {"peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "ceiling_bytes": limit},
+            "memory": {"now_bytes": now, "peak_bytes": peak, "ceiling_bytes": limit},
             "tokens": {
                 name: {"age_s": source.age_s, "expires_in_s": source.expires_in_s, "error": source.last_error or None} for name, source in self.tokens.items()
             },

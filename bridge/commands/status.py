@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 SAMPLE_S = 1.0
 """Between the two looks that a rate is worked out of."""
@@ -107,35 +108,48 @@ def _shown(seen: list[dict[str, Any]]) -> Group:
     from rich.markup import escape
     from rich.table import Table
 
-    from bridge.statuspage.summary import why
-
     colours = {"ok": "green", "waiting": "yellow", "stopped": "bold red"}
-    replicas = Table("replica", "how it stands", "up", "memory, peak of ceiling")
-    partitions = Table("topic/partition")
-    for name in ("committed", "end", "lag", "rate/s", "in flight", "oldest"):
-        partitions.add_column(name, justify="right")
-    partitions.add_column("replica")
-    partitions.add_column("waits")
-    rows = []
+    replicas = Table("replica", "how it stands", "up", "memory now, peak, ceiling")
     for replica in seen:
         if "error" in replica:
             replicas.add_row(escape(replica["admin"]), f"[bold red]does not answer: {escape(replica['error'])}[/]", "", "")
             continue
         told = replica["summary"]
         text = "\n".join(map(_sentence, told["reasons"]))
-        memory = replica["memory"]
+        sizes = (replica["memory"].get(name) for name in ("now_bytes", "peak_bytes", "ceiling_bytes"))
         replicas.add_row(
             escape(replica["admin"]), f"[{colours[told['level']]}]{escape(text or told['title'])}[/]", f"{replica['uptime_s']:.0f} s",
-            f"{memory['peak_bytes'] / 1e6:.0f} of {memory['ceiling_bytes'] / 1e6:.0f} MB",
+            " / ".join("–" if size is None else f"{size / 1e6:.0f}" for size in sizes) + " MB",
         )  # fmt: skip
-        for entry in replica["partitions"]:
+    return Group(replicas, _partitions([replica for replica in seen if "error" not in replica]))
+
+
+def _partitions(seen: list[dict[str, Any]]) -> Table:
+    """Every route with its partitions below it, those of all replicas together."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bridge.statuspage.summary import why
+
+    table = Table("route and partition")
+    for name in ("committed", "end", "lag", "rate/s", "in flight", "oldest"):
+        table.add_column(name, justify="right")
+    for name in ("replica", "waits"):
+        table.add_column(name)
+    for route in {each["route"]: each for replica in seen for each in replica["routes"]}.values():
+        entries = [
+            (each["topic"], each["partition"], replica["admin"], each) for replica in seen for each in replica["partitions"] if each["route"] == route["route"]
+        ]
+        lags = [each["lag"] for *_, each in entries]
+        lag = "–" if None in lags else f"{sum(lags):,}"
+        name = f"[bold]{escape(route['route'])}[/] → inlet {escape(route['inlet'])}"
+        table.add_section()
+        table.add_row(name, "", "", lag, "", "", "", "", "" if entries else "no partition on these replicas")
+        for topic, partition, admin, entry in sorted(entries, key=lambda each: each[:3]):
             numbers = (entry["stored"], entry["end"], entry["lag"], entry["per_s"], entry["in_flight"])
-            where = entry["topic"], entry["partition"]
-            cells = [f"{where[0]}/{where[1]}", *("–" if number is None else f"{number:,.0f}" for number in numbers), f"{entry['oldest_unsettled_s']:.1f} s"]
-            rows.append((where, [*cells, replica["admin"], why(entry)]))
-    for _, row in sorted(rows):
-        partitions.add_row(*(escape(cell) for cell in row))
-    return Group(replicas, partitions)
+            cells = [*("–" if number is None else f"{number:,.0f}" for number in numbers), f"{entry['oldest_unsettled_s']:.1f} s", admin, why(entry)]
+            table.add_row(f"  {escape(topic)}/{partition}", *map(escape, cells))
+    return table
 
 
 def _sentence(reason: dict[str, Any]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from bridge.statuspage.routes import routed
 from bridge.statuspage.summary import summary
 
-__all__ = ["page", "summary"]
+__all__ = ["page", "routed", "summary"]
 
 
 @cache

@@ -10,11 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from bridge.simulator import Config, Rule, Simulator
+from tests.hostile.conftest import ceiling
 from tests.operators.conftest import Configure
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.xdm import envelope
+from tests.support.xdm import DATASETS, envelope
 
 pytestmark = pytest.mark.timeout(150)
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
@@ -44,17 +45,39 @@ def _lag(page: Page) -> str:
     return page.locator("#tiles dd").first.inner_text()
 
 
+def _memory_is_true(page: Page, bridge: Bridge) -> None:
+    """Now is what the kernel says of the process, give or take what changes meanwhile; the peak is no less; the ceiling is the one that was printed."""
+    tiles = dict(zip(page.locator("#tiles dt").all_inner_texts(), page.locator("#tiles dd").all_inner_texts(), strict=True))
+    now, top = (float(part.removesuffix(" MB")) for part in tiles["Memory now"].split(" of "))
+    peak = float(tiles["Memory, peak since the start"].removesuffix(" MB"))
+    assert bridge.process is not None
+    lines = Path(f"/proc/{bridge.process.pid}/status").read_text().splitlines()
+    real = next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmRSS:"))
+
+    assert abs(now - real) < 10
+    assert now <= peak + 0.1
+    assert abs(top - ceiling(bridge) / 1e6) < 0.1
+
+
 def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser) -> None:
     """Delivered, held with the reason and the next try, delivered again; dead letters by reason; and "does not answer" once the bridge is gone."""
     topic = kafka.clients.create_topic(unique("page"), 2)
     with Simulator(Config()) as sim:
         config = configure(sim, topic, delivery={"backoff_max_s": 3})
+        config["topics"].append({"topic": f"^idle-{topic}-.*", "dataset_id": DATASETS[1]})
         with Bridge(config, tmp_path) as bridge:
             bridge.wait_assigned(2)
             page = browser.new_page()
             wrong = _watched(page)
             page.goto(bridge.admin + "/")
             expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=15_000)
+            route, idle = (page.locator(f'tr.route[data-key="route {name}"]') for name in (topic, f"^idle-{topic}-.*"))
+            expect(route.locator("th")).to_have_text(f"{topic} to inlet {bridge.status()['inlets'][0]['name']}, dead letters to {topic}.dlq")
+            expect(idle).to_contain_text(f"dataset {DATASETS[1]}, dead letters to <topic>.dlq")
+            expect(idle.locator(".why")).to_have_text("no partition on this replica")
+            assert [f"route {topic}", f"{topic}/0", f"{topic}/1", f"route ^idle-{topic}-.*"] == [
+                row.get_attribute("data-key") for row in page.locator("#partitions tr").all()
+            ]
             kafka.clients.produce(topic, [envelope(f"a{number}", sim.config.org) for number in range(500)] + [b"not json"])
             expect(page.locator("#dead th")).to_have_text("not_json", timeout=15_000)
             expect(page.locator("#dead")).to_contain_text(f"{topic}/0/500")
@@ -67,7 +90,10 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, co
             row = page.locator(f'tr[data-key="{topic}/0"]')
             assert row.locator(".why").inner_text()
             expect(row.locator("td").nth(2)).to_have_text("200", timeout=10_000)
+            expect(route.locator("td").nth(2)).to_have_text("200")
+            expect(route.locator(".why")).to_have_text("1 of 2 wait")
             assert page.title().startswith("!")
+            _memory_is_true(page, bridge)
             sim.faults.clear()
             assert rule
             expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=30_000)
@@ -96,7 +122,7 @@ def test_the_page_fits_and_can_be_read(size: str, scheme: str, kafka: Kafka, con
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             wrong = _watched(page)
             page.goto(bridge.admin + "/")
-            expect(page.locator("#partitions tr")).to_have_count(3, timeout=15_000)
+            expect(page.locator("#partitions tr:not(.route)")).to_have_count(3, timeout=15_000)
             expect(page.locator("#reasons")).to_contain_text("429", timeout=15_000)
             page.screenshot(path=str(tmp_path / f"{size}-{scheme}.png"), full_page=True)
 

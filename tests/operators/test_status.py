@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.model import Format
+from bridge.routing import Route
 from bridge.simulator import Config, Rule, Simulator
-from bridge.statuspage import summary
+from bridge.statuspage import routed, summary
 from tests.operators.conftest import ROOT, Configure, aep_bridge
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
@@ -35,6 +37,9 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             assert all(entry["per_s"] is not None for replica in seen for entry in replica["partitions"] if entry["watermark"] is not None)
             shown = aep_bridge("status", one.admin, two.admin, "-o", "table").stdout
             assert all(f"{topic}/{number}" in shown for number in range(4))
+            assert f"{topic} → inlet {seen[0]['routes'][0]['inlet']}" in shown
+            assert [2, 2] == [replica["routes"][0]["partitions"] for replica in seen]
+            assert all(0 < replica["memory"]["now_bytes"] <= replica["memory"]["peak_bytes"] < replica["memory"]["ceiling_bytes"] for replica in seen)
             watching = subprocess.Popen(
                 [sys.executable, "-m", "bridge", "status", one.admin, "--watch", "-o", "json"], stdout=subprocess.PIPE, text=True, cwd=ROOT
             )
@@ -50,6 +55,22 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             assert "404" in held
             gone = aep_bridge("status", one.admin, "127.0.0.1:9", code=3)
             assert "is this the admin address of a running bridge" in gone.stderr
+
+
+def test_routes_in_sum() -> None:
+    """A route's lag is the sum of its partitions', and unknown while one is; a topic takes the first route that matches, and a route without a partition is shown."""
+    routes = [Route("a", Format.RAW, "in", "d"), Route("^a.*", Format.RAW, "in", None), Route("b", Format.RAW, "in", None)]
+    partitions = [
+        {"topic": topic, "partition": number, "lag": lag, "oldest_unsettled_s": lag or 0, "waits": waits, "paused": False}
+        for topic, number, lag, waits in (("a", 0, 3, "429"), ("a", 1, 4, None), ("ab", 0, None, None))
+    ]
+    summed, entries = routed(routes, partitions)
+
+    assert ["a", "a", "^a.*"] == [entry["route"] for entry in entries]
+    assert [("a", 2, 7, 4, 1), ("^a.*", 1, None, 0, 0), ("b", 0, 0, 0.0, 0)] == [
+        (each["route"], each["partitions"], each["lag"], each["oldest_unsettled_s"], each["waiting"]) for each in summed
+    ]
+    assert ["a.dlq", "<topic>.dlq", "b.dlq"] == [each["dead_letter_topic"] for each in summed]
 
 
 def test_the_sentence() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.memory import BASELINE, ceiling, container_limit
+from bridge.memory import BASELINE, ceiling, container_limit, used
 from tests.unit.test_settings import settings
 
 MIB = 1 << 20
@@ -55,3 +55,17 @@ def test_the_containers_limit_is_the_lowest_on_the_way_up(files: dict[str, str],
         (tmp_path / name).write_text(text)
 
     assert limit == container_limit(tmp_path)
+
+
+def test_what_is_used(tmp_path: Path) -> None:
+    """The kernel's own numbers; where no /proc tells, only the peak is known."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/status").write_text("Name:\tx\nVmHWM:\t  300 kB\nVmRSS:\t  200 kB\n")
+
+    assert (200 << 10, 300 << 10) == used(tmp_path)
+    now, peak = used()
+    assert now is not None
+    assert 0 < now <= peak
+    nothing, peak = used(tmp_path / "nowhere")
+    assert nothing is None
+    assert peak > 0
