@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bridge.connect import Moved
 
 INLET = "https://dcs.adobedc.net/collection/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -55,13 +57,17 @@ def init(
         raise _stop(f"{path}: is there already; give another name, or --force", 2)
     if take_offsets and from_connect is None:
         raise _stop("--take-offsets needs --from-connect, whose group it is about", 2)
+    asking = sys.stdin.isatty() and not (bootstrap_servers and topic and inlet_url) and from_connect is None
     servers = bootstrap_servers or _asked("Kafka's brokers", "kafka:9092", "--bootstrap-servers")
     if from_connect is not None:
         _from_connect(from_connect, path, servers, client_secret_file, take_offsets=take_offsets, group=connect_group, yes=yes, force=force)
         return
-    names = topic or [name.strip() for name in _asked("Topics, separated by commas", "web-events", "--topic").split(",")]
+    names = topic or [name for part in _asked("Topics, separated by commas", "web-events", "--topic").split(",") if (name := part.strip())]
+    aep: dict[str, Any] = {"inlet_url": inlet_url or _asked("The streaming endpoint's URL", INLET, "--inlet-url", _endpoint)}
+    if asking:
+        format, dataset_id, schema_id, ims_org_id = _shape(format, dataset_id, schema_id, ims_org_id)  # noqa: A001 - the option's name
+        client_id = client_id or typer.prompt("Client id of the OAuth credential (empty: an inlet without authentication)", default="", show_default=False)
     entry: dict[str, Any] = {"format": format} | ({"dataset_id": dataset_id} if dataset_id else {}) | ({"schema_id": schema_id} if schema_id else {})
-    aep: dict[str, Any] = {"inlet_url": inlet_url or _asked("The streaming endpoint's URL", INLET, "--inlet-url")}
     if ims_org_id:
         aep["ims_org_id"] = ims_org_id
     if client_id:
@@ -83,10 +89,35 @@ def _stop(text: str, code: int) -> typer.Exit:
     return typer.Exit(code)
 
 
-def _asked(what: str, example: str, option: str) -> str:
+def _endpoint(answer: str) -> str:
+    """A wrong answer is asked for again, with what is wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from bridge.settings_aep import InletUrl
+
+    try:
+        return str(TypeAdapter(InletUrl).validate_python(answer.strip()))
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from None
+
+
+def _asked(what: str, example: str, option: str, proved: Callable[[str], str] = str.strip) -> str:
     if not sys.stdin.isatty():
         raise _stop(f"{option} is needed: {what[0].lower()}{what[1:]}, such as {example}", 2)
-    return str(typer.prompt(what, default=example))
+    return str(typer.prompt(what, default=example, value_proc=proved))
+
+
+def _shape(format: str, dataset_id: str, schema_id: str, ims_org_id: str) -> tuple[str, str, str, str]:  # noqa: A002 - the option's name
+    """What the values are, and for bare entities what the bridge has to write around them."""
+    whole = typer.confirm("Are the values whole messages, with header and body (no: bare XDM entities, which the bridge wraps)", default=format != "entity")
+    if whole:
+        return ("envelope" if format == "entity" else format), dataset_id, schema_id, ims_org_id
+    return (
+        "entity",
+        dataset_id or typer.prompt("The dataset's id"),
+        schema_id or typer.prompt("The XDM schema's URL (its $id)"),
+        ims_org_id or typer.prompt("The organisation, such as 0DD379AC5B117F6E0A494106@AdobeOrg"),
+    )
 
 
 def _text(config: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import yaml
 from bridge.simulator import Simulator
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
+from tests.support.terminal import Terminal
 
 Configure = Callable[..., dict[str, Any]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,11 @@ def write(config: dict[str, Any], path: Path) -> Path:
     """Writes a configuration file."""
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
+
+
+def on_a_terminal(*arguments: object, **environ: str) -> Terminal:
+    """Starts `aep-bridge` on a terminal."""
+    return Terminal([sys.executable, "-m", "bridge", *map(str, arguments)], cwd=ROOT, **environ)
 
 
 def aep_bridge(*arguments: object, code: int | None = 0, timeout_s: float = 90, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:

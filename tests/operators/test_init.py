@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bridge.commands.init import INLET
 from bridge.connect import _NOT_NEEDED, NotAConnector, moved
 from bridge.simulator import Config, Simulator
-from tests.operators.conftest import aep_bridge
+from tests.operators.conftest import aep_bridge, on_a_terminal
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.xdm import envelope
+from tests.support.xdm import DATASETS, envelope
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,6 +45,59 @@ def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> 
     assert "--bootstrap-servers is needed" in aep_bridge("init", tmp_path / "x.yaml", code=2, stdin="").stderr
     wrong = aep_bridge("init", tmp_path / "y.yaml", *flags[:-2], "--format", "entity", code=2).stderr
     assert "dataset_id" in wrong
+
+
+def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path) -> None:
+    """Answers make a file that `check` accepts; a wrong URL is asked for again; Ctrl-C writes nothing; with every flag given, nothing is asked."""
+    first, second, file = (*(kafka.clients.create_topic(unique("asked"), 1) for _ in range(2)), tmp_path / "bridge.yaml")
+    with Simulator(Config()) as sim:
+        with on_a_terminal("init", file) as terminal:
+            terminal.expect("Kafka's brokers [kafka:9092]: ")
+            terminal.say(kafka.bootstrap() + "\n")
+            terminal.expect("Topics, separated by commas [web-events]: ")
+            terminal.say(f"{first}, {second},\n")
+            terminal.expect("The streaming endpoint's URL")
+            terminal.say("nonsense\n")
+            terminal.expect("Error: ")
+            terminal.expect("The streaming endpoint's URL")
+            terminal.say(sim.inlet_url + "\n")
+            terminal.expect("whole messages")
+            terminal.say("n\n")
+            for question, answer in (("dataset's id", DATASETS[0]), ("schema's URL", "https://ns.adobe.com/t/schemas/1"), ("organisation", sim.config.org)):
+                terminal.expect(question)
+                terminal.say(answer + "\n")
+            terminal.expect("Client id")
+            terminal.say("\n")
+            terminal.expect("aep-bridge check --config")
+            assert 0 == terminal.wait()
+        config = yaml.safe_load(file.read_text())
+        entry = {"format": "entity", "dataset_id": DATASETS[0], "schema_id": "https://ns.adobe.com/t/schemas/1"}
+        assert [{"topic": first, **entry}, {"topic": second, **entry}] == config["topics"]
+        assert {"inlet_url": sim.inlet_url, "ims_org_id": sim.config.org} == config["aep"]
+        aep_bridge("check", "-c", file)
+
+        with on_a_terminal("init", tmp_path / "never.yaml") as terminal:
+            terminal.expect("Kafka's brokers")
+            terminal.say("\x03")
+            assert 1 == terminal.wait()
+        assert not (tmp_path / "never.yaml").exists()
+
+        (tmp_path / "client-secret").write_text("s")
+        flags = ("--bootstrap-servers", "k:1", "--topic", "t", "--client-secret-file", tmp_path / "client-secret")
+        with on_a_terminal("init", tmp_path / "auth.yaml", *flags) as terminal:
+            terminal.expect("The streaming endpoint's URL")
+            terminal.say("\n")
+            terminal.expect("[Y/n]")
+            terminal.say("\n")
+            terminal.expect("Client id")
+            terminal.say("my-client\n")
+            assert 0 == terminal.wait()
+        config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
+        assert ("my-client", "envelope", INLET) == (config["aep"]["auth"]["client_id"], config["topics"][0]["format"], config["aep"]["inlet_url"])
+
+        with on_a_terminal("init", tmp_path / "flags.yaml", *flags, "--inlet-url", sim.inlet_url) as terminal:
+            assert 0 == terminal.wait()
+            assert "[" not in terminal.text.replace("[0m", "")
 
 
 def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path) -> None:
