@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.commands.loading import ConfigOption, settings_of
+from bridge.commands.loading import ConfigOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,23 +20,42 @@ def check(
     config: ConfigOption,
     offline: Annotated[bool, typer.Option("--offline", help="Only what needs no connection: file, environment, memory.")] = False,
     send_test: Annotated[str, typer.Option(metavar="TOPIC", help="Also send one record of this topic, with AEP's own validation, and show the verdict.")] = "",
+    replicas: Annotated[int, typer.Option(min=0, help="How many replicas are planned, to be held against the partitions; 0: not known.")] = 0,
     output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
 ) -> None:
-    """Check the configuration, brokers, topics, permissions, dead-letter topics, group, tokens and inlets. Changes nothing.
+    """Check everything that can be wrong before a deploy, one line each: ok, WARN or FAIL, what was found, what to do. Changes nothing.
+
+    The configuration and the environment around it, memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions against
+    replicas; proxies, tokens, the clock, inlets.
 
     Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream can't be reached.
 
-    Example: `aep-bridge check --config config/aep-bridge.yaml --send-test web-events`
+    Example: `aep-bridge check --config config/aep-bridge.yaml --send-test web-events --replicas 3`
     """
-    settings = settings_of(config)
+    import os
     from itertools import chain
 
     from bridge import check as checks
+    from bridge.configuration import ConfigurationError, load
 
+    if output not in {"auto", "table", "json"}:
+        typer.echo(f"-o {output}: give table, json or auto", err=True)
+        raise typer.Exit(2)
+    as_json = output == "json" or (output == "auto" and not sys.stdout.isatty())
+    try:
+        settings = load(config, os.environ)
+    except ConfigurationError as error:
+        _show((checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems), as_json=as_json)
+        raise typer.Exit(2) from None
     findings: Iterable[Finding] = checks.offline(settings)
     if not offline:
-        findings = chain(findings, checks.online(settings), checks.send_test(settings, send_test) if send_test else ())
-    as_json = output == "json" or (output == "auto" and not sys.stdout.isatty())
+        findings = chain(findings, checks.online(settings, replicas), checks.send_test(settings, send_test) if send_test else ())
+    failed = [finding for finding in _show(findings, as_json=as_json) if finding.level is checks.Level.FAIL]
+    raise typer.Exit(0 if not failed else 3 if any(finding.unreachable for finding in failed) else 1)
+
+
+def _show(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+    """Prints each as it comes, or all of them at the end as JSON; returns them."""
     seen = []
     for finding in findings:
         seen.append(finding)
@@ -47,5 +66,4 @@ def check(
                 typer.echo(f"      → {finding.do}")
     if as_json:
         typer.echo(json.dumps([{"level": each.level.value, "what": each.what, "found": each.found, "do": each.do} for each in seen], indent=2))
-    failed = [finding for finding in seen if finding.level is checks.Level.FAIL]
-    raise typer.Exit(0 if not failed else 3 if any(finding.unreachable for finding in failed) else 1)
+    return seen

@@ -16,6 +16,8 @@ from bridge.settings import Settings
 from bridge.topics import Topics, Unreachable
 
 PATIENCE_S = 30.0
+_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+"""A broker that is only just becoming the group's coordinator; the client does not ask again by itself."""
 
 
 @dataclass(slots=True)
@@ -101,10 +103,16 @@ class Reader:
 def committed(settings: Settings, group: str, bounds: Bounds) -> dict[TopicPartition, int]:
     """Where a group stands in each partition that it has a position in."""
     consumer: Any = Consumer({**settings.consumer_properties(), "group.id": group, "enable.auto.commit": False})
+    deadline = time.monotonic() + PATIENCE_S
     try:
-        positions = consumer.committed([Position(*where) for where in bounds.end], 10)
-    except KafkaException as problem:
-        raise Unreachable(f"offsets of {group}: {problem.args[0].str()}") from None
+        while True:
+            try:
+                positions = consumer.committed([Position(*where) for where in bounds.end], 10)
+                break
+            except KafkaException as problem:
+                if problem.args[0].code() not in _COORDINATOR_COMES or time.monotonic() > deadline:
+                    raise Unreachable(f"offsets of {group}: {problem.args[0].str()}") from None
+                time.sleep(0.2)
     finally:
         consumer.close()
     return {TopicPartition(each.topic, each.partition): each.offset for each in positions if each.offset >= 0}

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import trustme
 
 from bridge.simulator import Config, Simulator
-from tests.end_to_end.conftest import configure  # noqa: F401
+from tests.operators.conftest import Configure, aep_bridge, on_a_terminal, write
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
+from tests.support.proxy import Proxy
 from tests.support.xdm import envelope
 
 pytestmark = pytest.mark.timeout(120)
+NO_PROXY = dict.fromkeys([f"{kind}_proxy" for kind in ("http", "https", "all")] + [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")], "")
 
 
-def check(config: dict[str, Any], folder: Path, *options: str) -> tuple[int, list[dict[str, str]], str]:
+def check(config: dict[str, Any], folder: Path, *options: str, **environ: str) -> tuple[int, list[dict[str, str]], str]:
     """Exit code, findings, and what went to standard error."""
-    path = folder / "bridge.yaml"
-    path.write_text(yaml.safe_dump(config))
-    done = subprocess.run([sys.executable, "-m", "bridge", "check", "-c", str(path), "-o", "json", *options], capture_output=True, text=True, timeout=90)
+    done = aep_bridge("check", "-c", write(config, folder / "bridge.yaml"), "-o", "json", *options, code=None, **{**NO_PROXY, **environ})
     return done.returncode, json.loads(done.stdout or "[]"), done.stderr
 
 
-def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Any, tmp_path: Path) -> None:
+def one(found: list[dict[str, str]], what: str) -> dict[str, str]:
+    """The finding of this name."""
+    (finding,) = [each for each in found if each["what"] == what]
+    return finding
+
+
+def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
     """Brokers, topics, permissions, dead-letter topic, group, token and inlet: one line each, exit code 0."""
     topic = kafka.clients.create_topic(unique("check"), 3)
     with Simulator(Config(require_auth=True)) as sim:
@@ -38,10 +42,20 @@ def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Any, tmp_path: Path) 
 
         assert ["x"] == list(sim.accepted)
     assert (0, set(), "") == (code, {each["what"] for each in found if each["level"] == "FAIL"}, error)
-    assert {"configuration", "memory", "brokers", f"topic {topic}", f"dead-letter topic {topic}.dlq", f"test from {topic}"} <= {each["what"] for each in found}
+    assert {
+        "configuration",
+        "environment",
+        "memory",
+        "brokers",
+        "partitions",
+        "proxy of inlet 0123456789ab",
+        f"topic {topic}",
+        f"dead-letter topic {topic}.dlq",
+        f"test from {topic}",
+    } <= {each["what"] for each in found}
 
 
-def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Any, tmp_path: Path) -> None:
+def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
     """A missing topic, a compacted dead-letter topic, a wrong secret: FAIL, and exit code 1."""
     topic = kafka.clients.create_topic(unique("bad"), 1)
     kafka.clients.create_topic(f"{topic}.dlq", 1, cleanup_policy="compact")
@@ -56,7 +70,7 @@ def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Any, tm
     assert "not-the-secret" not in json.dumps(found) + error
 
 
-def test_brokers_that_are_away_are_exit_code_3(configure: Any, tmp_path: Path) -> None:
+def test_brokers_that_are_away_are_exit_code_3(configure: Configure, tmp_path: Path) -> None:
     """An upstream that can't be reached is told apart from one that is set up wrong."""
     with Simulator(Config()) as sim:
         code, found, error = check(configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path)
@@ -65,3 +79,104 @@ def test_brokers_that_are_away_are_exit_code_3(configure: Any, tmp_path: Path) -
     assert (3, 0) == (code, offline)
     assert any(each["what"] == "brokers" and each["do"] for each in found)
     assert "" == error
+
+
+def test_on_a_terminal_and_for_scripts(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """A line for each finding on a terminal, JSON in a pipe; a configuration that is wrong is FAIL in both, with file, line and column; partitions against replicas."""
+    topic = kafka.clients.create_topic(unique("lines"), 2)
+    with Simulator(Config()) as sim:
+        file = write(configure(sim, topic), tmp_path / "bridge.yaml")
+        with on_a_terminal("check", "-c", file, "--replicas", "5", **NO_PROXY) as terminal:
+            terminal.expect("ok    configuration: ")
+            terminal.expect("WARN  partitions: 2 in all, for 5 replicas: 3 of them would have nothing to do")
+            terminal.expect("→ plan at most 2 replicas")
+            assert 0 == terminal.wait()
+        found = json.loads(aep_bridge("check", "-c", file, "--replicas", "2").stdout)
+        assert "ok" == one(found, "partitions")["level"]
+    (tmp_path / "bad.yaml").write_text(file.read_text().replace("inlet_url", "inlet_uri"))
+    (wrong, *_) = json.loads(aep_bridge("check", "-c", tmp_path / "bad.yaml", code=2).stdout)
+    assert ("FAIL", "configuration") == (wrong["level"], wrong["what"])
+    assert f"{tmp_path / 'bad.yaml'}:" in wrong["found"]
+    with on_a_terminal("check", "-c", tmp_path / "bad.yaml") as terminal:
+        terminal.expect("FAIL  configuration: ")
+        assert 2 == terminal.wait()
+
+
+def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """The variable's or the setting's, used for token and inlet; one that is away is exit code 3 and the inlet is not blamed; a wrong password is 407."""
+    topic = kafka.clients.create_topic(unique("proxied"), 1)
+    with Simulator(Config(require_auth=True)) as sim, Proxy("user:right") as proxy, Proxy() as down:
+        down.__exit__(None, None, None)
+        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": sim.config.client_secrets[0], "scope": "openid"}
+        config = configure(sim, topic, aep={"auth": auth})
+        name = "proxy of inlet 0123456789ab"
+
+        code, found, _ = check(config, tmp_path, http_proxy=proxy.address("user:right"))
+        assert (0, "ok") == (code, one(found, name)["level"])
+        assert f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections" == one(found, name)["found"]
+        assert 2 <= len(proxy.seen)
+
+        code, found, _ = check(config, tmp_path, http_proxy=down.address())
+        assert (3, "FAIL") == (code, one(found, name)["level"])
+        assert "NO_PROXY" in one(found, name)["do"]
+        assert not [each for each in found if each["what"].startswith(("inlet", "token"))]
+
+        code, found, error = check({**config, "aep": {**config["aep"], "proxy_url": proxy.address("user:canary")}}, tmp_path)
+        assert f"127.0.0.1:{proxy.port}, by aep.proxy_url, with a password: takes connections" == one(found, name)["found"]
+        assert 1 <= code
+        assert "407" in json.dumps(found)
+        assert "canary" not in json.dumps(found) + error
+
+        code, found, _ = check(config, tmp_path, http_proxy=down.address(), no_proxy="127.0.0.1")
+        assert (0, True) == (code, "NO_PROXY takes 127.0.0.1 out of http_proxy" in one(found, name)["found"])
+
+
+def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> None:
+    """What looks like ours and is none, and references that nobody fills in, with the nearest known name."""
+    with Simulator(Config()) as sim:
+        config = configure(sim, "t")
+        config["topics"][0]["dataset_id"] = "${DATASET}"
+        code, found, _ = check(config, tmp_path, "--offline", AEPBRIDGE_BATCH__LINGER_MS="1", DATASETS="x")
+
+    assert 0 == code
+    assert "did you mean AEP_BRIDGE_BATCH__LINGER_MS?" == one(found, "environment AEPBRIDGE_BATCH__LINGER_MS")["do"]
+    assert "topics[0].dataset_id" in one(found, "environment ${DATASET}")["found"]
+    assert "(it has DATASETS)" in one(found, "environment ${DATASET}")["found"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "told", "do"),
+    [
+        ("password", 1, "Authentication failed", "sasl.password_file"),
+        ("authority", 1, "certificate verify failed", "ssl.ca.location"),
+        ("mechanism", 1, "Unsupported SASL mechanism", "sasl.mechanism"),
+        ("protocol", 3, "closed without a word", "security.protocol"),
+        ("name", 3, "Failed to resolve", "DNS"),
+    ],
+)
+def test_brokers_that_refuse_are_told_from_those_that_are_away(
+    change: str, code: int, told: str, do: str, secure_kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
+    """A wrong password, an unknown authority, another mechanism, no TLS where TLS is wanted, an unknown name: each with its cause and the setting to look at."""
+    properties: dict[str, str] = secure_kafka.properties("SASL_SSL")
+    servers = properties.pop("bootstrap.servers")
+    if change == "password":
+        properties["sasl.password"] = "password-canary"
+    elif change == "authority":
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+        properties["ssl.ca.location"] = str(tmp_path / "other.pem")
+    elif change == "mechanism":
+        properties["sasl.mechanism"] = "PLAIN"
+    elif change == "protocol":
+        properties = {}
+    else:
+        servers = "no-such-host.invalid:9092"
+    with Simulator(Config()) as sim:
+        ended, found, error = check(configure(sim, "t", kafka={"bootstrap_servers": servers, "properties": properties}), tmp_path)
+    brokers = one(found, "brokers")
+
+    assert ("FAIL", code) == (brokers["level"], ended)
+    assert told in brokers["found"]
+    assert do in brokers["do"]
+    assert "ok" == one(found, "inlet 0123456789ab")["level"]
+    assert "password-canary" not in json.dumps(found) + error

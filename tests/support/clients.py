@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -108,7 +108,7 @@ class Clients:
         """The group's committed offset of each partition that has one."""
         consumer = Consumer({**self.properties, "group.id": group})
         try:
-            positions = consumer.committed([Position(topic, each) for each in range(partitions)], 10)
+            positions = _committed(consumer, topic, partitions)
             return {each.partition: each.offset for each in positions if each.offset >= 0}
         finally:
             consumer.close()
@@ -117,7 +117,22 @@ class Clients:
         """High watermarks less committed offsets, summed."""
         consumer = Consumer({**self.properties, "group.id": group})
         try:
-            done = consumer.committed([Position(topic, each) for each in range(partitions)], 10)
+            done = _committed(consumer, topic, partitions)
             return sum(consumer.get_watermark_offsets(Position(topic, each.partition), 10)[1] - max(each.offset, 0) for each in done)
         finally:
             consumer.close()
+
+
+def _committed(consumer: Consumer, topic: str, partitions: int, timeout_s: float = 20) -> list[Position]:
+    """The committed offsets; a broker that is only just becoming the group's coordinator is asked again, which the client does not do by itself."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return list(consumer.committed([Position(topic, each) for each in range(partitions)], 10))
+        except KafkaException as problem:
+            if problem.args[0].code() not in _COORDINATOR_COMES or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)

@@ -40,7 +40,9 @@ class Proxy(RawServer):
                 return
             url = urlsplit(target)
             with socket.create_connection((url.hostname, url.port or 80)) as far:
-                head = f"{method} {url.path} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\nContent-Length: {len(request.body)}\r\n\r\n"
+                passed = [text for text in request.head if not text.lower().startswith(("proxy-", "connection:", "host:"))]
+                path = url.path + (f"?{url.query}" if url.query else "")
+                head = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {url.netloc}", "Connection: close", *passed, "", ""])
                 far.sendall(head.encode() + request.body)
                 _pump(far, peer.sock)
             return

@@ -26,7 +26,10 @@ class Request:
 
     line: str
     headers: dict[str, str]
+    """In small letters, names and values."""
     body: bytes
+    head: list[str]
+    """The headers as they came."""
 
 
 class Peer:
@@ -42,9 +45,10 @@ class Peer:
         line = self._file.readline().decode().strip()
         if not line:
             return None
-        headers = dict(text.decode().strip().lower().split(": ", 1) for text in iter(self._file.readline, b"\r\n"))
+        head = [text.decode().strip() for text in iter(self._file.readline, b"\r\n")]
+        headers = dict(text.lower().split(": ", 1) for text in head)
         original = self._file.read(int(headers.get("content-length", "0")))
-        return Request(line, headers, original)
+        return Request(line, headers, original, head)
 
     def read(self, size: int) -> bytes:
         """More of what the client sends."""
