@@ -31,26 +31,95 @@ class Concurrency:
             self.limit = max(1.0, self.limit / 2)
 
 
+class Throughput:
+    """Messages a second that got through since the last `restart`; what is longer ago than `add`'s span counts ever less."""
+
+    __slots__ = ("_messages", "_since")
+
+    def __init__(self) -> None:
+        self._messages, self._since = 0.0, math.nan
+
+    def restart(self, now: float) -> None:
+        """Counts from nothing."""
+        self._messages, self._since = 0.0, now
+
+    def add(self, messages: int, now: float, span_s: float) -> None:
+        """So many more."""
+        if math.isnan(self._since):
+            self._since = now
+        elif (passed := now - self._since) > span_s:
+            self._messages *= span_s / 2 / passed
+            self._since = now - span_s / 2
+        self._messages += messages
+
+    def per_s(self, now: float) -> float:
+        """Messages a second; 0 where nothing got through."""
+        return self._messages / max(1.0, now - self._since) if self._messages else 0.0
+
+
 class Rate:
-    """Messages a second: none until a first 429, then what got through, cut a little at each further one and raised slowly between them."""
+    """Messages a second: no limit until a first 429; from then on what got through between two of them, which is the quota.
 
-    CUT = 0.93
-    GROWTH = 0.004
-    """Of the rate, each second."""
-    MEASURED_S = 10.0
-    """What got through is counted over so long."""
+    A quota is a bucket that fills evenly, and at a 429 it is empty: what was accepted between two of them is what flowed in, at whatever rate we sent.
+    A 429 sets the rate a little below that. There it stays calm for a while, so that refusals stay rare, and then searches, faster and faster, until the next
+    429: a quota that was raised is found within seconds, one that was not costs a request or two. TCP's CUBIC looks for bandwidth in much the same way.
+    """
 
-    __slots__ = ("_accepted", "_cut_at", "_refilled_at", "_since", "_tokens", "configured", "learned")
+    CUT = 0.96
+    """What a search that met a 429 leaves of what got through."""
+    YIELD = 0.85
+    """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it is met more often, and so gives more."""
+    HALF = 0.5
+    """The most that one 429 takes."""
+    DRIFT = 0.018
+    """Of a request's messages, added each second: small shares of a quota grow more than large ones, which makes them equal."""
+    CALM_S, SHY_S, BRIEF_S = 20.0, 90.0, 4.0
+    """Seconds between a cut and the next search for more: where nobody else searches, at most, and while the rate is unsettled."""
+    SHY, BOLD = 1.5, 0.8
+    """The calm is so many times longer after each 429 in the calm, and shorter after each in a search: those who have less search more often."""
+    SEARCH = 0.01
+    """The rate grows by e^(SEARCH·s²) in s seconds of search: 4% after two, 28% after five, twofold after eight, 50-fold after twenty."""
+    FAR = 1.5
+    """A rate is unsettled where a search raised it so far, or where it stands so far below the highest that held lately."""
+    KNOWN_S = 30.0
+    """After so many seconds that highest counts half."""
+    PAUSE = 2
+    """Requests that are left out after a cut: the bucket is empty, and what is under way to it finds it so."""
+    VOLLEY_S = 1.0
+    """429s that follow a cut within so long are of the same moment."""
+    EPOCH_S, LATELY_S = 120.0, 2.0
+    """Over so long at most what got through is counted where the rate is what limits, and where it isn't, or a search went far."""
+    RECENT = 0.05
+    """The weight of an answer in the share of requests that are refused."""
+    LEAST = 1.0
+    """Requests a second, below which the rate never sinks: each batch's own back-off does the rest."""
+
+    __slots__ = (
+        "_base", "_calm_s", "_cut_at", "_known", "_long_s", "_messages", "_refilled_at", "_refused", "_saturated", "_through", "_tokens", "_unsettled",
+        "_used_s", "configured", "learned",
+    )  # fmt: skip
 
     def __init__(self, configured: float | None = None) -> None:
         self.configured = configured
         """This process's share of the organisation-wide rate, where one is set."""
         self.learned = math.inf
+        self._base = math.inf
+        """The learned rate without what a search has added."""
+        self._known = 0.0
         self._tokens = 0.0
-        self._refilled_at: float | None = None
-        self._accepted = 0
-        self._since: float | None = None
+        self._refilled_at = math.nan
+        self._through = Throughput()
+        self._messages = 0.0
+        """Of a request, on average."""
+        self._refused = 0.0
+        """The share of requests that met a 429, lately."""
         self._cut_at = -math.inf
+        self._calm_s, self._long_s = 0.0, self.CALM_S
+        self._unsettled = True
+        self._used_s = 0.0
+        """Since the last cut, seconds in which the rate was what limited."""
+        self._saturated = False
+        """Whether the rate was what limited, all the time since the last cut."""
 
     @property
     def limit(self) -> float:
@@ -65,33 +134,54 @@ class Rate:
 
     def sent(self, messages: int, now: float) -> None:
         """A request with so many messages goes out."""
+        self._messages += (messages - self._messages) * (0.1 if self._messages else 1.0)
         if self.limit != math.inf:
             self._refill(now)
             self._tokens -= messages
 
     def accepted(self, messages: int, now: float) -> None:
-        """So many messages got through."""
-        if self._since is None or now - self._since > self.MEASURED_S:
-            self._since, self._accepted = now, 0
-        self._accepted += messages
+        """So many messages of a request got through."""
+        self._refused *= 1 - self.RECENT
+        exact = self._saturated and self.learned < self.FAR * self._base
+        self._through.add(messages, now, self.EPOCH_S if exact else self.LATELY_S)
 
     def pushed_back(self, now: float) -> None:
-        """429: cut, once a second at most."""
-        if now - self._cut_at < 1:
+        """429: cut, once a second at most. Where nothing got through since the last one, a door is shut, and no rate can be told."""
+        self._refused += (1 - self._refused) * self.RECENT
+        through = self._through.per_s(now)
+        if not through or now - self._cut_at < self.VOLLEY_S:
             return
-        self._cut_at = now
-        if self.learned == math.inf:
-            if self._since is None or now - self._since > 2 * self.MEASURED_S:
-                return  # nothing got through lately: no rate can be told, and a guess of 1/s would stall for minutes
-            self.learned = max(1.0, self._accepted / max(1.0, now - self._since))
-        else:
-            self.learned = max(1.0, self.learned * self.CUT)
-        self._tokens = min(self._tokens, 0.0)
+        first, searched = self.learned == math.inf, self._used_s > self._calm_s
+        went_far = first or self.learned > self.FAR * self._base
+        known = max(self._known * 0.5 ** ((now - self._cut_at) / self.KNOWN_S), 0.0 if first else self._base)
+        self.learned = self._base = max(1.0, self.LEAST * self._messages, through if first else self._cut(through, searched=searched))
+        self._known = max(known, self._base)
+        self._unsettled = went_far or self._known > self.FAR * self._base
+        if not self._unsettled:
+            self._long_s = max(self.CALM_S, min(self.SHY_S, self._long_s * (self.BOLD if searched else self.SHY)))
+        self._calm_s = self.BRIEF_S if self._unsettled else self._long_s
+        self._used_s, self._cut_at, self._saturated = 0.0, now, True
+        self._tokens = min(self._tokens, -self.PAUSE * self._messages)
+        self._through.restart(now)
+
+    def _cut(self, through: float, *, searched: bool) -> float:
+        if searched or self._unsettled:
+            return self.CUT * max(self.HALF * self.learned, min(self.learned, through))
+        return self.learned * max(self.HALF, min(self.YIELD, 1 - self._refused))
 
     def _refill(self, now: float) -> None:
-        if self._refilled_at is not None and self.limit != math.inf:
+        if (limit := self.limit) != math.inf and not math.isnan(self._refilled_at):
             passed = max(0.0, now - self._refilled_at)
-            if self.learned != math.inf:
-                self.learned *= 1 + self.GROWTH * min(passed, 10.0)
-            self._tokens = min(self.limit * 0.1, self._tokens + passed * self.limit)
+            if self._tokens < 0 and limit == self.learned:  # only while it is what limits: an idle inlet learns nothing
+                self._grow(min(passed, -self._tokens / limit))
+            self._tokens += passed * self.limit
+            if self._tokens > self.limit * 0.1:
+                self._tokens = self.limit * 0.1
+                self._saturated = False
         self._refilled_at = now
+
+    def _grow(self, used_s: float) -> None:
+        """Drifts upwards in the calm, searches after it."""
+        self._used_s += used_s
+        self._base += self.DRIFT * self._messages * used_s
+        self.learned = self._base * math.exp(self.SEARCH * min(40.0, max(0.0, self._used_s - self._calm_s)) ** 2)

@@ -1,0 +1,190 @@
+"""Rate and concurrency against a quota, in simulated time: a token bucket with one second of burst, as Adobe's guidance describes it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+import pytest
+
+from bridge.inlet import Inlet, Policy
+
+QUOTA = 10_000.0
+MESSAGES = 1000
+
+
+@dataclass
+class Quota:
+    """Refuses what finds the bucket too empty."""
+
+    per_s: float
+    level: float = 0.0
+    at: float = 0.0
+
+    def take(self, amount: int, now: float) -> bool:
+        self.level = min(self.per_s, self.level + (now - self.at) * self.per_s)
+        self.at = now
+        if self.level < min(amount, self.per_s):
+            return False
+        self.level -= amount
+        return True
+
+
+@dataclass
+class Replica:
+    """One process that always has something to send; a refused batch comes back after its back-off, before anything new."""
+
+    inlet: Inlet
+    starts: float = 0.0
+    back: list[tuple[float, int]] = field(default_factory=list)
+    """(due, attempts) of batches that were refused."""
+    accepted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    next_try: float = 0.0
+
+
+@dataclass
+class World:
+    """Replicas, a quota and a latency. `each_second` may change any of it."""
+
+    replicas: list[Replica]
+    quota: Quota
+    latency_s: float
+    rng: Random
+    events: list[tuple[float, int, str, Replica | None, int, int, bool]] = field(default_factory=list)
+    number: count[int] = field(default_factory=count)
+
+    def at(self, when: float, kind: str, replica: Replica | None, sent: int = 0, attempts: int = 0, *, ok: bool = False) -> None:
+        heapq.heappush(self.events, (when, next(self.number), kind, replica, sent, attempts, ok))
+
+    def half(self, now: float) -> float:
+        return now + self.latency_s * self.rng.uniform(0.4, 0.6)
+
+    def run(self, until: float, each_second: Callable[[float], None] = lambda _: None) -> None:
+        for replica in self.replicas:
+            self.at(replica.starts, "back", replica)
+        self.at(0.0, "second", None)
+        while self.events[0][0] <= until:
+            now, _, kind, replica, sent, attempts, ok = heapq.heappop(self.events)
+            if replica is None:
+                each_second(now)
+                self.at(now + 1, "second", None)
+            elif kind == "arrives":
+                self.at(self.half(now), "answer", replica, sent, attempts, ok=self.quota.take(MESSAGES, now))
+            elif kind != "try" or now == replica.next_try:  # the latest look ahead counts
+                if kind == "answer":
+                    self.answered(replica, sent, attempts, ok, now)
+                self.send(replica, now)
+
+    def answered(self, replica: Replica, sent: int, attempts: int, ok: bool, now: float) -> None:
+        inlet = replica.inlet
+        inlet.returned()
+        if ok:
+            inlet.accepted(MESSAGES, 1, sent, now)
+            replica.accepted.append(now)
+            return
+        wait = inlet.failed("status 429", "", sent, now, attempts + 1)
+        inlet.throttled(sent, now)
+        heapq.heappush(replica.back, (now + wait, attempts + 1))
+        replica.refused.append(now)
+        self.at(now + wait, "back", replica)
+
+    def send(self, replica: Replica, now: float) -> None:
+        inlet = replica.inlet
+        while (ready := inlet.ready_at(now)) <= now:
+            attempts = heapq.heappop(replica.back)[1] if replica.back and replica.back[0][0] <= now else 0
+            self.at(self.half(now), "arrives", replica, inlet.sent(MESSAGES, now), attempts)
+        if ready != float("inf"):
+            replica.next_try = ready + 1e-6
+            self.at(replica.next_try, "try", replica)
+
+
+def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1) -> World:
+    """Replicas that start so many seconds apart."""
+    made = [Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s) for n in range(replicas)]
+    return World(made, Quota(QUOTA, QUOTA), latency_s, Random(seed))
+
+
+def used(replicas: list[Replica], start: float, end: float, quota: float = QUOTA) -> float:
+    """The share of a quota that got through."""
+    return sum(MESSAGES for replica in replicas for at in replica.accepted if start <= at < end) / (end - start) / quota
+
+
+def refused(replicas: list[Replica], start: float, end: float) -> float:
+    """The share of requests that were answered 429."""
+    no = sum(start <= at < end for replica in replicas for at in replica.refused)
+    return no / (no + sum(start <= at < end for replica in replicas for at in replica.accepted))
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_one_process_settles_at_the_quota(latency_s: float, seed: int) -> None:
+    """At least 95% of it is used, less than 1% of requests are refused, and no five seconds starve."""
+    it = world(latency_s, seed=seed)
+    it.run(360)
+
+    assert used(it.replicas, 60, 360) >= 0.95
+    assert refused(it.replicas, 60, 360) < 0.01
+    assert min(used(it.replicas, at, at + 5) for at in range(60, 355)) >= 0.8
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize("factor", [1.5, 2.0, 0.5])
+@pytest.mark.parametrize("moment", [100, 109, 118])
+def test_a_quota_that_changes_is_found_within_seconds(latency_s: float, factor: float, moment: int) -> None:
+    """Whenever it happens: after 30 seconds 90% of the new one is used, and stays so."""
+    it = world(latency_s, seed=moment)
+
+    def change(now: float) -> None:
+        if now == moment:
+            it.quota.per_s = QUOTA * factor
+
+    it.run(260, change)
+
+    assert used(it.replicas, moment + 30, moment + 50, QUOTA * factor) >= 0.9
+    assert used(it.replicas, moment + 60, 260, QUOTA * factor) >= 0.93
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize("apart_s", [0.0, 40.0])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_three_processes_share_it_fairly(latency_s: float, apart_s: float, seed: int) -> None:
+    """None has less than 70% of its share over some minutes, whether they start together or one after the other.
+
+    Each search is met by all of them, so about 1% of requests are refused where a process alone has 0.5%.
+    """
+    it = world(latency_s, 3, apart_s=apart_s, seed=seed)
+    it.run(600)
+
+    assert used(it.replicas, 180, 600) >= 0.95
+    assert refused(it.replicas, 180, 600) < 0.015
+    for replica in it.replicas:
+        assert used([replica], 180, 600) >= 0.7 / 3
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> None:
+    """A minute in which so many requests are refused whatever the rate: 40 seconds after it (back-off included) nearly as much gets through as before."""
+    it = world(0.03, seed=seed)
+    it.quota.per_s = 30_000
+    take, dice = it.quota.take, Random(seed)
+    it.quota.take = lambda amount, now: (not 100 <= now < 160 or dice.random() >= share) and take(amount, now)  # type: ignore[method-assign]
+    it.run(230)
+
+    assert used(it.replicas, 50, 100, 30_000) >= 0.9
+    assert used(it.replicas, 200, 230, 30_000) >= 0.75
+
+
+def test_a_configured_rate_is_kept_by_all_together() -> None:
+    """Three processes with a third of 6,000 each never pass it, although the quota would allow more."""
+    it = world(0.03, 3)
+    for replica in it.replicas:
+        replica.inlet.rate.configured = 2000.0
+    it.run(120)
+
+    assert 0.95 <= used(it.replicas, 10, 120, 6000) <= 1.01
+    assert not any(replica.refused for replica in it.replicas)
