@@ -1,12 +1,12 @@
-"""The same bridge with its extras switched off, to see what they cost: `bare run --config FILE`, for benchmarks only, commits nothing.
+"""The same bridge with its extras switched off, to see what they cost: `bare run --config FILE`, for benchmarks only. It commits nothing.
 
-Off are metrics and log lines per batch, the ledger and its commits, the adaptive limits, the dead-letter producer, the client's statistics, the admin port.
+`OFF` says what is off; docs/performance.md prints it. All else is the bridge's own: reading, checking, batching, the window, retries, deadlines, memory.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bridge import service
@@ -16,40 +16,39 @@ from bridge.deadletter import KafkaDeadLetters
 from bridge.events import Events
 from bridge.inlet import Inlet
 from bridge.ledger import Ledger
+from bridge.pump import Pump
+from bridge.service import Service
 from bridge.source import KafkaSource
 from bridge.telemetry import Telemetry
+
+OFF = {
+    "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port and its scrapes are not there; the status is never put together",
+    "the ledger": "no watermarks: batches are not entered, offsets neither stored nor committed",
+    "dead letters": "no producer and no thread of its own; their topics are neither created nor looked after",
+    "adaptive limits": "`max_in_flight` requests at once from the first one on; no rate, and nothing is learned from answers",
+    "the client's statistics": "`statistics.interval.ms: 0`, which the lag is told from otherwise",
+}
 
 
 def _nothing(*_: object, **__: object) -> None: ...
 
 
-def _silence() -> None:
-    for name, method in vars(Events).items():
-        if not name.startswith("_"):
-            setattr(Telemetry, name, method)
-    for name in ("took", "advance", "resolve"):
-        setattr(Ledger, name, _nothing)
-    Ledger.moved = lambda _self, _now=0.0: {}  # type: ignore[method-assign]
-    for name in ("__init__", "close", "publish"):
-        setattr(KafkaDeadLetters, name, _nothing)
-    for name in ("start", "stop"):
-        setattr(Admin, name, _nothing)
+def _replace(owner: Any, **changes: Callable[..., Any]) -> None:
+    """Raises AttributeError for what is not there any more: then nothing would be switched off."""
+    for name, change in changes.items():
+        getattr(owner, name)
+        setattr(owner, name, change)
 
 
-def _free() -> None:
-    def ready_at(self: Inlet, now: float) -> float:
-        return math.inf if self.in_flight >= self.policy.max_in_flight else now
+def _may_go(self: Inlet, now: float) -> float:
+    return math.inf if self.in_flight >= self.policy.max_in_flight else now
 
-    def sent(self: Inlet, messages: int, now: float) -> int:
-        del messages, now
-        self.in_flight += 1
-        self.tick += 1
-        return self.tick
 
-    def accepted(self: Inlet, messages: int, size: int, sent: int, now: float) -> None:
-        """Nothing is learned."""
-
-    Inlet.ready_at, Inlet.sent, Inlet.accepted = ready_at, sent, accepted  # type: ignore[method-assign]
+def _went(self: Inlet, messages: int, now: float) -> int:
+    del messages, now
+    self.in_flight += 1
+    self.tick += 1
+    return self.tick
 
 
 class _Source(KafkaSource):
@@ -57,8 +56,29 @@ class _Source(KafkaSource):
         super().__init__({**properties, "statistics.interval.ms": 0}, *arguments)
 
 
+def switch_off() -> None:
+    """All of `OFF`, for the whole process."""
+    silent = {name: method for name, method in vars(Events).items() if not name.startswith("_")}
+    _replace(Telemetry, **silent)
+    _replace(Admin, start=_nothing, stop=_nothing)
+    _replace(Ledger, took=_nothing, advance=_nothing, resolve=_nothing, moved=lambda *_: {})
+    _replace(KafkaDeadLetters, __init__=_nothing, close=_nothing, publish=_nothing)
+    _replace(Service, _prepare=_nothing)
+    _replace(Inlet, ready_at=_may_go, sent=_went, accepted=_nothing)
+    _replace(service, KafkaSource=_Source)
+
+
+def _without_snapshots() -> None:
+    balance = Pump.balance
+
+    def quiet(self: Pump, source: Any, *, force: bool = False) -> None:
+        self._snapshot_at = math.inf
+        balance(self, source, force=force)
+
+    _replace(Pump, balance=quiet)
+
+
 if __name__ == "__main__":
-    _silence()
-    _free()
-    service.KafkaSource = _Source  # type: ignore[misc]
+    switch_off()
+    _without_snapshots()
     main()

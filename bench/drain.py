@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from bench.machine import Lab
 from bench.process import Child, peak_mb
 
+TAIL = 1000
+"""Messages of the last batch, which is not full: it waits for `linger_ms`, and is left out of what was done in a second."""
 INLET = "0123456789abcdef" * 4
 
 
@@ -17,43 +22,60 @@ def url_of(sink: Child, *, tls: bool) -> str:
     return f"http{'s' if tls else ''}://127.0.0.1:{cast('Any', sink).port}/collection/{INLET}"
 
 
-def drain(
-    lab: Lab,
-    sink: Child,
-    topic: str,
-    *,
-    count: int,
-    size: int,
-    tls: bool,
-    latency_ms: float = 0,
-    bare: bool = False,
-    cwd: Path | None = None,
-    **sections: dict[str, Any],
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A filled topic, and how the sink takes it."""
+
+    topic: str
+    count: int
+    size: int
+    """Bytes of each event."""
+    tls: bool
+    latency_ms: float = 0
+    sections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What differs from the defaults in the configuration file."""
+
+
+def drain(lab: Lab, sink: Child, load: Load, *, module: str = "bridge", before: Sequence[str] = ()) -> dict[str, Any]:
     """The whole process is started, empties the topic, and is stopped. CPU is counted from the first request to the last 207.
 
-    Beforehand the client may have fetched up to its 16 MB, which is 3% of half a gigabyte; `process_cpu_s` is everything, start and end included.
+    Beforehand the client may have fetched up to its 16 MB, which is 3% of half a gigabyte; `start_cpu_s` is all that was used until then. `split_us` is
+    the same CPU in µs an event by kind of thread; `ceiling_mb` is what the process printed as its memory's bound; `first_s` and `last_s` are on the
+    clock of `time.monotonic`. `before`: a command that runs it.
     """
-    path = lab.config(topic, url_of(sink, tls=tls), "drain", **sections)
-    with Child(["bench.bare" if bare else "bridge", "run", "--config", str(path)], lab.folder / "bridge.log", cwd=cwd) as bridge:
-        sink.ask(json.dumps({"expect": count, "size": size, "pids": [bridge.pid], "latency_ms": latency_ms}))
-        result = json.loads(sink.hear())
-        before, after = result["cpu"][0]
-        peak = peak_mb(bridge.pid)
-        code = bridge.stop()
-        if code != 0 or result["messages"] != count:
-            raise RuntimeError(f"exit code {code}, {result['messages']} of {count} messages:\n{bridge.tail()}")
-    seconds = result["s"]
+    path = lab.config(load.topic, url_of(sink, tls=load.tls), "drain", **load.sections)
+    log = lab.folder / f"drain-{uuid.uuid4().hex[:8]}.log"
+    with Child([module, "run", "--config", str(path)], log, before=before) as bridge:
+        pid = bridge.inner() if before else bridge.pid
+        sink.ask(json.dumps({"expect": load.count, "size": load.size, "tail": TAIL, "pids": [pid], "latency_ms": load.latency_ms}))
+        result = json.loads(sink.hear(unless_ended=bridge))
+        peak = peak_mb(pid)
+        code = bridge.stop(pid=pid)
+        if code != 0 or result["messages"] != load.count:
+            raise RuntimeError(f"exit code {code}, {result['messages']} of {load.count} messages:\n{bridge.tail()}")
+    seconds, count = result["s"], load.count
+    full_s, full = result["full"]
+    (first, last), (threads, threads_after) = result["cpu"][0], result["threads"][0]
     return {
-        "events_per_s": count / seconds,
-        "mb_per_s": result["bytes"] / seconds / 1e6,
-        "cpu_s_per_million": (after - before) / count * 1e6,
-        "start_cpu_s": before,
+        "events_per_s": full / full_s,
+        "mb_per_s": full / full_s * result["bytes"] / count / 1e6,
+        "cpu_s_per_million": (last - first) / count * 1e6,
+        "split_us": {kind: (threads_after[kind] - threads[kind]) / count * 1e6 for kind in threads},
+        "start_cpu_s": first,
         "peak_mb": peak,
+        "ceiling_mb": _ceiling_mb(log),
         "requests": result["requests"],
         "busiest": result["busiest"],
         "sink_load": result["sink_cpu_s"] / seconds,
+        "first_s": result["first_s"],
+        "last_s": result["first_s"] + seconds,
     }
+
+
+def _ceiling_mb(log: Path) -> float | None:
+    """MB of 1,000,000 bytes, out of the line that every start prints; a process without logging prints none."""
+    line = next((line for line in log.read_text(errors="replace").splitlines() if "memory.ceiling" in line), None)
+    return None if line is None else float(json.loads(line)["bytes"]) / 1e6
 
 
 def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
@@ -61,4 +83,18 @@ def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
     with Child(["bench.reference", kind, lab.kafka.bootstrap(), topic, str(count)], lab.folder / "reference.log", pipes=True) as child:
         result = json.loads(child.hear())
         child.process.wait(60)
-    return {"events_per_s": result["events"] / result["s"], "cpu_s_per_million": result["cpu_s"] / result["events"] * 1e6}
+    return {
+        "events_per_s": result["events"] / result["s"],
+        "cpu_s_per_million": result["cpu_s"] / result["events"] * 1e6,
+        "split_us": {kind: value / result["events"] * 1e6 for kind, value in result["threads"].items()},
+    }
+
+
+def flood(lab: Lab, sink: Child, *, tls: bool, requests: int) -> dict[str, Any]:
+    """What the sink takes when nobody has to make the requests: the same megabyte again and again, over as many connections as the bridge has."""
+    arguments = ["bench.flood", str(cast("Any", sink).port), str(lab.ca) if tls else "-", str(requests)]
+    with Child(arguments, lab.folder / "flood.log") as child:
+        sink.ask(json.dumps({"expect": requests * 975, "size": 1024, "pids": [child.pid]}))
+        result = json.loads(sink.hear(unless_ended=None))
+        child.process.wait(60)
+    return {"events_per_s": result["messages"] / result["s"], "sink_load": result["sink_cpu_s"] / result["s"]}

@@ -39,7 +39,7 @@ def event(number: int, size: int, rng: Random) -> bytes:
         header = {"imsOrgId": ORG, "datasetId": DATASET}
         text = json.dumps({"header": header, "body": {"xdmEntity": {"_id": f"e{number:08}", "t": ""}}}, separators=(",", ":"))
         return (text[:-4] + "x" * (size - len(text)) + text[-4:]).encode()
-    entity = {
+    entity: dict[str, object] = {
         "_id": f"event-{number:010}",
         "timestamp": f"2026-11-24T10:{rng.randrange(60):02}:{rng.randrange(60):02}.{rng.randrange(1000):03}Z",
         "eventType": "web.webpagedetails.pageViews",
@@ -59,9 +59,9 @@ def event(number: int, size: int, rng: Random) -> bytes:
     entity["note"] = ""
     length += len(',"note":""')
     entity["note"] = " ".join(rng.choices(_WORDS, k=60))[: size - length]
-    text = json.dumps(message, separators=(",", ":")).encode()
-    assert len(text) == size, f"{len(text)} bytes instead of {size}"
-    return text
+    value = json.dumps(message, separators=(",", ":")).encode()
+    assert len(value) == size, f"{len(value)} bytes instead of {size}"
+    return value
 
 
 def events(count: int, size: int) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ def latency(lab: Lab, sink: Child, *, linger_ms: int, seconds: int) -> dict[str,
         sink.ask(json.dumps({"expect": 1, "size": 1, "stamps": True}))
         producer.produce(topic, template % time.time_ns(), partition=0)
         producer.flush()
-        sink.hear()
+        sink.hear(unless_ended=bridge)
         count = PER_S * (seconds + _WARM_S)
         sink.ask(json.dumps({"expect": count, "size": 1, "stamps": True, "pids": [bridge.pid]}))
         start = time.perf_counter()
@@ -44,7 +44,7 @@ def latency(lab: Lab, sink: Child, *, linger_ms: int, seconds: int) -> dict[str,
             producer.produce(topic, template % time.time_ns(), partition=number % PARTITIONS)
             producer.poll(0)
         producer.flush()
-        result = json.loads(sink.hear())
+        result = json.loads(sink.hear(unless_ended=bridge))
         bridge.stop()
     took = sorted(result["took_ms"][PER_S * _WARM_S :])
     return {"p50": percentile(took, 0.5), "p99": percentile(took, 0.99), "p999": percentile(took, 0.999), "events": len(took), "requests": result["requests"]}

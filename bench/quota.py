@@ -1,55 +1,109 @@
-"""The learned rate against the simulator's token bucket: settling, a quota that is raised, three replicas that share one."""
+"""The learned rate against the simulator's token bucket: settling, a quota that is raised, three replicas that share one, a configured rate in a rebalance."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import yaml
 
 from bench.machine import Lab
-from bench.process import Child
+from bench.process import Child, stop_all
 from bridge.simulator.config import DEFAULT_INLET
 from tests.support.bridge import free_port
 
 QUOTA, RAISED = 10_000, 15_000
+"""Messages a second; the bucket holds one second of them."""
+PARTITIONS = 12
+SIZE = 200
+"""Bytes of an event: batches are full at 1,000 messages, and the quota is in messages."""
+COLUMNS = ("accepted", "requests", "refused", "rate", "in_flight")
+"""Messages accepted, requests, those refused with 429, the rate limit in messages a second (None where there is none), the in-flight limit."""
 
 
-def quota(lab: Lab, topic: str, *, latency_ms: float, replicas: int, seconds: int, raise_after: int | None) -> dict[str, Any]:
-    """A sample each second: accepted and refused so far (of the simulator), and each replica's limits."""
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run. Moments in seconds from the start of the replicas."""
+
+    name: str
+    latency_ms: float
+    replicas: int = 1
+    seconds: int = 150
+    raise_at: int | None = None
+    """When the quota rises from `QUOTA` to `RAISED`."""
+    configured: float | None = None
+    """`aep.max_messages_per_s`, for all replicas together."""
+    leaves_at: int | None = None
+    """When the last replica is stopped; `returns_at` it is started again."""
+    returns_at: int | None = None
+
+    @property
+    def limit(self) -> float:
+        """What the replicas together may reach at the end."""
+        return min(self.configured or RAISED, RAISED if self.raise_at is not None else QUOTA)
+
+
+def scenarios(seconds: int) -> list[Scenario]:
+    """The runs of the issue, all of the same length: the quota rises after 60% of it."""
+    rise = seconds * 6 // 10
+    return [
+        Scenario("30 ms", 30, seconds=seconds, raise_at=rise),
+        Scenario("300 ms", 300, seconds=seconds, raise_at=rise),
+        Scenario("three replicas, 30 ms", 30, replicas=3, seconds=seconds),
+        Scenario("three replicas, 300 ms", 300, replicas=3, seconds=seconds),
+        Scenario("three replicas, 6,000/s configured", 30, replicas=3, seconds=seconds, configured=6000, leaves_at=seconds // 3, returns_at=seconds * 2 // 3),
+    ]
+
+
+def events_needed(seconds: int) -> int:
+    """What no scenario comes to the end of, nor a replica that takes more than its share."""
+    return int(seconds * (RAISED * 0.4 + QUOTA * 0.6) * 1.7) + 2 * QUOTA
+
+
+def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
+    """A sample each second: of each replica `COLUMNS`, the first three as totals so far; None for one that is not there."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = ["bridge", "simulate", "--port", str(port), "--rate", str(QUOTA), "--latency-ms", str(latency_ms)]
-    children: list[Child] = []
+    arguments = ["bridge", "simulate", "--port", str(port), "--rate", str(QUOTA), "--latency-ms", str(scenario.latency_ms)]
     samples: list[dict[str, Any]] = []
-    with Child(arguments, lab.folder / "simulator.log") as simulator, httpx.Client(timeout=5) as http:
+    children: list[Child] = []
+    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http:
+        start, ports = _replicas(lab, topic, f"{url}/collection/{DEFAULT_INLET}", scenario)
         try:
             _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
-            first = yaml.safe_load(lab.config(topic, f"{url}/collection/{DEFAULT_INLET}", "quota").read_text())
-            ports = []
-            for number in range(replicas):
-                ports.append(free_port())
-                path = Path(lab.folder / f"quota-{port}-{number}.yaml")
-                path.write_text(yaml.safe_dump({**first, "admin": {"host": "127.0.0.1", "port": ports[-1]}}))
-                children.append(Child(["bridge", "run", "--config", str(path)], lab.folder / "bridge.log"))
-            began = time.monotonic()
-            for second in range(seconds):
+            children += [start(number) for number in range(scenario.replicas)]
+            began, current = time.monotonic(), QUOTA
+            for second in range(scenario.seconds):
                 time.sleep(max(0.0, began + second - time.monotonic()))
-                if second == raise_after:
-                    http.put(f"{url}/__admin/config", json={"messages_per_s": RAISED})
-                samples.append(
-                    {"s": time.monotonic() - began, "quota": RAISED if raise_after is not None and second >= raise_after else QUOTA} | _sample(http, ports)
-                )
+                if second == scenario.raise_at:
+                    current = RAISED
+                    http.put(f"{url}/__admin/config", json={"messages_per_s": current})
+                if second == scenario.leaves_at:
+                    children[-1].process.terminate()
+                if second == scenario.returns_at:
+                    children.append(start(scenario.replicas - 1))
+                at = time.monotonic() - began
+                samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
         finally:
-            for child in children:
-                child.stop()
-    return {"latency_ms": latency_ms, "replicas": replicas, "samples": samples}
+            stop_all(children)
+    return {"latency_ms": scenario.latency_ms, "limit": scenario.limit, "raised_at": scenario.raise_at, "configured": scenario.configured, "samples": samples}
 
 
-def _until(done: Any, child: Child) -> None:
-    deadline = time.monotonic() + 20
+def _replicas(lab: Lab, topic: str, inlet: str, scenario: Scenario) -> tuple[Callable[[int], Child], list[int]]:
+    aep = {"max_messages_per_s": scenario.configured} if scenario.configured else {}
+    first = yaml.safe_load(lab.config(topic, inlet, "quota", aep=aep).read_text())
+    ports = [free_port() for _ in range(scenario.replicas)]
+    paths = [lab.folder / f"quota-{port}.yaml" for port in ports]
+    for port, path in zip(ports, paths, strict=True):
+        path.write_text(yaml.safe_dump({**first, "admin": {"host": "127.0.0.1", "port": port}}))
+    return lambda number: Child(["bridge", "run", "--config", str(paths[number])], lab.folder / f"quota-{ports[number]}.log"), ports
+
+
+def _until(done: Callable[[], bool], child: Child) -> None:
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
             if done():
@@ -60,37 +114,23 @@ def _until(done: Any, child: Child) -> None:
     raise RuntimeError(f"the simulator does not answer:\n{child.tail()}")
 
 
-def _sample(http: httpx.Client, ports: list[int]) -> dict[str, Any]:
-    """Of each replica: accepted messages, requests, those refused with 429, and the limits."""
-    found: dict[str, list[float]] = {"accepted": [], "requests": [], "refused": [], "rate": [], "in_flight": []}
-    for port in ports:
-        values = dict.fromkeys(found, 0.0)
-        try:
-            for line in http.get(f"http://127.0.0.1:{port}/metrics").text.splitlines():
-                name, _, value = line.rpartition(" ")
-                if name.startswith("aep_bridge_records_accepted_total"):
-                    values["accepted"] += float(value)
-                elif name.startswith("aep_bridge_requests_total"):
-                    values["requests"] += float(value)
-                    values["refused"] += float(value) if 'status="429"' in name else 0
-                elif name.startswith("aep_bridge_rate_limit"):
-                    values["rate"] = 0.0 if value == "+Inf" else float(value)
-                elif name.startswith("aep_bridge_in_flight_limit"):
-                    values["in_flight"] = float(value)
-        except httpx.HTTPError:
-            pass
-        for key, value in values.items():
-            found[key].append(value)
-    return dict(found)
-
-
-def summary(run: dict[str, Any], start: int, end: int) -> dict[str, Any]:
-    """Share of the quota used, share of requests refused and each replica's share, between two seconds."""
-    a, b = run["samples"][start], run["samples"][min(end, len(run["samples"]) - 1)]
-    accepted = [y - x for x, y in zip(a["accepted"], b["accepted"], strict=True)]
-    requests = sum(b["requests"]) - sum(a["requests"])
-    return {
-        "used": sum(accepted) / (b["s"] - a["s"]) / b["quota"],
-        "refused": (sum(b["refused"]) - sum(a["refused"])) / max(1, requests),
-        "shares": [len(accepted) * each / max(1, sum(accepted)) for each in accepted],
-    }
+def _sample(http: httpx.Client, port: int) -> list[float | None] | None:
+    """`COLUMNS` of one replica, out of its metrics."""
+    try:
+        lines = http.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
+    except httpx.HTTPError:
+        return None
+    accepted = requests = refused = 0.0
+    rate = in_flight = None
+    for line in lines:
+        name, _, text = line.rpartition(" ")
+        if name.startswith("aep_bridge_records_accepted_total"):
+            accepted += float(text)
+        elif name.startswith("aep_bridge_requests_total"):
+            requests += float(text)
+            refused += float(text) if 'status="429"' in name else 0.0
+        elif name.startswith("aep_bridge_rate_limit"):
+            rate = None if text == "+Inf" else round(float(text))
+        elif name.startswith("aep_bridge_in_flight_limit"):
+            in_flight = float(text)
+    return [accepted, requests, refused, rate, in_flight]

@@ -7,13 +7,14 @@ drops. No ledger, no weights, no metrics, nothing sent. CPU is counted from the 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import uuid
 
 from confluent_kafka import Consumer, Message
 
-from bench.process import cpu_s
+from bench.process import cpu_s, threads_s
 from bridge.model import Format
 from bridge.payload import FRAME, body
 from bridge.routing import Route, sort
@@ -32,12 +33,13 @@ def main(arguments: list[str]) -> None:
     pieces: list[bytes] = []
     size, bodies, seen = FRAME, 0, 0
     cpu = at = 0.0
+    threads: dict[str, float] = {}
     while seen < wanted:
         messages = consumer.consume(_AT_ONCE, 0.02)
         if not messages:
             continue
         if not seen:
-            cpu, at = cpu_s("self"), time.perf_counter()
+            cpu, threads, at = cpu_s(), threads_s(os.getpid()), time.perf_counter()
         seen += len(messages)
         if kind == "read":
             continue
@@ -49,7 +51,9 @@ def main(arguments: list[str]) -> None:
                     pieces, size = [], FRAME
                 pieces.append(piece)
                 size += len(piece) + 1
-    print(json.dumps({"s": time.perf_counter() - at, "cpu_s": cpu_s("self") - cpu, "events": seen, "bodies": bodies}), flush=True)
+    seconds, after = time.perf_counter() - at, threads_s(os.getpid())
+    used = {kind: after[kind] - before for kind, before in threads.items()}
+    print(json.dumps({"s": seconds, "cpu_s": cpu_s() - cpu, "threads": used, "events": seen, "bodies": bodies}), flush=True)
 
 
 if __name__ == "__main__":

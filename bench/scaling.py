@@ -13,7 +13,7 @@ from confluent_kafka import Producer
 from bench.drain import url_of
 from bench.events import events
 from bench.machine import Lab
-from bench.process import Child
+from bench.process import Child, stop_all
 
 PARTITIONS = 12
 LATENCY_MS = 300
@@ -49,8 +49,7 @@ def scaling(lab: Lab, sink: Child, *, replicas: int, seconds: int) -> dict[str, 
         producer.flush()
         result = json.loads(sink.hear())
     finally:
-        for child in children:
-            child.stop()
+        stop_all(children)
     cpu = sum(after - before for before, after in result["cpu"])
     return {"events_per_s": count / result["s"], "cpu_s_per_million": cpu / count * 1e6, "expected_per_s": per_replica * replicas}
 

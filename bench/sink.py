@@ -2,9 +2,10 @@
 
 It is told over stdin what to expect and whose CPU to read, and says over stdout when that came:
 
-    {"expect": 500000, "size": 1024, "pids": [123], "latency_ms": 30}   →   {"s": …, "cpu": [[first, last]], "requests": …, "bytes": …, "sink_cpu_s": …}
+    {"expect": 500000, "size": 1024, "pids": [123], "latency_ms": 30}
+    {"s": …, "cpu": [[first, last]], "threads": [[first, last]], "requests": …, "bytes": …, "sink_cpu_s": …}
 
-`size` is that of every event, so that a body of any other length than n events make is noticed. With `"stamps": true` the bodies are searched for
+`full` holds the seconds until all but `tail` messages were answered, and how many were: the last batch is not full, and lingers. `size` is that of every event, so that a body of any other length than n events make is noticed. With `"stamps": true` the bodies are searched for
 `"sent_ns":…` instead, and the answer holds what each event took from there to its 207. Its own CPU is told too: it must never be the bottleneck.
 """
 
@@ -19,7 +20,7 @@ import threading
 import time
 from typing import Any
 
-from bench.process import cpu_s
+from bench.process import cpu_s, threads_s
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _STAMP = re.compile(rb'"sent_ns":(\d{19})')
@@ -44,7 +45,9 @@ class Sink:
             self.latency_s = order.get("latency_ms", 0) / 1000
             self.stamps: bool = order.get("stamps", False)
             self.messages = self.answered = self.requests = self.bytes = self.busy = self.busiest = 0
-            self.first: tuple[float, list[float], float] | None = None
+            self.tail: int = order.get("tail", 0)
+            self.full: tuple[float, int] | None = None
+            self.first: tuple[float, list[float], list[dict[str, float]], float] | None = None
             self.took: list[float] = []
 
     def came(self, body: memoryview) -> int:
@@ -59,7 +62,7 @@ class Sink:
                 raise ValueError(f"a body of {len(body)} bytes does not hold whole events of {self.size}")
         with self.lock:
             if self.first is None:
-                self.first = time.perf_counter(), [cpu_s(pid) for pid in self.pids], cpu_s("self")
+                self.first = time.perf_counter(), [cpu_s(pid) for pid in self.pids], [threads_s(pid) for pid in self.pids], cpu_s()
             self.messages += count
             self.requests += 1
             self.bytes += len(body)
@@ -73,6 +76,8 @@ class Sink:
         with self.lock:
             self.busy -= 1
             self.answered += count
+            if self.full is None and self.answered >= self.expect - self.tail:
+                self.full = time.perf_counter(), self.answered
             if self.expect and self.answered >= self.expect:
                 self.expect = 0
                 self.tell()
@@ -80,11 +85,15 @@ class Sink:
     def tell(self) -> None:
         """The result, as a line."""
         assert self.first is not None
-        at, cpu, own = self.first
+        assert self.full is not None
+        at, cpu, threads, own = self.first
         result = {
             "s": time.perf_counter() - at,
+            "first_s": at,
+            "full": [self.full[0] - at, self.full[1]],
             "cpu": [[before, cpu_s(pid)] for before, pid in zip(cpu, self.pids, strict=True)],
-            "sink_cpu_s": cpu_s("self") - own,
+            "threads": [[before, threads_s(pid)] for before, pid in zip(threads, self.pids, strict=True)],
+            "sink_cpu_s": cpu_s() - own,
             "messages": self.messages,
             "requests": self.requests,
             "bytes": self.bytes,

@@ -1,0 +1,126 @@
+"""`make bench`: measures, prints the tables, and writes performance.json, its plots and the generated parts of the document."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import report, store
+from bench.figures import Results
+from bench.goals import goals
+from bench.machine import describe
+from bench.plan import PARTS, QUICK, Scale, Stage, quota_runs, steps
+from bench.progress import Told
+from bench.quota import scenarios
+from bench.tables import TABLES
+
+DOCS, SCRATCH = Path("docs"), Path(".cache/bench")
+
+
+def main() -> int:
+    """The exit code: 1 where a step failed; a goal that is missed is no failure."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="what the bridge costs, against what reading alone costs, in one run on one machine")
+    parser.add_argument("--rounds", type=int, help=f"medians of so many ({Scale().rounds})")
+    parser.add_argument("--events", type=int, help=f"of 1 KB, in a topic ({Scale().events:,})")
+    parser.add_argument("--only", default="", help=f"parts, separated by commas: {','.join(PARTS)}; the results of the others stay as they are")
+    parser.add_argument("--quick", action="store_true", help=f"few events and one round, into {SCRATCH}: shows that the bench works, and measures nothing")
+    parser.add_argument("--out", type=Path, help="the folder of the results (docs)")
+    given = parser.parse_args()
+    parts = tuple(given.only.split(",")) if given.only else PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    asked = {key: value for key, value in (("rounds", given.rounds), ("events", given.events)) if value}
+    scale = dataclasses.replace(QUICK if given.quick else Scale(), **asked)
+    command = f"make bench{'-quick' if given.quick else ''} ROUNDS={scale.rounds} EVENTS={scale.events}{f' ONLY={given.only}' if given.only else ''}"
+    console = Console()
+    found, failed = measure(scale, parts, command, console)
+    out = given.out or (SCRATCH if given.quick else DOCS)
+    merged = store.read(out / report.DATA) if parts != PARTS else {}
+    results = {part: found.get(part) or merged[part] for part in PARTS if part in found or part in merged}
+    store.write(out / report.DATA, results)
+    report.write(out, (DOCS / report.DOCUMENT).read_text(encoding="utf-8"), store.read(out / report.DATA))
+    tell(found, console)
+    console.print(f"\n{out / report.DATA}, {out / report.DOCUMENT} and its plots are written.", highlight=False)
+    for failure in failed:
+        console.print(f"FAILED  {failure}", style="bold red", highlight=False, markup=False)
+    return 1 if failed else 0
+
+
+def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console) -> tuple[Results, list[str]]:
+    """The results of these parts, and what failed. A step that fails is told and left out; the others go on."""
+    results: Results = {}
+    failed: list[str] = []
+    spent: dict[str, float] = dict.fromkeys(parts, 0.0)
+
+    def keep(part: str, name: str, value: dict[str, Any] | None) -> None:
+        entry = results.setdefault(part, {"machine": describe(), "command": command, "took_s": 0.0, "runs": {}})
+        entry["runs"].setdefault(name, []).append(value)
+
+    with Stage(scale) as stage:
+        round_of = steps(stage, parts)
+        runs = scenarios(scale.quota_s) if "quota" in parts else []
+        with Told(scale.rounds * len(round_of) + len(runs), console) as told:
+            for number in range(1, scale.rounds + 1):
+                for step in round_of:
+                    name, began = f"round {number}: {step.part} {step.name}", time.monotonic()
+                    told.begins(name)
+                    try:
+                        value: dict[str, Any] | None = step.run()
+                    except (RuntimeError, TimeoutError, OSError) as error:
+                        value = None
+                        failed.append(f"{name}: {error}")
+                    keep(step.part, step.name, value)
+                    spent[step.part] += time.monotonic() - began
+                    told.ended(name, "FAILED" if value is None else said(value))
+            if runs:
+                began = time.monotonic()
+                told.begins("quota: all scenarios")
+                for scenario, run in quota_runs(stage):
+                    keep("quota", scenario.name, run)
+                    told.ended(f"quota: {scenario.name}", f"{len(run['samples'])} s")
+                spent["quota"] = time.monotonic() - began
+    for part, seconds in spent.items():
+        if part in results:
+            results[part]["took_s"] = seconds
+    return results, failed
+
+
+def said(value: dict[str, Any]) -> str:
+    """A step's result in a line."""
+    words = {
+        "cpu_s_per_million": "µs CPU an event",
+        "events_per_s": "events/s",
+        "peak_mb": "MB peak",
+        "p50": "ms p50",
+        "p99": "ms p99",
+        "s": "s",
+        "cpu_us": "µs CPU an event",
+    }
+    return ", ".join(f"{value[key]:,.{0 if key in ('events_per_s', 'peak_mb') else 2}f} {word}" for key, word in words.items() if key in value)
+
+
+def tell(results: Results, console: Console) -> None:
+    """The tables, as text, with the goals first."""
+    wanted = {"goals": results, "throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
+    for name, part in wanted.items():
+        if (name == "goals" and goals(results)) or part in results:
+            console.print("\n" + _aligned(TABLES[name](results)), highlight=False, markup=False, soft_wrap=True)
+
+
+def _aligned(table: str) -> str:
+    """A Markdown table with its columns below each other."""
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines() if line.startswith("|")]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows if not set("".join(row)) <= {"-", ":"}
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""Samples of a quota run to curves and figures. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+_ACCEPTED, _REQUESTS, _REFUSED, _RATE = range(4)
+CONVERGED_S = 60
+"""By then the limits should have settled; a shorter run is judged by its last third."""
+FULL = 0.95
+"""Share of the quota from which on it counts as used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A value for each second between two samples. Per-replica curves are lists by replica; None where there is none."""
+
+    at: list[float]
+    quota: list[float]
+    accepted: list[float]
+    """Messages a second, of all replicas."""
+    refused: list[float]
+    """429s a second."""
+    requests: list[float]
+    rate: list[float | None]
+    """The learned rates together; None until every replica that is there has one."""
+    by_replica: list[list[float]]
+
+
+def curves(run: dict[str, Any]) -> Curves:
+    """Rates out of the totals. A replica that was started again counts from nothing."""
+    found = Curves([], [], [], [], [], [], [[] for _ in run["samples"][0]["replicas"]])
+    for before, after in pairwise(run["samples"]):
+        span = max(0.001, after["s"] - before["s"])
+        pairs = list(zip(before["replicas"], after["replicas"], strict=True))
+        each = [_step(a, b, _ACCEPTED) / span for a, b in pairs]
+        found.at.append(after["s"])
+        found.quota.append(after["quota"])
+        found.accepted.append(sum(each))
+        found.refused.append(sum(_step(a, b, _REFUSED) for a, b in pairs) / span)
+        found.requests.append(sum(_step(a, b, _REQUESTS) for a, b in pairs) / span)
+        rates = [replica[_RATE] for replica in after["replicas"] if replica is not None]
+        found.rate.append(sum(rates) if rates and None not in rates else None)
+        for line, value in zip(found.by_replica, each, strict=True):
+            line.append(value)
+    return found
+
+
+def _step(before: list[float] | None, after: list[float] | None, column: int) -> float:
+    if after is None:
+        return 0.0
+    earlier = 0.0 if before is None or before[column] > after[column] else before[column]
+    return float(after[column] - earlier)
+
+
+def figures(run: dict[str, Any]) -> dict[str, float | None]:
+    """Of the settled time before the quota rises: share of it used, share of requests refused, the smallest replica's share of an equal one.
+
+    `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of 10 seconds, in messages a second.
+    """
+    found = curves(run)
+    end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
+    last = found.at[end - 1] if end else 0.0
+    start = next((n for n, at in enumerate(found.at) if at >= (CONVERGED_S if last > CONVERGED_S * 1.3 else last * 2 / 3)), 0)
+    settled = slice(start, end)
+    limit = [min(quota, run["configured"] or quota) for quota in found.quota[settled]]
+    accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
+    shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
+    windows = [sum(found.accepted[n : n + 10]) / 10 for n in range(max(1, len(found.accepted) - 9))]
+    return {
+        "used": accepted / max(1.0, sum(limit)),
+        "refused": sum(found.refused[settled]) / max(1.0, requests),
+        "least_share": min(shares),
+        "most": max(windows),
+        "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
+    }
+
+
+def _recovered(found: Curves, start: int, raised_at: float) -> float | None:
+    good = [accepted >= FULL * quota for accepted, quota in zip(found.accepted, found.quota, strict=True)]
+    return next((found.at[n] - raised_at for n in range(start, len(good) - 2) if all(good[n : n + 3])), None)

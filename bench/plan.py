@@ -1,0 +1,139 @@
+"""What is measured, in which order: a round takes every step once, so that a machine that becomes slower does so for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from types import TracebackType
+from typing import Any, Self
+
+from bench.drain import Load, drain, flood, reference
+from bench.latency import latency
+from bench.machine import Lab
+from bench.process import Child
+from bench.profile import sampled, seams
+from bench.quota import PARTITIONS, SIZE, Scenario, events_needed, quota, scenarios
+from bench.scaling import scaling
+from bench.startup import startup
+
+PARTS = ("throughput", "latency", "scaling", "startup", "profile", "quota")
+LINGERS_MS = (0, 100, 1000)
+LATENCIES_MS = (0, 30, 150)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much of everything."""
+
+    rounds: int = 5
+    events: int = 500_000
+    """Of 1 KB, and of 200 B; a tenth as many of 10 KB."""
+    latency_s: int = 10
+    scaling_s: int = 6
+    """Work of so many seconds for each replica."""
+    replicas: tuple[int, ...] = (1, 2, 3, 6)
+    quota_s: int = 150
+    at_once: int = 3
+    """Scenarios of the quota."""
+
+
+QUICK = Scale(rounds=1, events=30_000, latency_s=1, scaling_s=1, replicas=(1, 2), quota_s=12, at_once=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One measurement."""
+
+    part: str
+    name: str
+    run: Callable[[], dict[str, Any]]
+
+
+class Stage:
+    """The broker, the sinks and the topics; each is there from its first use on."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.scale, self.lab = scale, Lab()
+        self._topics: dict[tuple[int, int, int], str] = {}
+        self._sinks: list[Child] = []
+
+    def __enter__(self) -> Self:
+        self.lab.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for sink in self._sinks:
+            sink.process.kill()
+            sink.process.wait()
+        self.lab.__exit__(kind, error, trace)
+
+    @cached_property
+    def plain(self) -> Child:
+        """A sink."""
+        return self._sink(tls=False)
+
+    @cached_property
+    def secure(self) -> Child:
+        """A sink that talks TLS."""
+        return self._sink(tls=True)
+
+    def _sink(self, *, tls: bool) -> Child:
+        self._sinks.append(self.lab.sink(tls=tls))
+        return self._sinks[-1]
+
+    def topic(self, count: int, size: int, partitions: int = 4) -> str:
+        """One that holds so many events of so many bytes."""
+        key = count, size, partitions
+        if key not in self._topics:
+            self._topics[key] = self.lab.filled(*key)
+        return self._topics[key]
+
+    def drain(self, *, tls: bool, latency_ms: float = 0, size: int = 1024, bare: bool = False, **sections: dict[str, Any]) -> dict[str, Any]:
+        """A whole process empties a topic."""
+        count = self.scale.events // (10 if size > 5000 else 1)
+        load = Load(self.topic(count, size), count, size, tls, latency_ms, sections)
+        return drain(self.lab, self.secure if tls else self.plain, load, module="bench.bare" if bare else "bridge")
+
+    def reference(self, kind: str) -> dict[str, Any]:
+        """A reference line over the topic of 1 KB events."""
+        return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
+
+    def load(self, *, tls: bool = True) -> Load:
+        """That topic, for a process that is looked into."""
+        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls)
+
+
+def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
+    """One round, in its order; the quota's scenarios are not among them."""
+    scale, lab = stage.scale, stage.lab
+    small = {"max_bytes": 100_000}
+    whole: list[tuple[str, str, Callable[[], dict[str, Any]]]] = [
+        ("throughput", "read", lambda: stage.reference("read")),
+        ("throughput", "prepare", lambda: stage.reference("prepare")),
+        *(("throughput", f"http-{ms}", partial(stage.drain, tls=False, latency_ms=ms)) for ms in LATENCIES_MS),
+        *(("throughput", f"tls-{ms}", partial(stage.drain, tls=True, latency_ms=ms)) for ms in LATENCIES_MS),
+        ("throughput", "bare", lambda: stage.drain(tls=True, bare=True)),
+        ("throughput", "tls-100kb", lambda: stage.drain(tls=True, batch=small)),
+        ("throughput", "tls-200b-events", lambda: stage.drain(tls=True, size=200)),
+        ("throughput", "tls-10kb-events", lambda: stage.drain(tls=True, size=10_240)),
+        ("throughput", "sink-http", lambda: flood(lab, stage.plain, tls=False, requests=math.ceil(scale.events / 250))),
+        ("throughput", "sink-tls", lambda: flood(lab, stage.secure, tls=True, requests=math.ceil(scale.events / 500))),
+        ("profile", "doors", lambda: seams(lab, stage.secure, stage.load())),
+        ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
+        ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
+        *(("latency", f"linger-{ms}", partial(latency, lab, stage.plain, linger_ms=ms, seconds=scale.latency_s)) for ms in LINGERS_MS),
+        *(("scaling", str(n), partial(scaling, lab, stage.plain, replicas=n, seconds=scale.scaling_s)) for n in scale.replicas),
+    ]
+    return [Step(part, name, run) for part, name, run in whole if part in parts]
+
+
+def quota_runs(stage: Stage) -> Iterator[tuple[Scenario, dict[str, Any]]]:
+    """The scenarios, some side by side: what limits them is the quota, and each leaves most of a core idle."""
+    seconds = stage.scale.quota_s
+    topic = stage.topic(events_needed(seconds), SIZE, PARTITIONS)
+    every = scenarios(seconds)
+    with ThreadPoolExecutor(stage.scale.at_once) as pool:
+        yield from zip(every, pool.map(lambda scenario: quota(stage.lab, topic, scenario), every), strict=True)

@@ -1,0 +1,42 @@
+"""How far the bench is: a bar on a terminal, a line for each step in a pipe."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Told:
+    """A context for `total` steps."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        self._total, self._console, self._done, self._began = total, console, 0, time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
+        self._task = self._bar.add_task("starting the broker", total=total) if self._bar else None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def begins(self, name: str) -> None:
+        """A step starts."""
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, description=name)
+
+    def ended(self, name: str, said: str) -> None:
+        """It ended, and this came of it."""
+        self._done += 1
+        if self._bar and self._task is not None:
+            self._bar.advance(self._task)
+        seconds = time.monotonic() - self._began
+        self._console.print(f"{seconds:6.0f} s  {self._done:3}/{self._total}  {name:<36} {said}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,129 @@
+"""The same bridge with its rooms' doors timed: `seams run --config FILE`, and at its end the file that BENCH_SEAMS names holds CPU µs by part.
+
+A door is a function that is called for a slice (some hundred records) or a batch, never for a record, so that looking at the clock twice costs the
+record nothing. The clock is the calling thread's own CPU time: waiting, for Kafka, a socket or the interpreter, is not counted. A part does not hold
+what it calls of another part. Counting starts with the first request.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import inspect
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bridge import delivery, pump, sender, transport
+from bridge.batcher import Batcher
+from bridge.commands import main
+from bridge.completions import CompletionQueue
+from bridge.events import Events
+from bridge.source import KafkaSource
+from bridge.telemetry import Telemetry
+
+DOORS: dict[str, list[tuple[Any, str]]] = {
+    "read: out of the client's queue": [(KafkaSource, "read")],
+    "read: group and weigh": [(KafkaSource, "_slices")],
+    "validate": [(pump, "sort")],
+    "batch": [(Batcher, "add")],
+    "enter in the ledger": [(pump.Pump, "take_in")],
+    "dispatch": [(pump.Pump, "dispatch"), (pump.Pump, "_admit"), (sender.HttpSender, "send")],
+    "judge the answer": [(delivery, "verdicts")],
+    "settle, and free the records": [(pump.Pump, "_came_back"), (CompletionQueue, "take"), (pump.Pump, "complete")],
+    "store offsets": [(pump.Pump, "store")],
+    "metrics and log": [(Telemetry, name) for name in vars(Events) if not name.startswith("_")],
+    "the loop itself": [(pump.Pump, "turn")],
+    "splice": [(sender, "body")],
+    "send: TLS and socket": [(transport, "_send")],
+    "read the answer": [(transport, "_read"), (sender._Crew, "_judge")],
+    "carry": [(sender._Crew, "_carry")],
+}
+"""Part → its doors (owner, name). A name that is not there any more is an error at start."""
+
+
+class Times:
+    """One thread's account: nanoseconds by part, and which door it is behind."""
+
+    every: ClassVar[list[Times]] = []
+    counting: ClassVar[bool] = False
+    """Since the first request."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, int] = {}
+        self.part = ""
+        self.since = time.thread_time_ns()
+        Times.every.append(self)
+
+    def switch(self, part: str) -> str:
+        """Charges the time so far to the part that ends, and says which that was."""
+        now, before = time.thread_time_ns(), self.part
+        if before and Times.counting:
+            self.spent[before] = self.spent.get(before, 0) + now - self.since
+        self.part, self.since = part, now
+        return before
+
+
+_local = threading.local()
+
+
+def _times() -> Times:
+    if not hasattr(_local, "times"):
+        _local.times = Times()
+    found: Times = _local.times
+    return found
+
+
+def _timed(part: str, door: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(door)
+    def call(*arguments: Any, **named: Any) -> Any:
+        times = _times()
+        before = times.switch(part)
+        try:
+            return door(*arguments, **named)
+        finally:
+            times.switch(before)
+
+    @functools.wraps(door)
+    def walk(*arguments: Any, **named: Any) -> Iterator[Any]:
+        times, found = _times(), door(*arguments, **named)
+        while True:
+            before = times.switch(part)
+            try:
+                item = next(found)
+            except StopIteration:
+                return
+            finally:
+                times.switch(before)
+            yield item
+
+    return walk if inspect.isgeneratorfunction(door) else call
+
+
+def _start_with_the_first_request() -> None:
+    send = sender.HttpSender.send
+
+    def first(self: sender.HttpSender, *arguments: Any) -> None:
+        Times.counting = True
+        sender.HttpSender.send = send  # type: ignore[method-assign]
+        send(self, *arguments)
+
+    sender.HttpSender.send = first  # type: ignore[assignment, method-assign]
+
+
+def _write(path: Path) -> None:
+    total = {part: sum(times.spent.get(part, 0) for times in Times.every) / 1000 for part in DOORS}
+    path.write_text(json.dumps(total))
+
+
+if __name__ == "__main__":
+    for name, doors in DOORS.items():
+        for owner, attribute in doors:
+            setattr(owner, attribute, _timed(name, getattr(owner, attribute)))
+    _start_with_the_first_request()
+    atexit.register(_write, Path(os.environ["BENCH_SEAMS"]))
+    main()
