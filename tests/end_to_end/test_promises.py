@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,37 @@ def test_a_poisoned_batch_loses_only_its_poison(kafka: Kafka, configure: Configu
         assert ["p400", "p77"] == sorted(letters(kafka, topic))
         assert 598 == len(sim.accepted)
         assert {} == sim.duplicates
+
+
+def test_an_organisation_wide_rate_is_kept_by_all_replicas_together(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """One replica, then three, then two: in no second more is accepted than the rate allows, and it is used; each takes the share of its partitions."""
+    rate, batch, partitions, total = 1000, 25, 6, 16_000
+    topic = kafka.clients.create_topic(unique("rate"), partitions)
+    accepted: list[tuple[float, int]] = []
+    with Simulator(Config()) as sim:
+        fill(kafka, topic, [(f"q{number:05}", envelope(f"q{number:05}", sim.config.org)) for number in range(total)], partitions)
+        quick = {"session.timeout.ms": 6000}
+        config = configure(sim, topic, batch={"max_messages": batch}, aep={"max_messages_per_s": rate}, kafka={"properties": quick})
+        replicas = [Bridge(config, tmp_path, name=f"replica-{number}") for number in range(3)]
+
+        def reached(count: int) -> bool:
+            accepted.append((time.monotonic(), len(sim.accepted)))
+            return accepted[-1][1] >= count
+
+        try:
+            for number, replica in enumerate(replicas):
+                replica.start()
+                until(lambda number=number: reached(2000 + 3000 * number), 60, replica.tail())
+            assert 0 == replicas[0].stop()
+            until(lambda: reached(total), 60, replicas[1].tail())
+            for replica in replicas[1:]:
+                assert 0 == replica.stop()
+        finally:
+            for replica in replicas:
+                replica.kill()
+    overdrawn = 3 * batch + 0.1 * rate  # a request of each may be under way, and a tenth of a second may be saved up
+    for start, before in accepted:
+        for end, after in accepted:
+            if end > start:
+                assert after - before <= (end - start) * rate + overdrawn + 50, (start - accepted[0][0], end - start, after - before)
+    assert accepted[-1][0] - accepted[0][0] <= total / rate * 1.6
