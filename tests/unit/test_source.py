@@ -142,6 +142,20 @@ def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
     assert client.calls[-1] == ("incremental_unassign", [("t", 0)])
 
 
+def test_a_share_of_ignored_partitions_only_is_taken_and_given_back_with_nothing_in_it() -> None:
+    """The listener hears of neither. Without the empty call the client gives back what it was never given, and `read` ends with an error."""
+    ignored: list[object] = []
+    _, client, listener = make(SourceEvents(on_ignored=ignored.append))
+    dead = TopicPartition("t.dlq", 0)
+
+    client.on_assign(client, positions(dead))
+    client.on_revoke(client, positions(dead))
+
+    assert client.calls == [("incremental_assign", []), ("incremental_unassign", [])]
+    assert listener.heard == []
+    assert ignored == [[dead]]
+
+
 def test_the_pause_state_is_set_explicitly_at_every_assignment() -> None:
     """Paused and flowing both (librdkafka #1849, #5113)."""
     _, client, listener = make()
