@@ -1,8 +1,11 @@
 """`make bench`: what the bridge costs, against what reading alone costs, in one run on one machine. `docs/performance.md` is made of its JSON file.
 
 __main__ ─ plan ─┬─ machine    a real broker, filled topics, the machine's description
-├─ drain      one run: a whole process empties a topic          ┬─ sink       a process that answers 207
-├─ reference  reading alone; reading, checking, splicing         ├─ bare       the same bridge, its extras switched off
-├─ latency, scaling, startup, quota                              └─ process    CPU and memory out of /proc
-└─ report     table, plots (SVG), docs/performance.md
+                 ├─ drain      one run: a whole process empties a topic          ┬─ sink       a process that answers 207
+                 ├─ reference  reading alone; reading, checking, splicing        ├─ bare       the same bridge, its extras switched off
+                 ├─ profile    where each microsecond goes                       ├─ seams      the same bridge, its rooms' doors timed
+                 ├─ latency, scaling, startup, quota                             ├─ flood      a load that costs nothing, for the sink
+                 │                                                               └─ process    CPU and memory of a process
+                 └─ store      the JSON file
+report ─ tables, goals ─ figures, curves      and the plots: plot, plot_curves. All out of the JSON file alone
 """

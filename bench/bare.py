@@ -56,6 +56,14 @@ class _Source(KafkaSource):
         super().__init__({**properties, "statistics.interval.ms": 0}, *arguments)
 
 
+_balance = Pump.balance
+
+
+def _without_snapshots(self: Pump, source: Any, *, force: bool = False) -> None:
+    self._snapshot_at = math.inf
+    _balance(self, source, force=force)
+
+
 def switch_off() -> None:
     """All of `OFF`, for the whole process."""
     silent = {name: method for name, method in vars(Events).items() if not name.startswith("_")}
@@ -65,20 +73,10 @@ def switch_off() -> None:
     _replace(KafkaDeadLetters, __init__=_nothing, close=_nothing, publish=_nothing)
     _replace(Service, _prepare=_nothing)
     _replace(Inlet, ready_at=_may_go, sent=_went, accepted=_nothing)
+    _replace(Pump, balance=_without_snapshots)
     _replace(service, KafkaSource=_Source)
-
-
-def _without_snapshots() -> None:
-    balance = Pump.balance
-
-    def quiet(self: Pump, source: Any, *, force: bool = False) -> None:
-        self._snapshot_at = math.inf
-        balance(self, source, force=force)
-
-    _replace(Pump, balance=quiet)
 
 
 if __name__ == "__main__":
     switch_off()
-    _without_snapshots()
     main()

@@ -30,29 +30,25 @@ class Curves:
 
 
 def curves(run: dict[str, Any]) -> Curves:
-    """Rates out of the totals. A replica that was started again counts from nothing."""
-    found = Curves([], [], [], [], [], [], [[] for _ in run["samples"][0]["replicas"]])
+    """Rates out of the totals. A second in which a replica did not answer is made up for in the next."""
+    slots = len(run["samples"][0]["replicas"])
+    found = Curves([], [], [], [], [], [], [[] for _ in range(slots)])
+    known: list[list[float]] = [[0.0] * 3 for _ in range(slots)]
     for before, after in pairwise(run["samples"]):
         span = max(0.001, after["s"] - before["s"])
-        pairs = list(zip(before["replicas"], after["replicas"], strict=True))
-        each = [_step(a, b, _ACCEPTED) / span for a, b in pairs]
+        now = [seen if seen is not None else last for seen, last in zip(after["replicas"], known, strict=True)]
+        steps = [[(b - a) / span for a, b in zip(last, seen[:_RATE], strict=True)] for last, seen in zip(known, now, strict=True)]
+        known = [seen[:_RATE] for seen in now]
         found.at.append(after["s"])
         found.quota.append(after["quota"])
-        found.accepted.append(sum(each))
-        found.refused.append(sum(_step(a, b, _REFUSED) for a, b in pairs) / span)
-        found.requests.append(sum(_step(a, b, _REQUESTS) for a, b in pairs) / span)
+        found.accepted.append(sum(step[_ACCEPTED] for step in steps))
+        found.requests.append(sum(step[_REQUESTS] for step in steps))
+        found.refused.append(sum(step[_REFUSED] for step in steps))
         rates = [replica[_RATE] for replica in after["replicas"] if replica is not None]
         found.rate.append(sum(rates) if rates and None not in rates else None)
-        for line, value in zip(found.by_replica, each, strict=True):
-            line.append(value)
+        for line, step in zip(found.by_replica, steps, strict=True):
+            line.append(step[_ACCEPTED])
     return found
-
-
-def _step(before: list[float] | None, after: list[float] | None, column: int) -> float:
-    if after is None:
-        return 0.0
-    earlier = 0.0 if before is None or before[column] > after[column] else before[column]
-    return float(after[column] - earlier)
 
 
 def figures(run: dict[str, Any]) -> dict[str, float | None]:

@@ -22,7 +22,7 @@ def panels(results: Results) -> str:
     for colour, name in (
         (_QUOTA, "the quota"),
         (_ACCEPTED, "accepted"),
-        (_RATE, "the learned rate"),
+        (_RATE, "the learned or configured rate"),
         (_REPLICA, "accepted, each replica"),
         (_REFUSED, "a second with 429s"),
     ):

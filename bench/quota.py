@@ -37,7 +37,7 @@ class Scenario:
     configured: float | None = None
     """`aep.max_messages_per_s`, for all replicas together."""
     leaves_at: int | None = None
-    """When the last replica is stopped; `returns_at` it is started again."""
+    """When the last replica is stopped, which then drains; `returns_at` another one starts in its place."""
     returns_at: int | None = None
 
     @property
@@ -84,7 +84,7 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
                 if second == scenario.leaves_at:
                     children[-1].process.terminate()
                 if second == scenario.returns_at:
-                    children.append(start(scenario.replicas - 1))
+                    children.append(start(scenario.replicas))
                 at = time.monotonic() - began
                 samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
         finally:
@@ -95,7 +95,7 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
 def _replicas(lab: Lab, topic: str, inlet: str, scenario: Scenario) -> tuple[Callable[[int], Child], list[int]]:
     aep = {"max_messages_per_s": scenario.configured} if scenario.configured else {}
     first = yaml.safe_load(lab.config(topic, inlet, "quota", aep=aep).read_text())
-    ports = [free_port() for _ in range(scenario.replicas)]
+    ports = [free_port() for _ in range(scenario.replicas + (scenario.returns_at is not None))]
     paths = [lab.folder / f"quota-{port}.yaml" for port in ports]
     for port, path in zip(ports, paths, strict=True):
         path.write_text(yaml.safe_dump({**first, "admin": {"host": "127.0.0.1", "port": port}}))
