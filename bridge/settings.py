@@ -6,6 +6,7 @@ own sources are not asked: they ignore a misspelt variable, know no line of the 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
@@ -20,7 +21,10 @@ from bridge.settings_kafka import Kafka, Value
 
 PREFIX = "AEP_BRIDGE_"
 DELIMITER = "__"
+PARKED = ".parked"
+"""Behind a dead-letter topic's name: where goes what was replayed too often."""
 _LONGEST_TOPIC = 249
+_NOT_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class Settings(BaseSettings):
@@ -151,12 +155,19 @@ class Settings(BaseSettings):
         return (self.aep or AepSettings.nowhere()).overridden(entry.aep)
 
     def is_dead_letter_topic(self, name: str) -> bool:
-        """Whether some topic's refused records go there, so that it is never read."""
-        if any(entry.dead_letter_topic == name for entry in self.topics):
+        """Whether some topic's refused records go there, those that were replayed too often, or the marks of replays: such a topic is never read."""
+        if name == self.replayed_topic or any(entry.dead_letter_topic == name for entry in self.topics):
             return True
+        if name.endswith(PARKED):
+            return self.is_dead_letter_topic(name.removesuffix(PARKED))
         source = name.removesuffix(".dlq")
         entry = None if source == name else self.entry_for(source)
         return entry is not None and entry.dead_letter_topic_for(source) == name
+
+    @property
+    def replayed_topic(self) -> str:
+        """Where `dlq replay` marks what it has sent."""
+        return f"{_NOT_A_NAME.sub('_', self.kafka.group_id)[:200]}.replayed"
 
     def consumer_properties(self) -> dict[str, Value]:
         """Everything the consumer is made with, secrets included. Raises OSError for a secret's file."""

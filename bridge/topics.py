@@ -17,6 +17,8 @@ from confluent_kafka.cimpl import NewTopic
 HEADROOM_BYTES = 64 * 1024
 """What a dead letter is larger than its record, at most: error text, headers."""
 
+_MARKS = "create it with one partition and cleanup.policy=compact, and give the principal the ACLs READ and WRITE on it"
+
 T = TypeVar("T")
 
 _AWAY = frozenset({
@@ -88,6 +90,22 @@ class Topics:
                 f"max.message.bytes={(source_limit or 1_048_588) + HEADROOM_BYTES}, or set dead_letter.create_topics: true"
             )
         return self._create(source, dead_letter, found[source], source_limit)
+
+    def ensure_marks(self, name: str, *, create: bool) -> None:
+        """The compacted topic where replays mark what they sent, created if it is missing and `create` allows it. Raises `TopicError`, `Unreachable`."""
+        if name in self._list():
+            if "compact" not in (policy := self._config(name).get("cleanup.policy", "compact")):
+                raise TopicError(f"topic {name}: cleanup.policy={policy} would forget which dead letters were replayed; set cleanup.policy=compact")
+            return
+        if create:
+            try:
+                self._wait(self._admin.create_topics([NewTopic(name, 1, -1, config={"cleanup.policy": "compact"})], request_timeout=self._timeout_s)[name])
+            except KafkaException as problem:
+                if problem.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    why = f"it can't be created: {problem.args[0].str()}"
+                    raise TopicError(f"topic {name}, where replays mark what they sent: {why}; {_MARKS}") from problem
+        else:
+            raise TopicError(f"topic {name}, where replays mark what they sent: it does not exist; {_MARKS}")
 
     def _create(self, source: str, name: str, like: _Found, source_limit: int | None) -> DeadLetterTopic:
         limit = (source_limit or 1_048_588) + HEADROOM_BYTES

@@ -56,6 +56,13 @@ class DeadLetter:
     """How often it had been dead-lettered before."""
     failed_ms: int
     """When it failed last, in milliseconds since the epoch."""
+    made: str
+    """The source record's timestamp, as the headers have it; empty where they don't tell."""
+
+    @property
+    def identity(self) -> str:
+        """The same for all letters of one source record; the timestamp tells records apart whose topic was made anew, with offsets from 0."""
+        return f"{self.source}@{self.made}"
 
     @property
     def normal(self) -> str:
@@ -100,6 +107,7 @@ def understood(record: Record) -> DeadLetter:
         dataset=last.get("aep.dataset.id", ""),
         count=int(last[REPLAY_COUNT]) if last.get(REPLAY_COUNT, "").isdecimal() else 0,
         failed_ms=record.timestamp()[1],
+        made=first.get("aep.source.timestamp", ""),
     )
 
 

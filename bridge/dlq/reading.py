@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 
 from bridge.dlq.letters import DeadLetter, Place, understood
 from bridge.model import Record, TopicPartition
-from bridge.settings import Settings
+from bridge.settings import PARKED, Settings
 from bridge.topics import Topics, Unreachable
 
 PATIENCE_S = 30.0
-_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
-"""A broker that is only just becoming the group's coordinator; the client does not ask again by itself."""
 
 
 @dataclass(slots=True)
@@ -38,8 +36,13 @@ def topics_of(settings: Settings, asked: Iterable[str] = ()) -> dict[str, int]:
     there = Topics(settings.admin_properties()).partitions(["^.*"])
     wanted = list(asked)
     if missing := [name for name in wanted if name not in there]:
-        raise LookupError(f"{missing[0]}: no such topic; dead-letter topics here: {', '.join(n for n in there if settings.is_dead_letter_topic(n)) or 'none'}")
-    return {name: count for name, count in sorted(there.items()) if (name in wanted if wanted else settings.is_dead_letter_topic(name))}
+        raise LookupError(f"{missing[0]}: no such topic; dead-letter topics here: {', '.join(n for n in there if _holds_letters(settings, n)) or 'none'}")
+    return {name: count for name, count in sorted(there.items()) if (name in wanted if wanted else _holds_letters(settings, name))}
+
+
+def _holds_letters(settings: Settings, name: str) -> bool:
+    """Dead-letter topics, but neither their parking topics nor the marks of replays."""
+    return settings.is_dead_letter_topic(name) and not name.endswith(PARKED) and name != settings.replayed_topic
 
 
 class Reader:
@@ -63,6 +66,10 @@ class Reader:
 
     def letters(self, bounds: Bounds) -> Iterator[DeadLetter]:
         """Every letter within the bounds. Raises `Unreachable` where nothing comes for `PATIENCE_S`."""
+        return map(understood, self.records(bounds))
+
+    def records(self, bounds: Bounds) -> Iterator[Record]:
+        """Every record within the bounds. Raises `Unreachable` where nothing comes for `PATIENCE_S`."""
         left = {where: end for where, end in bounds.end.items() if end > bounds.low[where]}
         self._consumer.assign([Position(where.topic, where.partition, bounds.low[where]) for where in left])
         last = time.monotonic()
@@ -78,7 +85,7 @@ class Reader:
                     continue
                 last = time.monotonic()
                 if where in left and offset < left[where]:
-                    yield understood(cast("Record", message))
+                    yield cast("Record", message)
                 if where in left and offset + 1 >= left[where]:
                     del left[where]
             if time.monotonic() - last > PATIENCE_S:
@@ -98,21 +105,3 @@ class Reader:
     def close(self) -> None:
         """Lets the brokers go."""
         self._consumer.close()
-
-
-def committed(settings: Settings, group: str, bounds: Bounds) -> dict[TopicPartition, int]:
-    """Where a group stands in each partition that it has a position in."""
-    consumer: Any = Consumer({**settings.consumer_properties(), "group.id": group, "enable.auto.commit": False})
-    deadline = time.monotonic() + PATIENCE_S
-    try:
-        while True:
-            try:
-                positions = consumer.committed([Position(*where) for where in bounds.end], 10)
-                break
-            except KafkaException as problem:
-                if problem.args[0].code() not in _COORDINATOR_COMES or time.monotonic() > deadline:
-                    raise Unreachable(f"offsets of {group}: {problem.args[0].str()}") from None
-                time.sleep(0.2)
-    finally:
-        consumer.close()
-    return {TopicPartition(each.topic, each.partition): each.offset for each in positions if each.offset >= 0}

@@ -11,15 +11,16 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.deadletter import DEFAULTS, ENFORCED
+from bridge.dlq.marks import ACKNOWLEDGED_S, Marker, NotAcknowledged, Replayed
 from bridge.dlq.patch import Patch
 from bridge.dlq.plan import Plan
+from bridge.dlq.reading import Reader
 from bridge.dlq.source import ReplaySource
+from bridge.dlq.turn import Busy, group_of, take
 from bridge.model import Record, TopicPartition
 from bridge.service import Service
 from bridge.settings import Settings
 from bridge.topics import Topics
-
-ACKNOWLEDGED_S = 120.0
 
 
 @dataclass(slots=True)
@@ -38,10 +39,6 @@ class Progress:
     def settled(self) -> int:
         """Letters that this run is done with."""
         return self.accepted + self.again + self.parked
-
-
-class NotAcknowledged(Exception):
-    """The brokers did not take a record; nothing behind it was committed."""
 
 
 class _Copies:
@@ -95,7 +92,6 @@ class Replay:
         self,
         settings: Settings,
         plan: Plan,
-        group: str,
         *,
         to_source: bool = False,
         patch: Patch | None = None,
@@ -103,7 +99,7 @@ class Replay:
         parking: Callable[[str], str] = "{}.parked".format,
     ) -> None:
         self._settings, self._plan, self._to_source, self._patch, self._rate, self._parking = settings, plan, to_source, patch, rate, parking
-        self._properties = {**settings.consumer_properties(), "group.id": group, "auto.offset.reset": "earliest"}
+        self._properties = {**settings.consumer_properties(), "group.id": group_of(settings), "auto.offset.reset": "earliest"}
         self.progress = Progress()
         self._copies = _Copies(settings)
         self._stop = threading.Event()
@@ -116,18 +112,46 @@ class Replay:
             self._service.pump.stop()
 
     def run(self) -> dict[TopicPartition, int]:
-        """Until everything within the bounds is settled, or `stop`. Returns where each partition stands. Raises `Fatal`, `NotAcknowledged`, TopicError."""
+        """Until everything within the bounds is settled, or `stop`. Returns where each partition stands.
+
+        Raises `Busy` where another replay runs, `Fatal`, `NotAcknowledged`, `TopicError`, `Unreachable`.
+        """
+        plan = self._plan
+        if not plan.sending and not plan.parking:
+            self.progress.finished = True
+            return plan.starts()
+        self._marker = marker = Marker(self._settings, "source" if self._to_source else "aep")
+        take(self._settings, plan.starts(), self._stop, self._waits)
+        self._waits("")
+        if self._stop.is_set():
+            return plan.starts()
+        self._unchanged()
         topics = Topics(self._settings.admin_properties())
-        for topic in sorted({where.topic for where in self._plan.park}):
+        for topic in plan.parking_from():
             topics.ensure(topic, self._parking(topic), create=True)
-        return self._back() if self._to_source else self._deliver()
+        try:
+            return self._back() if self._to_source else self._deliver()
+        finally:
+            marker.flush()
+
+    def _waits(self, reason: str) -> None:
+        self.progress.waits = reason
+
+    def _unchanged(self) -> None:
+        """Raises `Busy` where another replay has marked letters since the plan was made: they could be among ours."""
+        reader = Reader(self._settings)
+        try:
+            if Replayed.ends(self._settings, reader) != self._plan.marks_end:
+                raise Busy("another replay has sent letters since this one was planned; give the same command again")
+        finally:
+            reader.close()
 
     def _source(self, listener: Any) -> ReplaySource:
         default = next((entry.topic for entry in self._settings.topics if not entry.is_regex), "")
         if not default:  # a regex alone: any name that it reads, which is what the dead-letter topic is called after
             default = next(where.topic.removesuffix(".dlq") for where in self._plan.bounds.end)
         return ReplaySource(
-            self._properties, self._plan, listener, default_topic=default, patch=self._patch, rate=self._rate, park=self._park
+            self._properties, self._plan, listener, default_topic=default, patch=self._patch, rate=self._rate, park=self._park, settled=self._marker.put
         )  # fmt: skip
 
     def _park(self, records: Sequence[Record]) -> None:

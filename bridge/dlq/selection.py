@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -32,10 +30,6 @@ class Selection:
             and (not self.source_topic or letter.source.topic == self.source_topic)
         )
 
-    def key(self, *more: str) -> str:
-        """Short and the same for the same filters: a part of a replay's group."""
-        return hashlib.sha256(repr((self.reason, self.since_ms, self.dataset, self.source_topic, *more)).encode()).hexdigest()[:10]
-
 
 def since(text: str, now: datetime | None = None) -> int:
     """Milliseconds since the epoch of `2h`, `7d`, `2026-11-24` or `2026-11-24T12:00:00Z`. Raises ValueError."""
@@ -50,17 +44,3 @@ def since(text: str, now: datetime | None = None) -> int:
             raise ValueError(f"{text}: give an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z)") from None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
-
-
-def current(letters: Iterable[DeadLetter]) -> dict[object, DeadLetter]:
-    """One letter for each source record: of several, the one that was replayed most; of equals, the earliest, so that a repeat of a done one is not new."""
-    kept: dict[object, DeadLetter] = {}
-    for letter in letters:
-        known = kept.get(letter.source)
-        if known is None or _rank(letter) < _rank(known):
-            kept[letter.source] = letter
-    return kept
-
-
-def _rank(letter: DeadLetter) -> tuple[int, int, int, int]:
-    return -letter.count, letter.failed_ms, letter.place.partition, letter.place.offset

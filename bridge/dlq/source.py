@@ -1,6 +1,7 @@
 """Dead letters as a source of the engine: each shows up under its record's first topic, so that the engine's own routes apply to it.
 
-A partition of a dead-letter topic is one lane for each source topic whose letters are chosen in it; its offset is stored up to where all of them are settled.
+A partition of a dead-letter topic is one lane for each source topic whose letters are chosen in it; up to where all of them are settled, its offset is
+stored and its letters are told of.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.dlq.patch import Patch
-from bridge.dlq.plan import Plan
+from bridge.dlq.plan import Does, Plan
 from bridge.model import Headers, Record, Slice, TopicPartition
-from bridge.ports import Listener
+from bridge.ports import Fatal, Listener
 from bridge.source import KafkaSource, SourceEvents
 
 _SPREAD = 100_000
@@ -62,33 +63,35 @@ class ReplaySource:
         patch: Patch | None = None,
         rate: float = 0,
         park: Callable[[Sequence[Record]], None],
+        settled: Callable[[Sequence[tuple[str, int]]], None],
         events: SourceEvents | None = None,
     ) -> None:
-        """`rate`: records a second, 0 for no limit."""
-        self._plan, self._listener, self._patch, self._rate, self._park = plan, listener, patch, rate, park
+        """`rate`: records a second, 0 for no limit. `settled` hears the identity and the count of each letter that is done with."""
+        self._plan, self._listener, self._patch, self._rate, self._park, self._settled = plan, listener, patch, rate, park, settled
         topics = sorted({where.topic for where in plan.bounds.end})
+        self._starts = plan.starts()
+        self._elsewhere = ""
         self._lanes: dict[TopicPartition, dict[str, TopicPartition]] = {}
         for where in plan.bounds.end:
-            origins = set(plan.send.get(where, {}).values()) or {default_topic}
-            self._lanes[where] = {origin: TopicPartition(origin, topics.index(where.topic) * _SPREAD + where.partition) for origin in sorted(origins)}
+            number = topics.index(where.topic) * _SPREAD + where.partition
+            self._lanes[where] = {origin: TopicPartition(origin, number) for origin in plan.origins(where) or [default_topic]}
         self._real = {lane: where for where, lanes in self._lanes.items() for lane in lanes.values()}
         self._marks: dict[TopicPartition, int] = {}
         self._told: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
-        self._open: set[TopicPartition] = set()
-        self._assigned = self._closing = False
+        self._open = {where for where, start in self._starts.items() if start < plan.bounds.end[where]}
         self._budget, self._at = 1.0, time.monotonic()
         self.parked = 0
         self._inner = KafkaSource(properties, topics, lambda _: False, self, events)
 
     @property
     def finished(self) -> bool:
-        """Everything of ours is settled and stored, up to the ends."""
-        return self._assigned and not self._open
+        """Everything is settled and stored, up to the ends."""
+        return not self._open
 
     def position(self) -> dict[TopicPartition, int]:
         """Where this run stands in each of its partitions."""
-        return dict(self._told)
+        return self._starts | self._told
 
     # -- ports.Source -----------------------------------------------------------------
 
@@ -104,18 +107,23 @@ class ReplaySource:
         slices: list[Slice] = []
         for part in self._inner.read(limit, timeout_s):
             slices += self._turned(part)
+        if self._elsewhere:
+            raise Fatal(f"another replay began at the same moment and has moved {self._elsewhere}; wait until it has ended, and give the same command again")
         return slices
 
     def _turned(self, part: Slice) -> list[Slice]:
-        end, chosen = self._plan.bounds.end[part.source], self._plan.send.get(part.source, {})
+        end = self._plan.bounds.end[part.source]
         next_offset = min(part.next_offset, end)
-        parked = [record for record in part.records if record.offset() in self._plan.park.get(part.source, ()) and record.offset() < end]
+        chosen: dict[int, tuple[str, Does]] = {}
+        if part.records:  # what was settled before a partition was lost and came back is not sent again
+            chosen = self._plan.chosen(part.source, max(part.records[0].offset(), self._told.get(part.source, 0)), next_offset)
+        parked = [record for record in part.records if record.offset() in chosen and chosen[record.offset()][1] is Does.PARK]
         if parked:
             self._park(parked)
             self.parked += len(parked)
         turned = []
         for origin, lane in self._lanes[part.source].items():
-            records = [self._replayed(record, lane) for record in part.records if record.offset() < end and chosen.get(record.offset()) == origin]
+            records = [self._replayed(record, lane) for record in part.records if chosen.get(record.offset()) == (origin, Does.SEND)]
             self._budget -= len(records) if self._rate else 0
             weight = part.weight * len(records) // max(1, len(part.records))
             turned.append(Slice(lane, records, [record.value() for record in records], next_offset, weight))
@@ -130,8 +138,11 @@ class ReplaySource:
         for where in {self._real[lane] for lane in offsets}:
             marks = [self._marks.get(lane) for lane in self._lanes[where].values()]
             known = [mark for mark in marks if mark is not None]
-            if len(known) == len(marks) and min(known) != self._told.get(where):
-                moved[where] = self._told[where] = min(known)
+            before = self._told.get(where, self._starts[where])
+            if len(known) == len(marks) and min(known) > before:
+                moved[where] = min(known)
+                self._told[where] = moved[where]
+                self._settled(self._plan.identities(where, before, moved[where]))
                 if moved[where] >= self._plan.bounds.end[where]:
                     self._open.discard(where)
         if moved:
@@ -150,7 +161,6 @@ class ReplaySource:
         self._inner.resume({self._real[lane] for lane in going} - {self._real[lane] for lane in self._paused})
 
     def close(self) -> None:
-        self._closing = True
         self._inner.close()
 
     # -- ports.Listener: what the real source tells ------------------------------------------
@@ -160,14 +170,12 @@ class ReplaySource:
         for where, offset in offsets.items():
             if where not in self._lanes:  # a partition that was added since the plan was made
                 continue
-            position = max(self._plan.bounds.low[where], offset or 0)
-            if position < self._plan.bounds.end[where]:
-                self._open.add(where)
-            self._told[where] = position
+            if where not in self._told and offset is not None and offset != self._starts[where]:
+                self._elsewhere = str(where)
+            self._told[where] = max(self._told.get(where, 0), self._starts[where], offset or 0)
             for lane in self._lanes[where].values():
                 lanes[lane] = offset
-                self._marks[lane] = position
-        self._assigned = True
+                self._marks[lane] = self._told[where]
         paused = set(self._listener.assigned(lanes)) if lanes else set()
         self._paused |= paused
         return {self._real[lane] for lane in paused} | {where for where in offsets if where not in self._lanes}
@@ -175,15 +183,11 @@ class ReplaySource:
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         gone = [where for where in partitions if where in self._lanes]
         self._listener.revoked([lane for where in gone for lane in self._lanes[where].values()])
-        self._forget(gone)
+        for where in gone:
+            self._paused.difference_update(self._lanes[where].values())
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         gone = [where for where in partitions if where in self._lanes]
         self._listener.lost([lane for where in gone for lane in self._lanes[where].values()])
-        self._forget(gone)
-
-    def _forget(self, gone: Iterable[TopicPartition]) -> None:
-        if not self._closing:  # else what is open stays open: nobody else does it
-            self._open.difference_update(gone)
         for where in gone:
             self._paused.difference_update(self._lanes[where].values())

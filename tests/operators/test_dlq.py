@@ -145,8 +145,80 @@ def test_back_to_the_source_topic(kafka: Kafka, configure: Configure, tmp_path: 
         assert 1 == sum(name == "aep.replay.count" for name, _ in back[2].headers())
         sim.faults.clear()
         told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
-        assert (3, 0) == (told["accepted"], told["dead_lettered_again"])
+        assert (1, 0, 2) == (told["accepted"], told["dead_lettered_again"], told["done_before"])
+        assert {"x1"} == sim.accepted.keys()
+        told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--again", "--yes", "-o", "json").stdout)
+        assert (3, 0, 0) == (told["accepted"], told["dead_lettered_again"], told["done_before"])
         assert {"x1", "x2", "x3"} == sim.accepted.keys()
+
+
+def test_what_one_filter_has_sent_no_other_sends_again(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """Whatever chose it: a letter that was replayed is shown as such and passed over; one that failed again goes again."""
+    topic = kafka.clients.create_topic(unique("twice"), 1)
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic)
+        sim.fault(Rule(action="messages", status=400, body="not today"))
+        bury(kafka, config, topic, [*(envelope(f"w{number}", sim.config.org) for number in range(5)), b"not json"], tmp_path)
+        sim.faults.clear()
+        file = write(config, tmp_path / "bridge.yaml")
+        first = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "not today", "--yes", "-o", "json").stdout)
+        assert (5, 0) == (first["accepted"], first["done_before"])
+        for filters in (("--since", "1h"), ("--source-topic", topic), ("--dataset", DATASETS[0]), ("--topic", f"{topic}.dlq"), ()):
+            told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "400", *filters, "-o", "json").stdout)
+            assert (0, 5) == (told["replay"], told["done_before"]), filters
+        again = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json", code=1).stdout)
+        assert (0, 1, 5) == (again["accepted"], again["dead_lettered_again"], again["done_before"])
+        assert 1 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["replay"]
+        assert {} == sim.duplicates
+
+        groups = {group["reason"]: group for group in json.loads(aep_bridge("dlq", "list", "-c", file, "-o", "json").stdout)}
+        assert (5, 5) == (groups["refused"]["count"], groups["refused"]["replayed"])
+        assert (2, 1) == (groups["not_json"]["count"], groups["not_json"]["replayed"])
+        assert "replayed" in aep_bridge("dlq", "list", "-c", file, "-o", "table").stdout
+        assert "aep" == json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)["replayed"]["to"]
+        assert "to aep" in aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file, "-o", "table").stdout
+        assert 6 == sum(bool(json.loads(line)["replayed_at"]) for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines())
+        stats = json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)
+        assert {("refused", 0, True, 5), ("not_json", 0, True, 1), ("not_json", 1, False, 1)} == {
+            (row["reason"], row["replay_count"], row["replayed"], row["count"]) for row in stats["groups"]
+        }
+        wrong = aep_bridge("dlq", "replay", "-c", file, "--parking-topic", topic, "--yes", code=2).stderr
+        assert "the bridge would read it" in wrong
+
+
+def test_two_replays_at_once(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """While one runs, another is told who is at work, and refused, whatever its filters; two that start at the same moment send nothing twice."""
+    topic = kafka.clients.create_topic(unique("both"), 2)
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic, kafka={"properties": {"session.timeout.ms": 6000}})
+        sim.fault(Rule(action="messages", status=400, body="not today"))
+        bury(kafka, config, topic, [envelope(f"t{number:03}", sim.config.org) for number in range(300)], tmp_path)
+        sim.faults.clear()
+        file = write(config, tmp_path / "bridge.yaml")
+
+        def start(*options: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", *options]
+            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+        slow = start("--rate", "5")
+        until(lambda: len(sim.accepted) >= 5, 40, "nothing was replayed")
+        refused = aep_bridge("dlq", "replay", "-c", file, "--since", "1h", "--yes", "-o", "json", code=1)
+        assert "another replay is running" in refused.stderr
+        assert "Nothing was sent" in refused.stderr
+        assert "" == refused.stdout
+        assert slow.poll() is None
+        assert 300 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["letters"]  # a dry run is always possible
+        slow.send_signal(signal.SIGTERM)
+        assert not json.loads(slow.communicate(timeout=60)[0])["finished"]
+
+        before = len(sim.accepted)
+        ended = [process.communicate(timeout=120) for process in [start("--rate", "100"), start("--rate", "100", "--since", "1h")]]
+        assert before < len(sim.accepted), ended
+        last = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
+
+        assert last["finished"]
+        assert 300 == len(sim.accepted)
+        assert {} == sim.duplicates
 
 
 def test_wrong_use_says_what_to_do(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:

@@ -1,0 +1,90 @@
+"""What the dead letters' commands share: filters, the way out, and letters with their marks."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bridge.dlq.letters import DeadLetter
+    from bridge.dlq.marks import Mark
+    from bridge.dlq.reading import Reader
+    from bridge.dlq.selection import Selection
+    from bridge.settings import Settings
+
+Topic = Annotated[list[str] | None, typer.Option("--topic", help="Only this dead-letter topic (repeatable). Default: all of the configuration's.")]
+Reason = Annotated[str, typer.Option("--reason", help="A part of the reason, the status or the error text, in any case.")]
+Since = Annotated[str, typer.Option("--since", help="Failed since: an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z).")]
+Dataset = Annotated[str, typer.Option("--dataset", help="Only letters for this dataset.")]
+SourceTopic = Annotated[str, typer.Option("--source-topic", help="Only letters of records that were read from this topic.")]
+Output = Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")]
+
+
+def as_json(output: str) -> bool:
+    """Whether to write JSON."""
+    if output not in {"auto", "table", "json"}:
+        raise stop(f"-o {output}: give table, json or auto", 2)
+    return output == "json" or (output == "auto" and not sys.stdout.isatty())
+
+
+def stop(text: str, code: int) -> typer.Exit:
+    """Says why, and is to be raised."""
+    typer.echo(text, err=True)
+    return typer.Exit(code)
+
+
+def selection(reason: str, since: str, dataset: str, source_topic: str) -> Selection:
+    """The filters. Exits with 2 for a time that is none."""
+    from bridge.dlq.selection import Selection
+    from bridge.dlq.selection import since as moment
+
+    try:
+        return Selection(reason, moment(since), dataset, source_topic)
+    except ValueError as error:
+        raise stop(f"--since {error}", 2) from None
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Reader]:
+    """A reader. Exits with 3 where brokers are away, 2 for a topic that is not there."""
+    from bridge.dlq.reading import Reader
+    from bridge.topics import Unreachable
+
+    reader = Reader(settings)
+    try:
+        yield reader
+    except LookupError as error:
+        raise stop(str(error), 2) from None
+    except Unreachable as error:
+        raise stop(f"{settings.kafka.bootstrap_servers}: {error}; is it up, and may this principal read? `aep-bridge check` looks further", 3) from None
+    finally:
+        reader.close()
+
+
+def letters(settings: Settings, topics: list[str] | None, wanted: Selection | None = None) -> Iterator[tuple[DeadLetter, Mark | None]]:
+    """Every letter that is meant, with the mark of its replay."""
+    from bridge.dlq.marks import Replayed
+    from bridge.dlq.reading import topics_of
+
+    with reading(settings) as reader:
+        replayed = Replayed.read(settings, reader)
+        for letter in reader.letters(reader.bounds(topics_of(settings, topics or ()))):
+            if wanted is None or wanted.takes(letter):
+                yield letter, replayed.of(letter)
+
+
+def table(columns: list[str], rows: list[list[str]]) -> None:
+    """Prints a table."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(*columns)
+    for row in rows:
+        made.add_row(*(escape(cell) for cell in row))
+    Console().print(made)
