@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.commands.loading import ConfigOption
+from bridge.commands.output import Form, Output, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ def check(
     offline: Annotated[bool, typer.Option("--offline", help="Only what needs no connection: file, environment, memory.")] = False,
     send_test: Annotated[str, typer.Option(metavar="TOPIC", help="Also send one record of this topic, with AEP's own validation, and show the verdict.")] = "",
     replicas: Annotated[int, typer.Option(min=0, help="How many replicas are planned, to be held against the partitions; 0: not known.")] = 0,
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Check everything that can be wrong before a deploy, one line each: ok, WARN or FAIL, what was found, what to do. Changes nothing.
 
@@ -38,32 +38,29 @@ def check(
     from bridge import check as checks
     from bridge.configuration import ConfigurationError, load
 
-    if output not in {"auto", "table", "json"}:
-        typer.echo(f"-o {output}: give table, json or auto", err=True)
-        raise typer.Exit(2)
-    as_json = output == "json" or (output == "auto" and not sys.stdout.isatty())
+    scripted = as_json(output)
     try:
         settings = load(config, os.environ)
     except ConfigurationError as error:
-        _show((checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems), as_json=as_json)
+        _show((checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems), scripted=scripted)
         raise typer.Exit(2) from None
     findings: Iterable[Finding] = checks.offline(settings)
     if not offline:
         findings = chain(findings, checks.online(settings, replicas), checks.send_test(settings, send_test) if send_test else ())
-    failed = [finding for finding in _show(findings, as_json=as_json) if finding.level is checks.Level.FAIL]
+    failed = [finding for finding in _show(findings, scripted=scripted) if finding.level is checks.Level.FAIL]
     raise typer.Exit(0 if not failed else 3 if any(finding.unreachable for finding in failed) else 1)
 
 
-def _show(findings: Iterable[Finding], *, as_json: bool) -> list[Finding]:
+def _show(findings: Iterable[Finding], *, scripted: bool) -> list[Finding]:
     """Prints each as it comes, or all of them at the end as JSON; returns them."""
     seen = []
     for finding in findings:
         seen.append(finding)
-        if not as_json:
+        if not scripted:
             colour = {"ok": "green", "WARN": "yellow", "FAIL": "red"}[finding.level.value]
             typer.echo(f"{typer.style(f'{finding.level.value:<4}', fg=colour)}  {finding.what}: {finding.found}")
             if finding.do:
                 typer.echo(f"      → {finding.do}")
-    if as_json:
+    if scripted:
         typer.echo(json.dumps([{"level": each.level.value, "what": each.what, "found": each.found, "do": each.do} for each in seen], indent=2))
     return seen

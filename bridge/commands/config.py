@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,17 +13,24 @@ from bridge.commands.loading import ConfigOption, settings_of
 config = typer.Typer(help="Show, describe and explain the configuration.\n\nExample: `aep-bridge config show --config bridge.yaml`", no_args_is_help=True)
 
 
-Output = Annotated[str, typer.Option("--output", "-o", help="text for people, or json for scripts.")]
+class Form(StrEnum):
+    """What `-o` takes."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="text for people, or json for scripts.")]
 
 
 @config.command()
-def show(config: ConfigOption, output: Output = "text") -> None:
+def show(config: ConfigOption, output: Output = Form.TEXT) -> None:
     """Print the configuration as it is understood, defaults and environment included, secrets masked.
 
     Example: `aep-bridge config show --config config/aep-bridge.yaml`
     """
     settings = settings_of(config)
-    if output == "json":
+    if output is Form.JSON:
         typer.echo(json.dumps(settings.masked(), default=str, indent=2))
         return
     import yaml
@@ -42,7 +50,7 @@ def schema() -> None:
 
 
 @config.command()
-def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, such as delivery.window_bytes.")], output: Output = "text") -> None:
+def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, such as delivery.window_bytes.")], output: Output = Form.TEXT) -> None:
     """Say what a key means, its type, its default and its environment variable.
 
     Example: `aep-bridge config explain batch.linger_ms`
@@ -57,7 +65,7 @@ def explain(key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key
     from dataclasses import asdict, is_dataclass
 
     fields = asdict(found) if is_dataclass(found) else found._asdict()
-    if output == "json":
+    if output is Form.JSON:
         typer.echo(json.dumps(fields))
         return
     for name, value in fields.items():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge.commands.output import Form, Output, as_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def demo(
     events: Annotated[int, typer.Option(help="How many events to produce.", min=400, max=100_000)] = 3000,
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+    output: Output = Form.AUTO,
     logs: Annotated[bool, typer.Option("--logs", help="Show the bridge's log lines as well.")] = False,
 ) -> None:
     """Show what happens: an in-process Kafka, a local AEP, good events and bad ones, a 429 and an outage on the way.
@@ -30,14 +32,15 @@ def demo(
 
     from rich.console import Console
 
-    from bridge.demo import Demo, as_json
+    from bridge.demo import Demo
+    from bridge.demo import as_json as plain
     from bridge.logs import configure
 
     configure("info" if logs else "critical", "auto", sys.stderr if logs else Path(os.devnull).open("w"))  # noqa: SIM115 - open as long as the process
     show = Demo(events)
-    if output == "json" or (output == "auto" and not sys.stdout.isatty() and not os.environ.get("FORCE_COLOR")):
+    if as_json(output) and (output is Form.JSON or not os.environ.get("FORCE_COLOR")):
         report = show.run()
-        typer.echo(json.dumps(as_json(report), indent=2))
+        typer.echo(json.dumps(plain(report), indent=2))
     else:
         console = Console()
         report = _watched(show, console)

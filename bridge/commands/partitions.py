@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import Annotated
 
 import typer
 
 from bridge.commands.loading import ConfigOption, settings_of
+from bridge.commands.output import Form, Output, as_json
 
 
 def partitions(
     config: ConfigOption,
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and KEDA's `maxReplicaCount`.
 
@@ -30,7 +29,7 @@ def partitions(
         raise typer.Exit(3) from None
     missing = [name for name in mapped if not name.startswith("^") and name not in counts]
     total = sum(counts.values())
-    if output == "json" or (output == "auto" and not sys.stdout.isatty()):
+    if as_json(output):
         typer.echo(json.dumps({"topics": counts, "total": total, "missing": missing}))
     else:
         from rich.console import Console

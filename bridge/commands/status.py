@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bridge.commands.output import Form, Output, as_json
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -20,7 +21,7 @@ SAMPLE_S = 1.0
 def status(
     admin: Annotated[list[str] | None, typer.Argument(metavar="[ADMIN]…", help="Admin addresses, one for each replica: http://10.0.0.7:8080 …")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show it anew each second. Ctrl-C ends.")] = False,
-    output: Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")] = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Show how running bridges stand: committed, end, lag, rate, in flight, and why a partition waits.
 
@@ -31,7 +32,7 @@ def status(
     from concurrent.futures import ThreadPoolExecutor
 
     addresses = [address if "://" in address else f"http://{address}" for address in admin or ["http://127.0.0.1:8080"]]
-    as_json = output == "json" or (output == "auto" and not sys.stdout.isatty())
+    scripted = as_json(output)
     marks: dict[tuple[str, str, int], tuple[float, int]] = {}
     with ThreadPoolExecutor(len(addresses)) as pool:
 
@@ -43,11 +44,11 @@ def status(
 
         seen = look()
         if watch:
-            _watch(look, seen, as_json=as_json)
+            _watch(look, seen, scripted=scripted)
         if any("error" not in replica for replica in seen):
             time.sleep(SAMPLE_S)
             seen = look()
-    if as_json:
+    if scripted:
         typer.echo(json.dumps(seen, indent=2))
     else:
         from rich.console import Console
@@ -60,11 +61,11 @@ def status(
     raise typer.Exit(3 if away else 1 if held else 0)
 
 
-def _watch(look: Any, seen: list[dict[str, Any]], *, as_json: bool) -> None:
+def _watch(look: Any, seen: list[dict[str, Any]], *, scripted: bool) -> None:
     from rich.live import Live
 
     try:
-        if as_json:
+        if scripted:
             while True:
                 typer.echo(json.dumps(seen))
                 time.sleep(SAMPLE_S)

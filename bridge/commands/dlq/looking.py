@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.commands.dlq.options import Dataset, Output, Reason, Since, SourceTopic, Topic, as_json, letters, reading, selection, stop, table
+from bridge.commands.dlq.options import Dataset, Reason, Since, SourceTopic, Topic, letters, reading, selection, stop, table
 from bridge.commands.loading import ConfigOption, settings_of
+from bridge.commands.output import Form, Output, as_json
 
 if TYPE_CHECKING:
     from bridge.dlq.letters import DeadLetter, Place
@@ -24,7 +25,7 @@ def list_(
     since: Since = "",
     dataset: Dataset = "",
     source_topic: SourceTopic = "",
-    output: Output = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Group dead letters by what is wrong: count, first and last seen, topics, one sample.
 
@@ -72,7 +73,7 @@ def show(
     record: Annotated[str, typer.Argument(metavar="TOPIC/PARTITION/OFFSET", help="The dead letter's place, or the source record's.")],
     config: ConfigOption,
     raw: Annotated[bool, typer.Option("--raw", help="Only the payload, byte for byte.")] = False,
-    output: Output = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Show one dead letter: the error, where it came from, and the payload.
 
@@ -145,7 +146,7 @@ def _find(settings: Settings, place: Place) -> tuple[DeadLetter | None, Mark | N
         return letter, None if letter is None else Replayed.read(settings, reader).of(letter)
 
 
-def stats(config: ConfigOption, topic: Topic = None, output: Output = "auto") -> None:
+def stats(config: ConfigOption, topic: Topic = None, output: Output = Form.AUTO) -> None:
     """Count dead letters by dead-letter topic, reason, number of failures before, and whether they were replayed since.
 
     Example: `aep-bridge dlq stats --config bridge.yaml -o json`

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,14 +21,6 @@ Reason = Annotated[str, typer.Option("--reason", help="A part of the reason, the
 Since = Annotated[str, typer.Option("--since", help="Failed since: an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z).")]
 Dataset = Annotated[str, typer.Option("--dataset", help="Only letters for this dataset.")]
 SourceTopic = Annotated[str, typer.Option("--source-topic", help="Only letters of records that were read from this topic.")]
-Output = Annotated[str, typer.Option("--output", "-o", help="table, json, or auto: a table on a terminal.")]
-
-
-def as_json(output: str) -> bool:
-    """Whether to write JSON."""
-    if output not in {"auto", "table", "json"}:
-        raise stop(f"-o {output}: give table, json or auto", 2)
-    return output == "json" or (output == "auto" and not sys.stdout.isatty())
 
 
 def stop(text: str, code: int) -> typer.Exit:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.commands.dlq.options import Dataset, Output, Reason, Since, SourceTopic, Topic, as_json, reading, selection, stop, table
+from bridge.commands.dlq.options import Dataset, Reason, Since, SourceTopic, Topic, reading, selection, stop, table
 from bridge.commands.loading import ConfigOption, settings_of
+from bridge.commands.output import Form, Output, as_json
 
 if TYPE_CHECKING:
     from bridge.dlq.patch import Patch
@@ -37,7 +38,7 @@ def replay(
     max_replays: Annotated[int, typer.Option("--max-replays", help="What was replayed so often goes to the parking topic instead.", min=1)] = 3,
     parking_topic: Annotated[str, typer.Option("--parking-topic", help="Default: the dead-letter topic's name with .parked behind it.")] = "",
     again: Annotated[bool, typer.Option("--again", help="Also those that an earlier replay has sent already.")] = False,
-    output: Output = "auto",
+    output: Output = Form.AUTO,
 ) -> None:
     """Send dead letters again: first says how many would go where; with --yes it does it.
 

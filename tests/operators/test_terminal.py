@@ -1,0 +1,125 @@
+"""Every command that reads: a table or text on a terminal, JSON in a pipe and with `-o json`, and the same facts in both; with the brokers behind SASL and TLS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.simulator import Config, Rule, Simulator
+from tests.operators.conftest import Configure, aep_bridge, on_a_terminal, write
+from tests.support.bridge import Bridge
+from tests.support.clients import unique, until
+from tests.support.kafka import PASSWORD, Kafka
+from tests.support.xdm import envelope
+
+pytestmark = pytest.mark.timeout(170)
+
+
+def shown(*arguments: object, code: int = 0) -> str:
+    """What a command shows on a terminal."""
+    with on_a_terminal(*arguments) as terminal:
+        assert code == terminal.wait(90), terminal.text
+        return terminal.text
+
+
+def test_every_reading_command_over_sasl_and_tls(secure_kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """check, run, status, partitions, dlq list, show, stats, replay: on a terminal and for scripts, against SASL_SSL with SCRAM; the password appears nowhere."""
+    topic = secure_kafka.clients.create_topic(unique("over-tls"), 2)
+    properties: dict[str, Any] = secure_kafka.properties("SASL_SSL")
+    servers = properties.pop("bootstrap.servers")
+    (tmp_path / "sasl").write_text(properties.pop("sasl.password") + "\n")
+    properties["sasl.password_file"] = str(tmp_path / "sasl")
+    said: list[str] = []
+
+    def both(*arguments: object, code: int = 0) -> tuple[str, Any]:
+        """On a terminal, and in a pipe."""
+        text = shown(*arguments, code=code)
+        piped = aep_bridge(*arguments, code=code)
+        said.extend([text, piped.stdout, piped.stderr])
+        assert piped.stdout == "" or "│" not in piped.stdout
+        return text, json.loads(piped.stdout)
+
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic, kafka={"bootstrap_servers": servers, "properties": properties})
+        sim.fault(Rule(action="messages", status=400, body="not today"))
+        secure_kafka.clients.produce(topic, [envelope(f"s{number}", sim.config.org) for number in range(20)])
+        with Bridge(config, tmp_path) as bridge:
+            until(lambda: secure_kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 20, 60, bridge.tail())
+            text, seen = both("status", bridge.admin)
+            assert f"{topic}/0" in text
+            assert topic == seen[0]["partitions"][0]["topic"]
+            assert 0 == bridge.stop()
+        sim.faults.clear()
+        file = write(config, tmp_path / "bridge.yaml")
+
+        text, found = both("check", "-c", file)
+        assert "answer over SASL_SSL" in text
+        assert {"ok"} == {each["level"] for each in found}
+        text, counts = both("partitions", "-c", file)
+        assert {topic: 2} == counts["topics"]
+        assert topic in text
+        text, groups = both("dlq", "list", "-c", file)
+        assert 20 == groups[0]["count"]
+        assert "not today" in text
+        text, letter = both("dlq", "show", f"{topic}/0/0", "-c", file)
+        assert "s0" == letter["payload"]["body"]["xdmEntity"]["_id"]
+        assert '"_id": "s0"' in text
+        text, stats = both("dlq", "stats", "-c", file)
+        assert 20 == stats["total"]
+        assert "20 dead letters" in text
+        text, plan = both("dlq", "replay", "-c", file)
+        assert 20 == plan["replay"]
+        assert "20 to replay" in text
+        assert "Nothing was sent" in text
+
+        text = shown("dlq", "replay", "-c", file, "--yes", "--rate", "20")
+        assert "20/20" in text  # the progress bar
+        assert "20 delivered, 0 dead-lettered again, 0 parked, 0 left" in text
+        assert 20 == len(sim.accepted)
+        assert "20 replayed already" in shown("dlq", "replay", "-c", file)
+    said.append(text)
+
+    assert PASSWORD not in "".join(said)
+
+
+def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+    """Once: what is under way is settled, and the summary says where it stands and what to do. The same command goes on."""
+    topic = kafka.clients.create_topic(unique("ctrl-c"), 1)
+    with Simulator(Config()) as sim:
+        config = configure(sim, topic)
+        sim.fault(Rule(action="messages", status=400, body="not today"))
+        kafka.clients.produce(topic, [envelope(f"c{number}", sim.config.org) for number in range(100)])
+        with Bridge(config, tmp_path) as bridge:
+            until(lambda: kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 100, 60, bridge.tail())
+            assert 0 == bridge.stop()
+        sim.faults.clear()
+        file = write(config, tmp_path / "bridge.yaml")
+        with on_a_terminal("dlq", "replay", "-c", file, "--yes", "--rate", "10") as terminal:
+            terminal.expect("100 to replay")
+            until(lambda: len(sim.accepted) >= 5, 40, "nothing was replayed")
+            terminal.say("\x03")
+            assert 1 == terminal.wait()
+            assert "Interrupted at" in terminal.text
+            assert "run the same command to go on" in terminal.text
+        assert 5 <= len(sim.accepted) < 100
+        assert "0 left" in shown("dlq", "replay", "-c", file, "--yes")
+        assert 100 == len(sim.accepted)
+        assert {} == sim.duplicates
+
+
+def test_configuration_and_wrong_use(tmp_path: Path) -> None:
+    """Text on both sides, JSON where asked for; a form that does not exist is exit code 2 and names those that do."""
+    with Simulator(Config()) as sim:
+        aep = {"inlet_url": sim.inlet_url}
+    file = write({"kafka": {"bootstrap_servers": "k:1"}, "aep": aep, "topics": [{"topic": "t"}]}, tmp_path / "bridge.yaml")
+    assert "bootstrap_servers: k:1" in shown("config", "show", "-c", file)
+    assert "k:1" == json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)["kafka"]["bootstrap_servers"]
+    assert "milliseconds" in shown("config", "explain", "batch.linger_ms").lower()
+    assert "batch.linger_ms" == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["key"]
+    for command in (("status",), ("check", "-c", file), ("partitions", "-c", file), ("dlq", "list", "-c", file), ("config", "show", "-c", file), ("demo",)):
+        wrong = aep_bridge(*command, "-o", "xml", code=2).stderr
+        assert "'xml' is not one of" in wrong
+        assert "'json'" in wrong
