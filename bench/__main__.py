@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from bench.progress import Told
 from bench.quota import scenarios
 from bench.tables import TABLES
 
+TOLD = {"throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
+"""Tables that are printed when their part was measured."""
 DOCS, SCRATCH = Path("docs"), Path(".cache/bench")
 
 
@@ -46,7 +49,7 @@ def main() -> int:
     store.write(out / report.DATA, results)
     report.write(out, (DOCS / report.DOCUMENT).read_text(encoding="utf-8"), store.read(out / report.DATA))
     tell(found, console)
-    console.print(f"\n{out / report.DATA}, {out / report.DOCUMENT} and its plots are written.", highlight=False)
+    console.print(f"\n{out / report.DATA}, {out / report.DOCUMENT} and its plots are written.", highlight=False, soft_wrap=True)
     for failure in failed:
         console.print(f"FAILED  {failure}", style="bold red", highlight=False, markup=False)
     return 1 if failed else 0
@@ -56,61 +59,54 @@ def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console
     """The results of these parts, and what failed. A step that fails is told and left out; the others go on."""
     results: Results = {}
     failed: list[str] = []
-    spent: dict[str, float] = dict.fromkeys(parts, 0.0)
 
-    def keep(part: str, name: str, value: dict[str, Any] | None) -> None:
+    def keep(part: str, step: str, name: str, run: Callable[[], dict[str, Any]]) -> None:
+        began = time.monotonic()
+        told.begins(name)
+        try:
+            value: dict[str, Any] | None = run()
+        except Exception as error:  # one step must not cost what the others have measured
+            value = None
+            failed.append(f"{name}: {type(error).__name__}: {error}")
         entry = results.setdefault(part, {"machine": describe(), "command": command, "took_s": 0.0, "runs": {}})
-        entry["runs"].setdefault(name, []).append(value)
+        entry["runs"].setdefault(step, []).append(value)
+        entry["took_s"] += time.monotonic() - began
+        told.ended(name, "FAILED" if value is None else said(value))
 
-    with Stage(scale) as stage:
-        round_of = steps(stage, parts)
-        runs = scenarios(scale.quota_s) if "quota" in parts else []
-        with Told(scale.rounds * len(round_of) + len(runs), console) as told:
-            for number in range(1, scale.rounds + 1):
-                for step in round_of:
-                    name, began = f"round {number}: {step.part} {step.name}", time.monotonic()
-                    told.begins(name)
-                    try:
-                        value: dict[str, Any] | None = step.run()
-                    except (RuntimeError, TimeoutError, OSError) as error:
-                        value = None
-                        failed.append(f"{name}: {error}")
-                    keep(step.part, step.name, value)
-                    spent[step.part] += time.monotonic() - began
-                    told.ended(name, "FAILED" if value is None else said(value))
-            if runs:
-                began = time.monotonic()
-                told.begins("quota: all scenarios")
-                for scenario, run in quota_runs(stage):
-                    keep("quota", scenario.name, run)
-                    told.ended(f"quota: {scenario.name}", f"{len(run['samples'])} s")
-                spent["quota"] = time.monotonic() - began
-    for part, seconds in spent.items():
-        if part in results:
-            results[part]["took_s"] = seconds
+    stage = Stage(scale)
+    round_of = steps(stage, parts)
+    curves = len(scenarios(scale.quota_s)) if "quota" in parts else 0
+    with Told(scale.rounds * len(round_of) + curves, console) as told, stage:
+        for number in range(1, scale.rounds + 1):
+            for step in round_of:
+                keep(step.part, step.name, f"round {number}: {step.part} {step.name}", step.run)
+        if curves:
+            with quota_runs(stage) as runs:
+                for scenario, run in runs:
+                    keep("quota", scenario.name, f"quota: {scenario.name}", run.result)
     return results, failed
 
 
 def said(value: dict[str, Any]) -> str:
     """A step's result in a line."""
     words = {
-        "cpu_s_per_million": "µs CPU an event",
-        "events_per_s": "events/s",
-        "peak_mb": "MB peak",
-        "p50": "ms p50",
-        "p99": "ms p99",
-        "s": "s",
-        "cpu_us": "µs CPU an event",
+        "cpu_s_per_million": "{:.2f} µs CPU an event",
+        "cpu_us": "{:.2f} µs CPU an event",
+        "events_per_s": "{:,.0f} events/s",
+        "peak_mb": "{:.0f} MB peak",
+        "p50": "{:.1f} ms p50",
+        "p99": "{:.1f} ms p99",
+        "s": "{:.2f} s",
     }
-    return ", ".join(f"{value[key]:,.{0 if key in ('events_per_s', 'peak_mb') else 2}f} {word}" for key, word in words.items() if key in value)
+    return ", ".join(word.format(value[key]) for key, word in words.items() if key in value) or f"{len(value.get('samples', ()))} samples"
 
 
 def tell(results: Results, console: Console) -> None:
     """The tables, as text, with the goals first."""
-    wanted = {"goals": results, "throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
-    for name, part in wanted.items():
-        if (name == "goals" and goals(results)) or part in results:
-            console.print("\n" + _aligned(TABLES[name](results)), highlight=False, markup=False, soft_wrap=True)
+    tables = ["goals"] if goals(results) else []
+    tables += [table for table, part in TOLD.items() if part in results]
+    for table in tables:
+        console.print("\n" + _aligned(TABLES[table](results)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _aligned(table: str) -> str:

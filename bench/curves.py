@@ -9,6 +9,8 @@ from typing import Any
 _ACCEPTED, _REQUESTS, _REFUSED, _RATE = range(4)
 CONVERGED_S = 60
 """By then the limits should have settled; a shorter run is judged by its last third."""
+WINDOW_S = 10
+"""Over which the most that went through is told."""
 FULL = 0.95
 """Share of the quota from which on it counts as used."""
 
@@ -52,9 +54,10 @@ def curves(run: dict[str, Any]) -> Curves:
 
 
 def figures(run: dict[str, Any]) -> dict[str, float | None]:
-    """Of the settled time before the quota rises: share of it used, share of requests refused, the smallest replica's share of an equal one.
+    """Of the settled time before the quota rises: share of it used, share of requests refused, the smallest replica's share of an equal one
+    (None where a replica leaves on purpose).
 
-    `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of 10 seconds, in messages a second.
+    `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of `WINDOW_S`, in messages a second.
     """
     found = curves(run)
     end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
@@ -64,11 +67,11 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     limit = [min(quota, run["configured"] or quota) for quota in found.quota[settled]]
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
     shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
-    windows = [sum(found.accepted[n : n + 10]) / 10 for n in range(max(1, len(found.accepted) - 9))]
+    windows = [sum(found.accepted[n : n + WINDOW_S]) / WINDOW_S for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
     return {
         "used": accepted / max(1.0, sum(limit)),
         "refused": sum(found.refused[settled]) / max(1.0, requests),
-        "least_share": min(shares),
+        "least_share": None if run["configured"] else min(shares),
         "most": max(windows),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
     }

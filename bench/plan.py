@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from types import TracebackType
@@ -101,9 +102,17 @@ class Stage:
         """A reference line over the topic of 1 KB events."""
         return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
 
-    def load(self, *, tls: bool = True) -> Load:
+    def load(self, *, tls: bool = True, **sections: dict[str, Any]) -> Load:
         """That topic, for a process that is looked into."""
-        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls)
+        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls, sections=sections)
+
+    def latency(self, linger_ms: int) -> dict[str, Any]:
+        """Events one by one into an idle process."""
+        return latency(self.lab, self.plain, linger_ms=linger_ms, seconds=self.scale.latency_s)
+
+    def scaling(self, replicas: int) -> dict[str, Any]:
+        """So many processes of one group."""
+        return scaling(self.lab, self.plain, replicas=replicas, seconds=self.scale.scaling_s)
 
 
 def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
@@ -121,19 +130,21 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("throughput", "tls-10kb-events", lambda: stage.drain(tls=True, size=10_240)),
         ("throughput", "sink-http", lambda: flood(lab, stage.plain, tls=False, requests=math.ceil(scale.events / 250))),
         ("throughput", "sink-tls", lambda: flood(lab, stage.secure, tls=True, requests=math.ceil(scale.events / 500))),
-        ("profile", "doors", lambda: seams(lab, stage.secure, stage.load())),
+        ("profile", "doors-tls", lambda: seams(lab, stage.secure, stage.load())),
+        ("profile", "doors-http", lambda: seams(lab, stage.plain, stage.load(tls=False))),
+        ("profile", "doors-tls-100kb", lambda: seams(lab, stage.secure, stage.load(batch=small))),
         ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
         ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
-        *(("latency", f"linger-{ms}", partial(latency, lab, stage.plain, linger_ms=ms, seconds=scale.latency_s)) for ms in LINGERS_MS),
-        *(("scaling", str(n), partial(scaling, lab, stage.plain, replicas=n, seconds=scale.scaling_s)) for n in scale.replicas),
+        *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in LINGERS_MS),
+        *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
     ]
     return [Step(part, name, run) for part, name, run in whole if part in parts]
 
 
-def quota_runs(stage: Stage) -> Iterator[tuple[Scenario, dict[str, Any]]]:
+@contextmanager
+def quota_runs(stage: Stage) -> Iterator[list[tuple[Scenario, Future[dict[str, Any]]]]]:
     """The scenarios, some side by side: what limits them is the quota, and each leaves most of a core idle."""
     seconds = stage.scale.quota_s
     topic = stage.topic(events_needed(seconds), SIZE, PARTITIONS)
-    every = scenarios(seconds)
     with ThreadPoolExecutor(stage.scale.at_once) as pool:
-        yield from zip(every, pool.map(lambda scenario: quota(stage.lab, topic, scenario), every), strict=True)
+        yield [(scenario, pool.submit(quota, stage.lab, topic, scenario)) for scenario in scenarios(seconds)]

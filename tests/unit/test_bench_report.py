@@ -1,0 +1,160 @@
+"""The bench's report: from a fixed JSON file to the tables, the plots and the document."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from bench import report, store
+from bench.bare import OFF
+from bench.curves import curves, figures
+from bench.figures import Figure, Results, ratio
+from bench.goals import goals
+from bench.profile import count
+from bench.seams import DOORS
+from bench.tables import DOOR_RUNS, NAMES, NEEDED, TABLES
+
+ROOT = Path(__file__).parents[2]
+MACHINE = {
+    "date": "2026-01-02 03:04 UTC",
+    "cpu": "CPU",
+    "cores": 2,
+    "memory_gb": 8,
+    "kernel": "6",
+    "python": "3",
+    "confluent_kafka": "2",
+    "librdkafka": "2",
+    "revision": "abc",
+}
+
+
+def _drained(cpu: float, **more: float) -> dict[str, object]:
+    split = {"client": cpu / 4, "main": cpu / 2, "others": cpu / 4}
+    plain = {"events_per_s": 1e6 / cpu, "mb_per_s": 100.0, "requests": 500, "busiest": 8, "peak_mb": 120.0, "ceiling_mb": 278.0, "sink_load": 0.1}
+    return {"cpu_s_per_million": cpu, "split_us": split, **plain, **more}
+
+
+def _quota(replicas: int, *, raised_at: int | None = None, configured: float | None = None) -> dict[str, object]:
+    """Everybody uses the same share of the quota at once; 10 requests in the first second are refused."""
+    samples, total = [], 0.0
+    for second in range(100):
+        quota = 15_000 if raised_at is not None and second >= raised_at else 10_000
+        total += (min(quota, configured or quota)) / replicas if second else 0
+        samples.append({"s": float(second), "quota": quota, "replicas": [[total, total / 1000, min(second, 1) * 10.0, 9000.0, 8.0] for _ in range(replicas)]})
+    return {"latency_ms": 30, "limit": 10_000, "raised_at": raised_at, "configured": configured, "samples": samples}
+
+
+@pytest.fixture
+def results() -> Results:
+    steps = {step: [_drained(4.0), _drained(5.0), _drained(4.5)] for step in NAMES}
+    steps |= {"read": [_drained(1.0), _drained(1.5), _drained(1.0)], "tls-100kb": [_drained(8.0), None, _drained(8.0)]}
+    steps |= {"sink-http": [{"events_per_s": 4e6, "sink_load": 0.7}] * 3, "sink-tls": [{"events_per_s": 7e5, "sink_load": 0.5}] * 3}
+    doors = {"parts_us": dict.fromkeys(DOORS, 0.2), "split_us": {"client": 0.5, "main": 2.0, "others": 1.5}, "cpu_us": 4.0}
+    parts = {
+        "throughput": steps,
+        "latency": {"linger-0": [{"p50": 1.0, "p99": 30.0, "p999": 40.0}]},
+        "scaling": {"1": [{"events_per_s": 100.0, "cpu_s_per_million": 40.0}], "2": [{"events_per_s": 190.0, "cpu_s_per_million": 41.0}]},
+        "startup": {"first 207": [{"s": 1.5}]},
+        "profile": {
+            **dict.fromkeys(DOOR_RUNS, [doors]),
+            "perf": [{"libraries_us": {"main/msgspec": 1.0, "others/OpenSSL": 0.5}, "samples": 900, "cpu_us": 4.0}],
+        },
+        "quota": {"30 ms": [_quota(1, raised_at=80)], "three": [_quota(3)], "configured": [_quota(3, configured=6000)]},
+    }
+    return {part: {"machine": MACHINE, "command": "make bench", "took_s": 60.0, "runs": runs} for part, runs in parts.items()}
+
+
+def test_a_ratio_is_taken_within_its_round(results: Results) -> None:
+    """The median of the rounds' ratios, not the ratio of medians; a round in which one of the two failed does not count."""
+    assert Figure(0.25, 1 / 4.5, 0.3) == ratio(results, "throughput", "read", "tls-0", "cpu_s_per_million")
+    assert Figure(2.0 - 1 / 9, 8 / 4.5, 2.0) == ratio(results, "throughput", "tls-100kb", "tls-0", "cpu_s_per_million")
+
+
+def test_a_missed_goal_is_said(results: Results) -> None:
+    """In the table, and by name below it."""
+    found = {goal.name.partition(":")[0] + goal.bound: goal.met for goal in goals(results)}
+
+    assert found["TLS, megabyte batches≥ 0.25"]
+    assert not found["Added latency, linger 0, 1,000 events/s≤ 25 ms"]
+    assert "30.0 ms, instead of ≤ 25 ms" in TABLES["missed"](results)
+
+
+def test_figures_of_a_quota_run_are_of_its_settled_time(results: Results) -> None:
+    """The 429s of the first second do not count; the rise does, from its moment on."""
+    run = results["quota"]["runs"]["30 ms"][0]
+    found = figures(run)
+
+    assert (1.0, 0.0, 1.0) == (found["used"], found["refused"], found["least_share"])
+    assert found["recovered_s"] == 0
+    assert 10 == sum(curves(run).refused)
+    assert 6000 == round(figures(results["quota"]["runs"]["configured"][0])["most"] or 0)
+
+
+def test_a_replica_that_does_not_answer_for_a_second_is_made_up_for(results: Results) -> None:
+    """No second counts what was accepted before."""
+    run = results["quota"]["runs"]["three"][0]
+    run["samples"][50]["replicas"][1] = None
+
+    found = curves(run).by_replica[1]
+    assert [0, 6667] == [round(each) for each in found[49:51]]
+    assert 330_000 == round(sum(found))
+
+
+def test_everything_is_generated_from_the_file_alone(results: Results, tmp_path: Path) -> None:
+    """Written, read back and rendered: each table has its place in the document, and the plots are well-formed XML that names every run."""
+    store.write(tmp_path / report.DATA, results)
+    report.write(tmp_path, (ROOT / "docs" / report.DOCUMENT).read_text(), store.read(tmp_path / report.DATA))
+
+    document = (tmp_path / report.DOCUMENT).read_text()
+    assert all(f"<!-- bench: {name} -->" in document for name in TABLES)
+    assert all(name in document for name in [*NAMES.values(), *OFF, *DOORS])
+    for plot, names in zip(report.PLOTS, ([NAMES["tls-0"], NAMES["bare"]], results["quota"]["runs"]), strict=True):
+        words = "".join(ET.parse(tmp_path / plot).getroot().itertext())
+        assert all(name in words for name in names)
+    assert document == report.filled(document, store.read(tmp_path / report.DATA))
+
+
+def test_some_parts_are_enough(results: Results) -> None:
+    """`ONLY=latency` into an empty folder: the other tables are empty, and nothing fails."""
+    template = (ROOT / "docs" / report.DOCUMENT).read_text()
+    for part in results:
+        assert report.files(template, {part: results[part]})
+    assert report.files(template, {})
+
+
+def test_a_table_without_a_place_is_an_error() -> None:
+    """A document that lost a mark would silently keep old figures."""
+    with pytest.raises(ValueError, match="has places for"):
+        report.filled("# Nothing\n", {})
+
+
+def test_the_document_says_what_its_results_say() -> None:
+    """docs/performance.md and its plots are what docs/performance.json gives: no figure is written by hand."""
+    docs = ROOT / "docs"
+    for name, content in report.files((docs / report.DOCUMENT).read_text(), store.read(docs / report.DATA)).items():
+        assert content == (docs / name).read_text(), f"{name}: run make docs-generate"
+
+
+def test_what_is_switched_off_or_timed_is_there() -> None:
+    """A function of the bridge that was renamed would silently stay on, or count as nothing. In a process of its own: what is off stays off."""
+    done = subprocess.run([sys.executable, "-c", "from bench.bare import switch_off; switch_off()"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert 0 == done.returncode, done.stderr
+    assert all(callable(getattr(owner, name)) for doors in DOORS.values() for owner, name in doors)
+    assert len(NEEDED) - 1 == len(DOORS.keys() & set(NEEDED))
+
+
+def test_perf_samples_are_told_apart_by_thread_and_library() -> None:
+    """Within the time that counts, and nothing of what is no sample."""
+    lines = """
+          python 100/100 10.5: 7f30 memmove (/usr/lib/libc.so.6)
+          python 100/104 11.0: 7f30 aes_gcm (/usr/lib/libcrypto.so.3)
+     rdk:broker1 100/102 11.5: ffff copy ([kernel.kallsyms])
+          python 100/100 99.0: 7f30 memmove (/usr/lib/libc.so.6)
+    [ perf record: Woken up 1 times ]
+    """
+    assert {("main", "libc: copies, allocation, locks"): 1, ("others", "OpenSSL"): 1, ("client", "kernel"): 1} == count(lines, 10, 20)
