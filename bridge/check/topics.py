@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]  # missing in its stubs
+from confluent_kafka.cimpl import NewTopic
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.settings import Settings
@@ -50,7 +51,7 @@ def _letters(settings: Settings, topics: Topics, admin: AdminClient, source: str
         made = topics.ensure(source, name, create=False)
     except TopicError as problem:
         if "does not exist" in str(problem) and settings.dead_letter.create_topics:
-            yield Finding(Level.OK, what, "does not exist yet; created at start", "")
+            yield _creatable(admin, name, what)
         else:
             yield Finding(Level.FAIL, what, str(problem))
         return
@@ -61,6 +62,17 @@ def _letters(settings: Settings, topics: Topics, admin: AdminClient, source: str
         yield Finding(Level.WARN, what, warning)
     size = f", messages up to {made.max_message_bytes:,} bytes" if made.max_message_bytes else ""
     yield _may(admin, name, AclOperation.WRITE, f"{made.partitions} partitions{size}", "dead-letter topic")
+
+
+def _creatable(admin: AdminClient, name: str, what: str) -> Finding:
+    """Whether a topic that is not there could be created; the broker is asked, and creates nothing."""
+    try:
+        admin.create_topics([NewTopic(name, 1, -1)], validate_only=True, request_timeout=TIMEOUT_S)[name].result(TIMEOUT_S)
+    except (KafkaException, TimeoutError) as problem:
+        text = problem.args[0].str() if isinstance(problem, KafkaException) else "no answer"
+        do = "grant the principal the ACL CREATE on it (DESCRIBE where it is there already), or create it and set dead_letter.create_topics: false"
+        return Finding(Level.FAIL, what, f"is not to be seen, and can't be created: {text}", do)
+    return Finding(Level.OK, what, "does not exist yet; may be created, and is at start")
 
 
 def _replicas(total: int, planned: int) -> Finding:

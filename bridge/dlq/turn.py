@@ -24,7 +24,7 @@ _TAKEN = frozenset({KafkaError.NON_EMPTY_GROUP, KafkaError.UNKNOWN_MEMBER_ID, Ka
 
 
 class Busy(Exception):
-    """Another replay has the turn, and what to do."""
+    """The turn can't be had: another replay has it, or it may not be asked for; and what to do."""
 
 
 def group_of(settings: Settings) -> str:
@@ -33,7 +33,7 @@ def group_of(settings: Settings) -> str:
 
 
 def take(settings: Settings, starts: Mapping[TopicPartition, int], stopped: threading.Event, tell: Callable[[str], None]) -> None:
-    """Waits while the group has members: one that was killed is one until its session ends. Raises `Busy` where they stay, `Unreachable`."""
+    """Waits while the group has members: one that was killed is one until its session ends. Raises `Busy`, `Unreachable`."""
     group = group_of(settings)
     patience = settings.kafka.number("session.timeout.ms", 45_000) / 1000 + 5
     deadline = time.monotonic() + patience
@@ -66,5 +66,7 @@ def _members(admin: Any, group: str) -> str:
             return ""
         if code in _COMES:
             return "a coordinator that is only just starting"
+        if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise Busy(f"group {group}: {problem.args[0].str()}; give the principal the ACL READ on it") from None
         raise Unreachable(f"group {group}: {problem.args[0].str()}") from None
     return ", ".join(f"{member.client_id} at {member.host.lstrip('/')}" for member in members)
