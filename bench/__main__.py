@@ -18,7 +18,6 @@ from bench.goals import goals
 from bench.machine import describe
 from bench.plan import PARTS, QUICK, Scale, Stage, quota_runs, steps
 from bench.progress import Told
-from bench.quota import scenarios
 from bench.tables import TABLES
 
 TOLD = {"throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
@@ -75,7 +74,7 @@ def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console
 
     stage = Stage(scale)
     round_of = steps(stage, parts)
-    curves = len(scenarios(scale.quota_s)) if "quota" in parts else 0
+    curves = len(scale.quota()) if "quota" in parts else 0
     with Told(scale.rounds * len(round_of) + curves, console) as told, stage:
         for number in range(1, scale.rounds + 1):
             for step in round_of:

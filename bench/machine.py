@@ -94,9 +94,9 @@ class Lab:
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions and the moment."""
+    """The machine, the versions and the moment. A revision with a `+` is one whose `bridge/` was changed since."""
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    revision = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "--", "bridge") else "")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpu,
@@ -108,3 +108,7 @@ def describe() -> dict[str, Any]:
         "librdkafka": confluent_kafka.libversion()[0],
         "revision": revision,
     }
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()

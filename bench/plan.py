@@ -21,8 +21,6 @@ from bench.scaling import scaling
 from bench.startup import startup
 
 PARTS = ("throughput", "latency", "scaling", "startup", "profile", "quota")
-LINGERS_MS = (0, 100, 1000)
-LATENCIES_MS = (0, 30, 150)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +30,36 @@ class Scale:
     rounds: int = 5
     events: int = 500_000
     """Of 1 KB, and of 200 B; a tenth as many of 10 KB."""
+    sink_ms: tuple[int, ...] = (0, 30, 150)
+    """How long the sink takes to answer."""
+    lingers_ms: tuple[int, ...] = (0, 100, 1000)
     latency_s: int = 10
+    """How long events come one by one."""
     scaling_s: int = 6
     """Work of so many seconds for each replica."""
     replicas: tuple[int, ...] = (1, 2, 3, 6)
     quota_s: int = 150
+    scenarios: tuple[str, ...] = ()
+    """Those of the quota, by name; none named are all."""
     at_once: int = 3
-    """Scenarios of the quota."""
+    """Of the scenarios."""
+
+    def quota(self) -> list[Scenario]:
+        """The scenarios that are run."""
+        return [scenario for scenario in scenarios(self.quota_s) if not self.scenarios or scenario.name in self.scenarios]
 
 
-QUICK = Scale(rounds=1, events=30_000, latency_s=1, scaling_s=1, replicas=(1, 2), quota_s=12, at_once=5)
+QUICK = Scale(
+    rounds=1,
+    events=30_000,
+    sink_ms=(0, 30),
+    lingers_ms=(0, 100),
+    latency_s=1,
+    scaling_s=1,
+    replicas=(1, 2),
+    quota_s=15,
+    scenarios=("30 ms", "three replicas, 6,000/s configured"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +140,8 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
     whole: list[tuple[str, str, Callable[[], dict[str, Any]]]] = [
         ("throughput", "read", lambda: stage.reference("read")),
         ("throughput", "prepare", lambda: stage.reference("prepare")),
-        *(("throughput", f"http-{ms}", partial(stage.drain, tls=False, latency_ms=ms)) for ms in LATENCIES_MS),
-        *(("throughput", f"tls-{ms}", partial(stage.drain, tls=True, latency_ms=ms)) for ms in LATENCIES_MS),
+        *(("throughput", f"http-{ms}", partial(stage.drain, tls=False, latency_ms=ms)) for ms in scale.sink_ms),
+        *(("throughput", f"tls-{ms}", partial(stage.drain, tls=True, latency_ms=ms)) for ms in scale.sink_ms),
         ("throughput", "bare", lambda: stage.drain(tls=True, bare=True)),
         ("throughput", "tls-100kb", lambda: stage.drain(tls=True, batch=small)),
         ("throughput", "tls-200b-events", lambda: stage.drain(tls=True, size=200)),
@@ -135,7 +153,7 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("profile", "doors-tls-100kb", lambda: seams(lab, stage.secure, stage.load(batch=small))),
         ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
         ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
-        *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in LINGERS_MS),
+        *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in scale.lingers_ms),
         *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
     ]
     return [Step(part, name, run) for part, name, run in whole if part in parts]
@@ -147,4 +165,4 @@ def quota_runs(stage: Stage) -> Iterator[list[tuple[Scenario, Future[dict[str, A
     seconds = stage.scale.quota_s
     topic = stage.topic(events_needed(seconds), SIZE, PARTITIONS)
     with ThreadPoolExecutor(stage.scale.at_once) as pool:
-        yield [(scenario, pool.submit(quota, stage.lab, topic, scenario)) for scenario in scenarios(seconds)]
+        yield [(scenario, pool.submit(quota, stage.lab, topic, scenario)) for scenario in stage.scale.quota()]
