@@ -1,4 +1,4 @@
-"""Where the CPU goes: the doors of `seams`, timed in the running process, and `perf`'s samples by thread and library where perf is installed."""
+"""Where the CPU goes: the doors of `seams`, timed in the running process, and `perf`'s samples by thread and library where perf is there."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ def seams(lab: Lab, sink: Child, load: Load) -> dict[str, Any]:
 
 
 def sampled(lab: Lab, sink: Child, load: Load) -> dict[str, Any]:
-    """µs a record by kind of thread and library, out of perf's samples between the first request and the last 207. Empty without perf."""
-    if shutil.which("perf") is None:
-        return {}
+    """µs a record by kind of thread and library, out of perf's samples between the first request and the last 207. Empty where perf is not there, or not allowed."""
     path = lab.folder / "perf.data"
+    if (
+        shutil.which("perf") is None
+        or subprocess.run(["perf", "record", "--quiet", "--output", str(path), "true"], capture_output=True, check=False).returncode
+    ):
+        return {}
     record = ["perf", "record", "--quiet", "--clockid", "mono", "--freq", str(_PER_S), "--output", str(path), "--"]
     found = drain(lab, sink, load, before=record)
     script = ["perf", "script", "--input", str(path), "--fields", "comm,pid,tid,time,ip,sym,dso"]

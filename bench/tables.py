@@ -151,7 +151,7 @@ def libraries(results: Results) -> str:
     """perf's view: by library and kind of thread, in µs a record."""
     cells = nested(results, "profile", "perf", "libraries_us")
     if not cells:
-        return "Not measured: perf is not installed on that machine."
+        return "Not measured: perf is not installed on that machine, or not allowed."
     names = sorted({cell.partition("/")[2] for cell in cells}, key=lambda name: -sum(cells[cell].median for cell in cells if cell.endswith("/" + name)))
 
     def at(kind: str, name: str) -> float:
