@@ -66,13 +66,15 @@ class Batcher:
         self._ordered: dict[Lane, Key] = {}
         self._ids = (f"{name}-{number}" for number in count(1))
 
-    def add(self, key: Key, lane: Lane, records: Sequence[Record], pieces: Sequence[bytes], overhead: float, now: float) -> Iterator[tuple[Batch, int, bool]]:
-        """Adds records of one lane; yields `(batch, index of the first of them that it took, whether it is full)` for each batch that took some.
+    def add(
+        self, key: Key, lane: Lane, records: Sequence[Record], pieces: Sequence[bytes], overhead: float, now: float
+    ) -> Iterator[tuple[Batch, int, bool, float]]:
+        """Adds records of one lane; yields `(batch, index of the first of them that it took, whether it is full, weight added)` for each that took some.
 
         `overhead` is the memory that each record holds beside its piece. A full batch is the caller's to dispatch.
         """
         if key.lane is not None and (before := self._ordered.get(lane, key)) != key and (earlier := self._open.pop(before, None)) is not None:
-            yield earlier, -1, True
+            yield earlier, -1, True, 0.0
         ends = list(accumulate(map(len, pieces)))
         total, start, max_bytes = len(pieces), 0, self._max_bytes(key.inlet)
         while start < total:
@@ -87,13 +89,14 @@ class Batcher:
             fits = bisect_right(range(most), room, key=lambda at, base=base, start=start: ends[start + at] - base + at + 1)  # type: ignore[misc]
             if fits == 0 and not batch.pieces:
                 fits = 1
+            weight = 0.0
             if fits:
                 stop = start + fits
                 batch.records += records[start:stop]
                 batch.pieces += pieces[start:stop]
                 size = ends[stop - 1] - base
                 batch.size += size + fits
-                batch.weight += size + fits * overhead
+                batch.weight += (weight := size + fits * overhead)
                 batch.lanes[lane] = batch.lanes.get(lane, 0) + fits
                 start, first = stop, start
             else:
@@ -101,7 +104,7 @@ class Batcher:
             full = start < total or len(batch.pieces) >= self._max_messages
             if full:
                 del self._open[key]
-            yield batch, first, full
+            yield batch, first, full, weight
 
     def refuse(self, key: Key, lane: Lane, record: Record, refusal: Refusal, weight: float, now: float) -> tuple[Batch, bool]:
         """Adds a record whose verdict is known already; returns its batch, and whether that is full."""

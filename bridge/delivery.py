@@ -155,8 +155,12 @@ class _Case:
                 if part.halving and len(part.indexes) > 1 and not self.inlet.take_turn(batch):
                     part.due, part.why = self.now + self.inlet.rng.uniform(0.2, 1.0), "another batch is being bisected"
                     continue
-                pieces = batch.pieces if len(part.indexes) == len(batch.pieces) else [batch.pieces[at] for at in part.indexes]
-                reply = yield Post(self.inlet.name, pieces, part.timeout_s)
+                if len(part.indexes) == len(batch.pieces):
+                    post = Post(self.inlet.name, batch.pieces, part.timeout_s, batch.size)
+                else:
+                    pieces = [batch.pieces[at] for at in part.indexes]
+                    post = Post(self.inlet.name, pieces, part.timeout_s, body_size(pieces))
+                reply = yield post
                 self.now = reply.now
                 if reply.answer is None:
                     continue

@@ -43,8 +43,8 @@ class Slice:
     values: Sequence[bytes | None]
     next_offset: int
     """The offset after the last record, control records included where the client told of them."""
-    weight: int
-    """Bytes of memory that these records hold until they are settled: values, keys, headers, objects."""
+    overhead: int
+    """Bytes of memory that these records hold beside their values until they are settled: keys, headers, objects."""
 
 
 class Format(StrEnum):
@@ -103,6 +103,8 @@ class Post:
     pieces: Sequence[bytes]
     timeout_s: float
     """For the whole request, from connecting to the answer's last byte."""
+    size: int
+    """Bytes of the body."""
 
 
 class Fault(StrEnum):

@@ -20,7 +20,6 @@ from bridge.events import Events
 from bridge.inlet import Inlet
 from bridge.ledger import Lane, Ledger, State
 from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice, TopicPartition
-from bridge.payload import FRAME
 from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
 from bridge.routing import Route, sort
 from bridge.status import snapshot
@@ -225,7 +224,7 @@ class Pump:
             route = self._route(topic)
             inlet = self.inlets[route.inlet]
             self._events.read(topic, len(records))
-            overhead = (part.weight - sum(map(len, filter(None, part.values)))) / len(records)
+            overhead = part.overhead / len(records)
             for run in sort(route, part.values):
                 if run.refusal is not None:
                     key = Key(inlet.name, run.dataset, None, route.name)
@@ -244,9 +243,9 @@ class Pump:
                     self._events.oversize(topic, run.oversize)
                 inlet.dry(route.name)
                 key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
-                inlet.used += sum(map(len, run.pieces)) + overhead * len(run.pieces)
                 taken = records if len(run.pieces) == len(records) else records[run.start : run.stop]
-                for batch, at, full in self.batcher.add(key, lane, taken, run.pieces, overhead, now):
+                for batch, at, full, weight in self.batcher.add(key, lane, taken, run.pieces, overhead, now):
+                    inlet.used += weight
                     if at >= 0:
                         self.ledger.took(lane, batch, taken[at].offset(), now)
                     if full:
@@ -260,11 +259,11 @@ class Pump:
     def _take_in_runs(self, part: Slice) -> None:
         """A slice whose offsets go backwards somewhere, in pieces within which they don't."""
         starts = [0, *(at for at in range(1, len(part.records)) if part.records[at].offset() <= part.records[at - 1].offset()), len(part.records)]
-        weight = part.weight // len(part.records)
+        overhead = part.overhead // len(part.records)
         for start, stop in pairwise(starts):
             last = stop == len(part.records)
             next_offset = part.next_offset if last else part.records[stop - 1].offset() + 1
-            self.take_in(Slice(part.source, part.records[start:stop], part.values[start:stop], next_offset, weight * (stop - start)))
+            self.take_in(Slice(part.source, part.records[start:stop], part.values[start:stop], next_offset, overhead * (stop - start)))
 
     def _route(self, topic: str) -> Route:
         if topic not in self._routes:
@@ -320,11 +319,10 @@ class Pump:
             post = task.effect
             if not isinstance(post, Post) or task.in_flight:
                 continue
-            size = task.batch.size if len(post.pieces) == len(task.batch.pieces) else FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
             task.evidence = inlet.accepted_sent
             task.sent = inlet.sent(len(post.pieces), now)
             task.sent_at, task.in_flight = now, True
-            self._events.sent(inlet.name, len(post.pieces), size)
+            self._events.sent(inlet.name, len(post.pieces), post.size)
             self._sender.send(task, post)
 
     def _came_back(self, task: Task, reply: object) -> None:

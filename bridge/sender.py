@@ -21,7 +21,7 @@ import httpx
 from bridge import __version__
 from bridge.auth import TokenError, TokenSource
 from bridge.model import Answer, Fault, Post
-from bridge.payload import body, body_size
+from bridge.payload import body
 from bridge.ports import Completions
 from bridge.transport import DEFAULT_MAX_ANSWER_BYTES, KEPT_S, AnswerTooLarge, LeanTransport, Tls
 
@@ -157,7 +157,7 @@ class _Crew:
             if bearer is not None:
                 secrets.append(bearer)
                 fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
-            size = body_size(post.pieces)
+            size = post.size
             fields = [*fields, (b"Content-Length", b"%d" % size)]
             answer = self._judge(*transport.post(self._url, fields, partial(body, post.pieces), deadline, self._max_answer_bytes), bearer)
         except TokenError as error:

@@ -189,11 +189,11 @@ class KafkaSource:
                 next_offset = max(cast("int", records[-1].offset()) + 1, ends.pop(source, 0))
                 self._follow(source, cast("int", records[0].offset()), next_offset)
                 try:
-                    weight = _weight(records)
+                    overhead = _overhead(records)
                 except (SystemError, UnicodeDecodeError):  # one record must not end the process: it would come back after every restart
                     self._events.on_unreadable_headers(source, _mend(records))
-                    weight = _weight(records)
-                slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, weight))
+                    overhead = _overhead(records)
+                slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, overhead))
         for source, offset in ends.items():
             if source in self._held:
                 self._follow(source, offset, offset)
@@ -342,12 +342,12 @@ def _grouped(messages: list[Message]) -> dict[tuple[str | None, int | None], lis
     return grouped
 
 
-def _weight(records: list[Message]) -> int:
-    """Bytes that these hold: values, keys, headers, objects."""
-    weight = len(records) * OBJECT_BYTES + sum(map(len, records)) + sum(map(len, filter(None, map(_KEY, records))))
+def _overhead(records: list[Message]) -> int:
+    """Bytes that these hold beside their values: keys, headers, objects."""
+    held = len(records) * OBJECT_BYTES + sum(map(len, filter(None, map(_KEY, records))))
     for headers in filter(None, map(_HEADERS, records)):
-        weight += sum(len(name) + len(value or b"") for name, value in cast("list[tuple[str, bytes | None]]", headers))
-    return weight
+        held += sum(len(name) + len(value or b"") for name, value in cast("list[tuple[str, bytes | None]]", headers))
+    return held
 
 
 UNREADABLE = "aep.header-name-not-utf-8"

@@ -125,8 +125,8 @@ class ReplaySource:
         for origin, lane in self._lanes[part.source].items():
             records = [self._replayed(record, lane) for record in part.records if chosen.get(record.offset()) == (origin, Does.SEND)]
             self._budget -= len(records) if self._rate else 0
-            weight = part.weight * len(records) // max(1, len(part.records))
-            turned.append(Slice(lane, records, [record.value() for record in records], next_offset, weight))
+            overhead = part.overhead * len(records) // max(1, len(part.records))
+            turned.append(Slice(lane, records, [record.value() for record in records], next_offset, overhead))
         return turned
 
     def _replayed(self, record: Record, lane: TopicPartition) -> Replayed:

@@ -101,7 +101,7 @@ def test_a_worker_survives_answers_of_random_bytes() -> None:
         endpoint = Endpoint("i", server.url, proxy="", max_in_flight=4)
         sender = HttpSender({"i": endpoint}, inbox, on_crash=lambda name, error: crashed.append((name, error)))
         for ticket in range(400):
-            sender.send(ticket, Post("i", [b"{}"], 2.0))
+            sender.send(ticket, Post("i", [b"{}"], 2.0, 17))
         found = dict(until(lambda: inbox.take(10), 30)[0] for _ in range(400))
         sender.close()
 

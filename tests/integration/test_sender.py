@@ -13,6 +13,7 @@ import pytest
 from bridge import __version__
 from bridge.auth import TokenSource
 from bridge.model import Answer, Fault, Post
+from bridge.payload import body_size
 from bridge.sender import Endpoint, HttpSender
 from bridge.transport import LeanTransport
 from tests.support.proxy import Proxy
@@ -58,10 +59,14 @@ def tokens(server: RawServer) -> TokenSource:
     return TokenSource(url=server.url, client_id="me", secret=lambda: SECRET, scope="openid", client=client)
 
 
+def post(inlet: str, pieces: list[bytes], timeout_s: float) -> Post:
+    return Post(inlet, pieces, timeout_s, body_size(pieces))
+
+
 def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> Answer:
     inbox = Inbox()
     sender = HttpSender({"web": inlet}, inbox, max_answer_bytes=more.get("cap", 1 << 20))
-    sender.send(1, Post("web", [b'{"a":1}', b'{"b":2}'], timeout_s))
+    sender.send(1, post("web", [b'{"a":1}', b'{"b":2}'], timeout_s))
     reply = inbox.one()
     sender.close()
     return reply
@@ -107,7 +112,7 @@ def test_a_refused_token() -> None:
         sender = HttpSender({"web": Endpoint("web", server.url, token=tokens(issuer), proxy="")}, inbox)
         replies = []
         for _ in range(3):
-            sender.send(1, Post("web", [b"{}"], LONG))
+            sender.send(1, post("web", [b"{}"], LONG))
             replies.append(inbox.one())
 
         assert [(207, False), (401, True), (403, False)] == [(r.status, r.token_was_good) for r in replies]
@@ -175,8 +180,8 @@ def test_a_dead_inlet_starves_no_other() -> None:
         inbox = Inbox()
         sender = HttpSender({"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")}, inbox)
         for _ in range(20):
-            sender.send("dead", Post("dead", [b"{}"], LONG))
-        sender.send("good", Post("good", [b"{}"], LONG))
+            sender.send("dead", post("dead", [b"{}"], LONG))
+        sender.send("good", post("good", [b"{}"], LONG))
 
         assert ["good"] == [ticket for ticket, _ in inbox.take(LONG / 2)]
 
@@ -188,12 +193,12 @@ def test_workers_come_with_the_work() -> None:
         sender = HttpSender({"lazy": Endpoint("lazy", server.url, proxy="", max_in_flight=3)}, inbox)
         assert not [t for t in threading.enumerate() if t.name.startswith("sender-lazy")]
         for _ in range(5):
-            sender.send(0, Post("lazy", [b"{}"], LONG))
+            sender.send(0, post("lazy", [b"{}"], LONG))
             inbox.one()
 
         assert server.connections == 1
         for n in range(50):
-            sender.send(n, Post("lazy", [b"x" * 100_000], LONG))
+            sender.send(n, post("lazy", [b"x" * 100_000], LONG))
 
         assert [207] * 50 == [inbox.one().status for _ in range(50)]
         assert server.connections <= 3
@@ -216,9 +221,9 @@ def test_hooks() -> None:
     with RawServer(always(answer())) as server:
         inbox = Inbox()
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error))
-        sender.send(1, Post("web", [b"{}"], LONG))
+        sender.send(1, post("web", [b"{}"], LONG))
         assert inbox.one().status == 207
-        sender.send(2, Post("web", ["not bytes"], LONG))  # type: ignore[list-item]
+        sender.send(2, Post("web", ["not bytes"], LONG, 25))  # type: ignore[list-item]
         reply = inbox.one()
 
         assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))

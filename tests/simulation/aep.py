@@ -33,6 +33,8 @@ class Aep:
         self.number += 1
         recs = [self._identify(piece, post.inlet) for piece in post.pieces]
         size = FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
+        if size != post.size:
+            raise Violation(f"a request says that its body has {post.size} bytes; it has {size}")
         if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(recs) > 1):
             raise Violation(f"a request of {size} bytes with {len(recs)} messages; the limit is {self.scenario.policy.max_bytes}")
         if len({rec.dataset for rec in recs}) > 1:

@@ -269,7 +269,7 @@ class SimulatedSource:
             rec.lives[self._member.name] = position.life
         if records:
             self._member.check_reading(where, records)
-        weight = sum(len(rec.data or b"") + len(rec.name or b"") + OBJECT_BYTES for rec in records)
+        overhead = sum(len(rec.name or b"") + OBJECT_BYTES for rec in records)
         if self._member.say:
             self._member.say(f"reads {where}: {[rec.at for rec in records]} → {next_offset}")
-        return Slice(where, records, [rec.data for rec in records], next_offset, weight)
+        return Slice(where, records, [rec.data for rec in records], next_offset, overhead)

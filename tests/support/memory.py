@@ -121,8 +121,8 @@ class MemorySource:
                 position = end if last else records[-1].at + 1
                 self.positions[source] = position
                 self._ended.add(source)
-                weight = sum(len(record.data or b"") + len(record.name or b"") + 600 for record in records)
-                slices.append(Slice(source, records, [record.data for record in records], position, weight))
+                overhead = sum(len(record.name or b"") + 600 for record in records)
+                slices.append(Slice(source, records, [record.data for record in records], position, overhead))
         return slices
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:

@@ -24,7 +24,7 @@ def batcher(max_bytes: int = 1000, max_messages: int = 10, linger_s: float = 1.0
 
 def add(batches: Batcher, lane: Lane, pieces: list[bytes], key: Key = KEY, now: float = 0.0, first: int = 0) -> list[tuple[Batch, int, bool]]:
     records = [record(first + at, piece, lane.source) for at, piece in enumerate(pieces)]
-    return list(batches.add(key, lane, records, pieces, 100.0, now))
+    return [(batch, at, full) for batch, at, full, _ in batches.add(key, lane, records, pieces, 100.0, now)]
 
 
 def test_a_full_count_closes_a_batch() -> None:
@@ -179,16 +179,19 @@ def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]]
                 home = lanes[at]
                 records = [record(offset + number, b"x" * (size // 2), home.source) for number, size in enumerate(sizes)]
                 pieces = [b"x" * size for size in sizes]  # a wrapped entity: longer than its value
-                used += sum(sizes) + 37.5 * len(sizes)
                 read[home] += [each.offset() for each in records]
                 offset += len(sizes)
                 took = []
-                for batch, first, full in batches.add(Key("inlet", f"d{dataset}", home if ordered else None), home, records, pieces, 37.5, float(now)):
+                added = 0.0
+                for batch, first, full, weight in batches.add(Key("inlet", f"d{dataset}", home if ordered else None), home, records, pieces, 37.5, float(now)):
+                    used += weight
+                    added += weight
                     if first >= 0:
                         took.append(first)
                         assert batch.records[-1].offset() >= records[first].offset()
                     if full:
                         dispatch(batch)
+                assert added == pytest.approx(sum(sizes) + 37.5 * len(sizes), abs=1e-6)
                 assert took == sorted(set(took))
             case ("refuse", at, weight):
                 used += weight

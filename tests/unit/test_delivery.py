@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bridge.delivery import SECOND_LOOK_S, SUSPECT_ATTEMPTS, SUSPECT_S, DeadLetter, Reply, Settled, Wait, deliver
 from bridge.ledger import State
 from bridge.model import Answer, Fault, Letter, Post, Published, Reason, Refusal
+from bridge.payload import body_size
 from tests.support.engine import Aep, Driver, accepted, batch, broken, checked, inlet, lane, multi, no, pieces, script, sound, strict, whole, yes
 
 
@@ -560,9 +561,9 @@ def test_a_post_whose_turn_never_came_is_looked_at_again() -> None:
     one, two = lane("t", 0), lane("t", 1)
     delivery = deliver(batch(pieces(2), [one, two]), inlet(), ["d"] * 2, 0.0)
 
-    assert Post("inlet", pieces(2), 30.0) == next(delivery)
+    assert Post("inlet", pieces(2), 30.0, body_size(pieces(2))) == next(delivery)
     one.state = State.CLOSING
-    assert Post("inlet", pieces(2)[1:], 30.0) == delivery.send(Reply(1.0))
+    assert Post("inlet", pieces(2)[1:], 30.0, body_size(pieces(2)[1:])) == delivery.send(Reply(1.0))
     two.state = State.DEAD
     with pytest.raises(StopIteration):
         delivery.send(Reply(2.0))

@@ -352,7 +352,7 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
     bench.pump.revoked([SOURCE])
 
     assert {SOURCE: 1} == bench.source.stored
-    assert 0.0 == pytest.approx(bench.used)
+    assert 0.0 == pytest.approx(bench.used, abs=1e-6)
 
 
 # -- the operator -------------------------------------------------------------------------------------------
@@ -470,7 +470,7 @@ def test_offsets_that_go_backwards_within_one_read_open_another_lane() -> None:
     """A topic made anew between two fetches of one read: nothing of the old one counts for the new one."""
     bench = Bench(linger_s=0.0)
     old, new = cut(100, pieces(3)), cut(0, pieces(2))
-    both = Slice(SOURCE, [*old.records, *new.records], [*old.values, *new.values], 2, old.weight + new.weight)
+    both = Slice(SOURCE, [*old.records, *new.records], [*old.values, *new.values], 2, old.overhead + new.overhead)
     bench.read(both).settle()
 
     assert 2 == bench.source.stored[SOURCE]
