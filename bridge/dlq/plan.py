@@ -16,10 +16,11 @@ from bridge.dlq.reading import Bounds
 from bridge.dlq.selection import Selection
 from bridge.model import TopicPartition
 
-_TABLE = """
+_TABLES = """
 CREATE TABLE letters (
-  identity TEXT PRIMARY KEY, part INTEGER, at INTEGER, count INTEGER, failed INTEGER, origin TEXT, does INTEGER, why TEXT
-) WITHOUT ROWID
+  identity TEXT PRIMARY KEY, part INTEGER, at INTEGER, count INTEGER, failed INTEGER, origin INTEGER, does INTEGER, why INTEGER
+) WITHOUT ROWID;
+CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT UNIQUE)
 """
 _ADD = """
 INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
@@ -27,6 +28,8 @@ INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
 WHERE (-excluded.count, excluded.failed, excluded.part, excluded.at) < (-letters.count, letters.failed, letters.part, letters.at)
 """
 """Of several letters of a record the one counts that was replayed most; of equals, the earliest, so that a repeat of a done one is not new."""
+_ORIGIN = "FROM letters JOIN texts ON texts.id = origin"
+_WHY = "FROM letters JOIN texts ON texts.id = why"
 
 
 class Does(IntEnum):
@@ -48,7 +51,7 @@ class Plan:
         self.bounds, self.marks_end = bounds, marks_end
         self.seen = 0
         self._base = scratch()
-        self._base.execute(_TABLE)
+        self._base.executescript(_TABLES)
         self._base.execute("BEGIN")
         self._parts = list(bounds.end)
         self._counts: dict[Does, int] = {}
@@ -58,8 +61,13 @@ class Plan:
         """Takes a letter in."""
         self.seen += 1
         part = self._number[TopicPartition(letter.place.topic, letter.place.partition)]
-        row = (letter.identity, part, letter.place.offset, letter.count, letter.failed_ms, letter.source.topic, int(does), why[:300])
-        self._base.execute(_ADD, row)
+        origin, told = self._text(letter.source.topic), self._text(why[:300])
+        self._base.execute(_ADD, (letter.identity, part, letter.place.offset, letter.count, letter.failed_ms, origin, int(does), told))
+
+    def _text(self, text: str) -> int:
+        """The number of a topic's name or of an error, each of which is kept once."""
+        row = self._base.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+        return int(row[0] if row else self._base.execute("INSERT INTO texts (text) VALUES (?)", (text,)).lastrowid or 0)
 
     def close(self) -> None:
         """No more letters come."""
@@ -91,18 +99,18 @@ class Plan:
     @property
     def where_to(self) -> dict[tuple[str, Does], int]:
         """(source topic, SEND or PARK) → letters."""
-        rows = self._base.execute("SELECT origin, does, COUNT(*) FROM letters WHERE does < 2 GROUP BY origin, does ORDER BY origin, does")
+        rows = self._base.execute(f"SELECT text, does, COUNT(*) {_ORIGIN} WHERE does < 2 GROUP BY text, does ORDER BY text, does")
         return {(origin, Does(does)): count for origin, does, count in rows}
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
         """The most frequent errors among what is sent."""
-        return list(self._base.execute("SELECT why, COUNT(*) FROM letters WHERE does = 0 GROUP BY why ORDER BY COUNT(*) DESC, why LIMIT 5"))
+        return list(self._base.execute(f"SELECT text, COUNT(*) {_WHY} WHERE does = 0 GROUP BY text ORDER BY COUNT(*) DESC, text LIMIT 5"))
 
     @property
     def unpatchable(self) -> tuple[Place, str] | None:
         """The first letter that the patch does not fit, and why."""
-        row = self._base.execute("SELECT part, at, why FROM letters WHERE does = ? ORDER BY part, at LIMIT 1", (int(Does.UNPATCHABLE),)).fetchone()
+        row = self._base.execute(f"SELECT part, at, text {_WHY} WHERE does = ? ORDER BY part, at LIMIT 1", (int(Does.UNPATCHABLE),)).fetchone()
         if row is None:
             return None
         where = self._parts[row[0]]
@@ -117,7 +125,7 @@ class Plan:
 
     def origins(self, where: TopicPartition) -> list[str]:
         """The source topics of what is sent out of a partition."""
-        rows = self._base.execute("SELECT DISTINCT origin FROM letters WHERE part = ? AND does = 0 ORDER BY origin", (self._number[where],))
+        rows = self._base.execute(f"SELECT DISTINCT text {_ORIGIN} WHERE part = ? AND does = 0 ORDER BY text", (self._number[where],))
         return [origin for (origin,) in rows]
 
     def parking_from(self) -> list[str]:
@@ -126,7 +134,7 @@ class Plan:
 
     def chosen(self, where: TopicPartition, first: int, stop: int) -> dict[int, tuple[str, Does]]:
         """The letters between two offsets to send or park, each with its record's source topic."""
-        rows = self._base.execute("SELECT at, origin, does FROM letters WHERE part = ? AND at >= ? AND at < ? AND does < 2", (self._number[where], first, stop))
+        rows = self._base.execute(f"SELECT at, text, does {_ORIGIN} WHERE part = ? AND at >= ? AND at < ? AND does < 2", (self._number[where], first, stop))
         return {at: (origin, Does(does)) for at, origin, does in rows}
 
     def identities(self, where: TopicPartition, first: int, stop: int) -> list[tuple[str, int]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from bridge.commands.dlq.options import reading
 from bridge.dlq import source as room
 from bridge.dlq.letters import DeadLetter, Place, understood
 from bridge.dlq.marks import Mark, Replayed
@@ -109,6 +112,15 @@ def test_no_payload_is_held() -> None:
     assert left < 1 << 20
     assert peak < 2 << 20
     assert 500 == len(made.chosen(DEAD, 30_000, 30_500))
+
+
+def test_no_room_for_the_coordinates_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """A temporary folder that is full, as a pod's small one may be: what to do, and exit code 1."""
+    with pytest.raises(typer.Exit) as ended, reading(settings()):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    assert 1 == ended.value.exit_code
+    assert "SQLITE_TMPDIR" in capsys.readouterr().err
 
 
 class Kafka:

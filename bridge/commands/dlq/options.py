@@ -42,13 +42,18 @@ def selection(reason: str, since: str, dataset: str, source_topic: str) -> Selec
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[Reader]:
-    """A reader. Exits with 3 where brokers are away, 2 for a topic that is not there."""
+    """A reader. Exits with 3 where brokers are away, 2 for a topic that is not there, 1 without room for coordinates."""
+    import sqlite3
+
     from bridge.dlq.reading import Reader
     from bridge.topics import Unreachable
 
     reader = Reader(settings)
     try:
         yield reader
+    except sqlite3.OperationalError as error:
+        room = "narrow the filters (--topic, --since), or set SQLITE_TMPDIR to a folder with more room"
+        raise stop(f"the letters' coordinates don't fit into the temporary folder: {error}; {room}", 1) from None
     except LookupError as error:
         raise stop(str(error), 2) from None
     except Unreachable as error:
