@@ -63,8 +63,9 @@ def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what
     date = answer.headers.get("date")
     if date:
         skew = time.time() - parsedate_to_datetime(date).timestamp()
-        if abs(skew) > SKEW_S:
-            yield Finding(Level.WARN, "clock", f"{skew:+.0f} s against {host}", "synchronise this machine's clock: tokens and Retry-After dates depend on it")
+        far = abs(skew) > SKEW_S
+        do = "synchronise this machine's clock: tokens and Retry-After dates depend on it" if far else ""
+        yield Finding(Level.WARN if far else Level.OK, "clock", f"{skew:+.0f} s against {host}", do)
     status = answer.status_code
     if status in (401, 403):
         do = "check aep.auth, the inlet's authentication setting, and IP allow-lists"

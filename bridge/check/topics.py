@@ -111,6 +111,8 @@ def _group(settings: Settings, admin: AdminClient, counts: dict[str, int]) -> It
 def _lag(settings: Settings, admin: AdminClient, counts: dict[str, int]) -> int | None:
     """End offsets less committed ones; what was never committed counts from the beginning."""
     places = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
+    if not places:  # no mapped topic exists, which is told elsewhere
+        return None
     group = settings.kafka.group_id
     consumer = Consumer({**settings.consumer_properties(), "enable.auto.commit": False})
     try:

@@ -131,6 +131,19 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
         assert (0, True) == (code, "NO_PROXY takes 127.0.0.1 out of http_proxy" in one(found, name)["found"])
 
 
+def test_the_clock_is_held_against_the_inlet(configure: Configure, tmp_path: Path) -> None:
+    """By the inlet's own Date: a skew that tokens and Retry-After suffer from is a warning."""
+    with Simulator(Config()) as sim:
+        config = configure(sim, "t")
+        code, found, error = check(config, tmp_path)
+        assert (1, "ok", "FAIL", "") == (code, one(found, "clock")["level"], one(found, "topic t")["level"], error)
+        sim.configure({"clock_skew_s": 600})
+        clock = one(check(config, tmp_path)[1], "clock")
+
+    assert ("WARN", True) == (clock["level"], clock["found"].startswith(("-600 s", "-599 s", "-601 s")))
+    assert "synchronise" in clock["do"]
+
+
 def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> None:
     """What looks like ours and is none, and references that nobody fills in, with the nearest known name."""
     with Simulator(Config()) as sim:

@@ -51,6 +51,10 @@ def test_every_reading_command_over_sasl_and_tls(secure_kafka: Kafka, configure:
             text, seen = both("status", bridge.admin)
             assert f"{topic}/0" in text
             assert topic == seen[0]["partitions"][0]["topic"]
+            with on_a_terminal("status", bridge.admin, "--watch") as watching:
+                watching.expect(f"{topic}/1")
+                watching.say("\x03")
+                assert 0 == watching.wait()
             assert 0 == bridge.stop()
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
