@@ -47,6 +47,12 @@ def peak_mb(pid: int) -> float:
     return 0.0
 
 
+def compiled() -> dict[str, str]:
+    """The environment, with bytecode kept from one start to the next, as pip and the image keep it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(Path(".cache/bench/bytecode").absolute())}
+
+
 class Child:
     """A Python process of ours: `python -m <module> <arguments>`, run by another command where `before` names one."""
 
@@ -61,6 +67,7 @@ class Child:
                 stderr=out,
                 text=True,
                 bufsize=1,
+                env=compiled(),
             )
 
     @property

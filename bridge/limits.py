@@ -73,7 +73,7 @@ class Rate:
     """The most that one 429 takes."""
     DRIFT = 0.018
     """Of a request's messages, added each second: small shares of a quota grow more than large ones, which makes them equal."""
-    CALM_S, SHY_S, BRIEF_S = 20.0, 90.0, 4.0
+    CALM_S, SHY_S, BRIEF_S = 12.0, 90.0, 4.0
     """Seconds between a cut and the next search for more: where nobody else searches, at most, and while the rate is unsettled."""
     SHY, BOLD = 1.5, 0.8
     """The calm is so many times longer after each 429 in the calm, and shorter after each in a search: those who have less search more often."""

@@ -133,7 +133,7 @@ def test_a_batch_may_overdraw_and_the_next_one_waits() -> None:
 
 
 def test_a_rate_that_is_in_use_is_calm_and_then_searches() -> None:
-    """It drifts up by 1.8% of a request each second, and after 20 seconds (4 while it is unsettled) it rises faster and faster."""
+    """It drifts up by 1.8% of a request each second, and after 12 seconds (4 while it is unsettled) it rises faster and faster."""
     rate = Rate()
     rate.accepted(10_000, 0.0)
     rate.pushed_back(1.0)
