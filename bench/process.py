@@ -34,7 +34,7 @@ def threads_s(pid: int) -> dict[str, float]:
                 main += used
             elif (folder / "comm").read_text().startswith("rdk:"):
                 client += used
-        except FileNotFoundError:  # it ended meanwhile
+        except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             continue
     return {"client": client, "main": main, "others": max(0.0, cpu_s(pid) - client - main)}
 

@@ -149,7 +149,7 @@ ceiling. A test compares this with bridge/memory.py for every value set.
 {{- $inlets := 1 -}}
 {{- range .Values.config.topics }}{{ if .aep }}{{ $inlets = add1 $inlets }}{{ end }}{{ end -}}
 {{- $brokers := splitList "," (toString (dig "kafka" "bootstrap_servers" "" .Values.config)) | len -}}
-{{- $prefetch := mul 1024 (get $properties "queued.max.messages.kbytes" | default 16384 | int) -}}
+{{- $prefetch := mul 1024 (get $properties "queued.max.messages.kbytes" | default 12288 | int) -}}
 {{- $fetch := mul $brokers (get $properties "fetch.max.bytes" | default (max (min 52428800 $prefetch) (get $properties "message.max.bytes" | default 1000000 | int)) | int) -}}
 {{- $letters := mul 1024 (get $properties "queue.buffering.max.kbytes" | default 65536 | int) -}}
 {{- $window := mul $inlets (dig "delivery" "window_bytes" 33554432 .Values.config | int) -}}
