@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import httpx
 import pytest
@@ -213,6 +214,7 @@ def test_hooks() -> None:
     """Each request is told with its outcome and size; a hook that raises, and what nobody expected, still leave an answer."""
     told: list[tuple[str, str, int]] = []
     crashes: list[BaseException] = []
+    broken: Any = ["not bytes"]
 
     def on_request(inlet: str, outcome: str, seconds: float, size: int) -> None:
         told.append((inlet, outcome, size))
@@ -223,7 +225,7 @@ def test_hooks() -> None:
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error))
         sender.send(1, post("web", [b"{}"], LONG))
         assert inbox.one().status == 207
-        sender.send(2, Post("web", ["not bytes"], LONG, 25))  # type: ignore[list-item]
+        sender.send(2, Post("web", broken, LONG, 25))
         reply = inbox.one()
 
         assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))

@@ -58,7 +58,7 @@ def test_nothing_is_left_over() -> None:
         "import os, shutil, importlib.util, pathlib\n"
         "print(os.getuid(), os.access('/opt/aep-bridge', os.W_OK), [n for n in ('pip', 'gcc', 'cc', 'make') if shutil.which(n)],\n"
         "      importlib.util.find_spec('pip'),\n"
-        "      any(map(os.path.exists, ('/root/.cache', '/src', '/dist', '/opt/build'))))"
+        "      any(map(os.path.exists, (os.path.expanduser('~root/.cache'), '/src', '/dist', '/opt/build'))))"
     )
 
     assert said == "65532 False [] None False"

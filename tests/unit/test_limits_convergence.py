@@ -34,6 +34,17 @@ class Quota:
 
 
 @dataclass
+class Storm(Quota):
+    """For a minute it refuses a share of what it would take, whatever the rate."""
+
+    share: float = 0.0
+    dice: Random = field(default_factory=Random)
+
+    def take(self, amount: int, now: float) -> bool:
+        return (not 100 <= now < 160 or self.dice.random() >= self.share) and super().take(amount, now)
+
+
+@dataclass
 class Replica:
     """One process that always has something to send; a refused batch comes back after its back-off, before anything new."""
 
@@ -170,9 +181,7 @@ def test_three_processes_share_it_fairly(latency_s: float, apart_s: float, seed:
 def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> None:
     """A minute in which so many requests are refused whatever the rate: 40 seconds after it (back-off included) nearly as much gets through as before."""
     it = world(0.03, seed=seed)
-    it.quota.per_s = 30_000
-    take, dice = it.quota.take, Random(seed)
-    it.quota.take = lambda amount, now: (not 100 <= now < 160 or dice.random() >= share) and take(amount, now)  # type: ignore[method-assign]
+    it.quota = Storm(30_000, 10_000, share=share, dice=Random(seed))
     it.run(230)
 
     assert used(it.replicas, 50, 100, 30_000) >= 0.9

@@ -150,10 +150,16 @@ class Nobody:
 
 def replaying(monkeypatch: pytest.MonkeyPatch, made: Plan) -> tuple[room.ReplaySource, Kafka, list[tuple[str, int]]]:
     """A replay's source over a fake one, and the marks that it orders."""
-    monkeypatch.setattr(room, "KafkaSource", Kafka)
     marked: list[tuple[str, int]] = []
+    fakes: list[Kafka] = []
+
+    def fake(*arguments: Any) -> Kafka:
+        fakes.append(Kafka(*arguments))
+        return fakes[-1]
+
+    monkeypatch.setattr(room, "KafkaSource", fake)
     replay = room.ReplaySource({}, made, Nobody(), default_topic="t", park=lambda _: None, settled=marked.extend)
-    return replay, replay._inner, marked  # type: ignore[return-value]
+    return replay, fakes[0], marked
 
 
 def records(first: int, stop: int) -> Slice:
