@@ -96,7 +96,7 @@ class Proxy:
         return cls(parts.raw_host.decode(), parts.port or 80, login)
 
 
-def _proxy_for(origin: _Origin, given: str | None) -> Proxy | None:
+def proxy_for(origin: _Origin, given: str | None) -> Proxy | None:
     """The proxy to use: the given one ("": none), or the environment's."""
     if given is None:
         scheme, host, port = origin
@@ -191,7 +191,7 @@ class LeanTransport(httpx.BaseTransport):
         if scheme not in ("http", "https"):
             msg = f"only http:// and https:// are supported, not {scheme}://"
             raise httpx.UnsupportedProtocol(msg)
-        self._proxy = proxy = _proxy_for(origin, self._given_proxy)
+        self._proxy = proxy = proxy_for(origin, self._given_proxy)
         if proxy is None:
             with _doing("connecting to", _authority(host, port), httpx.ConnectTimeout, httpx.ConnectError):
                 sock = _open(host, port, deadline)

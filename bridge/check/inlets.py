@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -51,6 +52,18 @@ def _inlet(aep: AepSettings) -> Iterator[Finding]:
         yield from _asked(client, aep, headers, what)
 
 
+def _clock(date: str, host: str) -> Finding:
+    """The clock of this machine against the `Date` of an answer, which is GMT whether it says so or not."""
+    try:
+        told = parsedate_to_datetime(date)
+        skew = time.time() - (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return Finding(Level.WARN, "clock", f"can't be told: {host} sends {f'the Date {date[:40]!r}' if date else 'no Date'}")
+    far = abs(skew) > SKEW_S
+    do = "synchronise this machine's clock: tokens and Retry-After dates depend on it" if far else ""
+    return Finding(Level.WARN if far else Level.OK, "clock", f"{skew:+.0f} s against {host}", do)
+
+
 def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what: str) -> Iterator[Finding]:
     """Sends a batch without messages, which no AEP takes for data."""
     host = httpx.URL(aep.batch_url).host
@@ -60,12 +73,7 @@ def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what
     except httpx.HTTPError as problem:
         yield Finding(Level.FAIL, what, f"{host}: {problem}", "check aep.inlet_url, DNS, egress rules, ca_file and the proxy", unreachable=True)
         return
-    date = answer.headers.get("date")
-    if date:
-        skew = time.time() - parsedate_to_datetime(date).timestamp()
-        far = abs(skew) > SKEW_S
-        do = "synchronise this machine's clock: tokens and Retry-After dates depend on it" if far else ""
-        yield Finding(Level.WARN if far else Level.OK, "clock", f"{skew:+.0f} s against {host}", do)
+    yield _clock(answer.headers.get("date", ""), host)
     status = answer.status_code
     if status in (401, 403):
         do = "check aep.auth, the inlet's authentication setting, and IP allow-lists"

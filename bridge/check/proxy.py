@@ -10,7 +10,7 @@ import httpx
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.settings import AepSettings
-from bridge.transport import Proxy, _proxy_for
+from bridge.transport import Proxy, proxy_for
 
 
 def proxies(aep: AepSettings, what: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
@@ -22,7 +22,7 @@ def proxies(aep: AepSettings, what: str, environ: Mapping[str, str] = os.environ
         port = address.port or (443 if address.scheme == "https" else 80)
         source = _source(aep, address.scheme, environ)
         try:
-            proxy = _proxy_for((address.scheme, address.raw_host.decode(), port), aep.proxy())
+            proxy = proxy_for((address.scheme, address.raw_host.decode(), port), aep.proxy())
         except (httpx.ProxyError, OSError, ValueError) as problem:
             yield Finding(Level.FAIL, f"proxy of {what}", f"{source}: {problem}", f"correct {source}")
             return

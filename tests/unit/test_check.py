@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import httpx
 import pytest
 
 from bridge.check import Level, offline
+from bridge.check.inlets import _asked
 from bridge.check.proxy import proxies
 from bridge.check.surroundings import nearest, references
 from bridge.check.topics import _replicas
@@ -100,3 +102,14 @@ def test_which_proxy_applies_and_who_says_so(monkeypatch: pytest.MonkeyPatch) ->
     gone = told(monkeypatch, {"ALL_PROXY": f"http://{here}"})
     assert [("FAIL", "proxy of inlet x", f"{here}, by ALL_PROXY: Connection refused")] == gone
     assert "other kinds of proxy are not supported" in told(monkeypatch, {"HTTPS_PROXY": "socks5://p:1"})[0][2]
+
+
+@pytest.mark.parametrize("date", ["garbage", "", "Tue, 99 Nov 2026 10:00:00 GMT", "Tue, 24 Nov 2026 10:00:00", "0"])
+def test_a_date_that_is_none_ends_no_check(date: str) -> None:
+    """Whatever a gateway writes there: the inlet is judged, and the clock said to be unknown where it can't be told."""
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(400, headers={"date": date})))
+    found = list(_asked(client, AepSettings(inlet_url="https://inlet.example/collection/abc"), {}, "inlet abc"))
+
+    assert ["clock", "inlet abc"] == [each.what for each in found]
+    assert Level.FAIL not in {each.level for each in found}
+    assert found[0].level is Level.WARN

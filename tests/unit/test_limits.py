@@ -175,3 +175,23 @@ def test_the_configured_rate_is_a_ceiling() -> None:
     rate.pushed_back(1.0)
 
     assert rate.limit == 50.0
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["sent", "accepted", "pushed back", "delay"]), st.integers(1, 5000), st.floats(0, 4000)), max_size=60)
+
+
+@given(EVENTS, st.one_of(st.none(), st.floats(0.001, 1e6)))
+def test_whatever_happens_a_request_goes_out_some_time(events: list[tuple[str, int, float]], configured: float | None) -> None:
+    """The learned rate never sinks below one message a second, never stops being a number, and no wait is negative or endless."""
+    rate, now = Rate(configured), 0.0
+    for what, messages, later in events:
+        now += later
+        if what == "sent":
+            rate.sent(messages, now)
+        elif what == "accepted":
+            rate.accepted(messages, now)
+        elif what == "pushed back":
+            rate.pushed_back(now)
+
+        assert rate.learned >= 1
+        assert 0 <= rate.delay(now) < math.inf
