@@ -32,7 +32,7 @@ LABEL org.opencontainers.image.title="aep-bridge" \
       org.opencontainers.image.revision="${REVISION}"
 
 # Nothing is ever installed into a running container.
-RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip && rm -rf ~/.cache
+RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip && rm -rf ~root/.cache
 
 COPY --from=build /opt/aep-bridge /opt/aep-bridge
 # The root file system is read-only: no bytecode is written, and what needs a home gets /tmp.

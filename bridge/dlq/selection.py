@@ -35,12 +35,12 @@ def since(text: str, now: datetime | None = None) -> int:
     """Milliseconds since the epoch of `2h`, `7d`, `2026-11-24` or `2026-11-24T12:00:00Z`. Raises ValueError."""
     if not text:
         return 0
-    if ago := _AGO.fullmatch(text.strip()):
-        moment = (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    else:
-        try:
+    try:
+        if ago := _AGO.fullmatch(text.strip()):
+            moment = (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
             moment = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise ValueError(f"{text}: give an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z)") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # OverflowError: an age from before the year 1
+        raise ValueError(f"{text}: give an age (90s, 15m, 2h, 7d) or a time (2026-11-24T12:00:00Z)") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
