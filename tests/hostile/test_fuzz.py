@@ -223,6 +223,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @FUZZ
 @given(spoilt(TEXT.encode()))
+@example(TEXT.replace("x-api-key", "x-api-kNaNey").encode())
 def test_a_spoilt_configuration_is_an_error_or_settings_without_a_secret(folder: Path, text: bytes) -> None:
     """`load` raises nothing else, and shows no whole secret, whatever was mistyped around it."""
     assert CANARY not in loaded(folder, text, {})
