@@ -32,6 +32,12 @@ def test_fresh_histories() -> None:
     assert not report.failures, "\n".join(report.lines())
 
 
+def test_histories_that_failed_once() -> None:
+    """589186314: a healthy record, accepted before its elder, was refused by AEP when it was sent again to restore the order."""
+    for seed in (589186314,):
+        simulate(seed)
+
+
 def test_a_seed_is_replayed_the_same() -> None:
     """Twice in this process, step by step."""
     for seed in (2, 8, 38):
