@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ OnRequest = Callable[[str, str, float, int], None]
 """(inlet, status or fault, seconds, bytes of the request's body)"""
 OnCrash = Callable[[str, BaseException], None]
 """(inlet, what nobody expected)"""
+
+_Job = tuple[object, Post]
+"""A ticket, and what to carry."""
 
 _AUTHORIZATION_REFUSED: Final = (401, 403)
 _MAX_ERROR: Final = 1000
@@ -106,45 +110,54 @@ class _Crew:
         self._keys = [
             part.encode() for name, value in inlet.headers.items() if _SECRET_NAME.search(name) for part in value.split() if len(part) >= _SECRET_LENGTH
         ]
-        self._work: SimpleQueue[tuple[object, Post] | None] = SimpleQueue()
+        self._bearing: tuple[str, list[tuple[bytes, bytes]]] = "", self._fields
+        """The last bearer token, and the fields with it."""
         self._lock = Lock()
-        self._open = 0
+        self._waiting: deque[_Job] = deque()
+        """What no worker has yet."""
+        self._idle: list[SimpleQueue[_Job | None]] = []
+        """The hands of workers without work, the latest last."""
         self._workers = 0
         self._closed = False
 
     def send(self, ticket: object, post: Post) -> None:
+        """To the worker that became idle last, whose connection and memory are warm; the others' connections may end in peace."""
+        job = ticket, post
         with self._lock:
             if self._closed:
                 return
-            self._open += 1
-            if self._open > self._workers and self._workers < self._inlet.max_in_flight:
+            if self._idle:
+                self._idle.pop().put(job)
+            elif self._workers < self._inlet.max_in_flight:
                 self._workers += 1
-                Thread(target=self._run, name=f"sender-{self._inlet.name}-{self._workers}", daemon=True).start()
-        self._work.put((ticket, post))
+                Thread(target=self._run, args=(job,), name=f"sender-{self._inlet.name}-{self._workers}", daemon=True).start()
+            else:
+                self._waiting.append(job)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            for _ in range(self._workers):
-                self._work.put(None)
+            for hand in self._idle:
+                hand.put(None)
 
-    def _run(self) -> None:
-        """One worker. It closes its connection when idle, so that the far side need not."""
+    def _run(self, job: _Job | None) -> None:
+        """One worker, with its first work. It closes its connection when idle, so that the far side need not."""
         transport = LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
-        while not self._closed:
-            try:
-                job = self._work.get(timeout=KEPT_S)
-            except Empty:
-                transport.close()
-                continue
-            if job is None:
-                break
+        hand: SimpleQueue[_Job | None] = SimpleQueue()
+        while job is not None:
             ticket, post = job
             answer = self._carry(transport, post)
             del job, post
-            with self._lock:
-                self._open -= 1
+            with self._lock:  # before the answer is told: what follows from it may come to this worker
+                job = self._waiting.popleft() if self._waiting and not self._closed else None
+                if job is None:
+                    self._idle.append(hand)
+                    if self._closed:
+                        hand.put(None)
             self._completions.put(ticket, answer)
+            del ticket, answer
+            if job is None:
+                job = _next(hand, transport)
         transport.close()
 
     def _carry(self, transport: LeanTransport, post: Post) -> Answer:
@@ -156,10 +169,10 @@ class _Crew:
             bearer = None if self._inlet.token is None else self._inlet.token.bearer(deadline)
             if bearer is not None:
                 secrets.append(bearer)
-                fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
+                fields = self._with(bearer)
             size = post.size
-            fields = [*fields, (b"Content-Length", b"%d" % size)]
-            answer = self._judge(*transport.post(self._url, fields, partial(body, post.pieces), deadline, self._max_answer_bytes), bearer)
+            status, heads, text = transport.post(self._url, fields, size, partial(body, post.pieces), deadline, self._max_answer_bytes)
+            answer = self._judge(status, heads, text, bearer)
         except TokenError as error:
             answer = Answer(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
         except AnswerTooLarge as error:
@@ -180,6 +193,14 @@ class _Crew:
                 self._on_request(self._inlet.name, answer.fault.value if answer.fault else str(answer.status), time.monotonic() - began, size)
         return answer
 
+    def _with(self, bearer: str) -> list[tuple[bytes, bytes]]:
+        """The fields with this token: the same object as long as it is the same token."""
+        known, fields = self._bearing
+        if known != bearer:
+            fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
+            self._bearing = bearer, fields
+        return fields
+
     def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, bearer: str | None) -> Answer:
         """The response as a value; tells the token source what became of its token."""
         was_good, token = False, self._inlet.token
@@ -194,6 +215,15 @@ class _Crew:
             if secret in answer:
                 answer = answer.replace(secret, b"***")
         return Answer(status=status, headers=headers, body=answer, token_was_good=was_good)
+
+
+def _next(hand: SimpleQueue[_Job | None], transport: LeanTransport) -> _Job | None:
+    """A worker's next work, however long that takes; None is the end."""
+    try:
+        return hand.get(timeout=KEPT_S)
+    except Empty:
+        transport.close()
+        return hand.get()
 
 
 def _describe(error: BaseException) -> str:

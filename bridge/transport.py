@@ -36,8 +36,12 @@ KEPT_S: Final = 50.0
 """A connection that was idle for longer is not used again; load balancers forget theirs after a minute."""
 DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_MAX_ANSWER_BYTES: Final = 4 << 20
+_AT_ONCE: Final = 64 << 10
+"""Bytes that are taken from a socket at once: more than a TLS record holds, so that nothing is left in OpenSSL's hands."""
 _WAITS: Final = {BlockingIOError: 0, ssl.SSLWantReadError: select.POLLIN, ssl.SSLWantWriteError: select.POLLOUT}
 """What a socket that does not block says instead of blocking, and what it waits for (0: the obvious)."""
+_CORK: Final[int] = getattr(socket, "TCP_CORK", 0)
+"""0 where there is no such thing, which is everywhere but on Linux."""
 _T = TypeVar("_T")
 _Origin = tuple[str, str, int]
 _Addresses = Sequence[tuple[int, int, int, str, tuple[str | int | bytes, ...]]]
@@ -124,6 +128,9 @@ class LeanTransport(httpx.BaseTransport):
         self._origin: _Origin | None = None
         self._url: httpx.URL | None = None
         self._target: _Origin = "", "", 0
+        self._peer = ""
+        self._lead: tuple[object, object, bytes] = None, None, b""
+        """The fields and the proxy of the last `post`, and the head that they made."""
         self._used = 0.0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -131,34 +138,43 @@ class LeanTransport(httpx.BaseTransport):
         deadline = request.extensions.get("deadline", time.monotonic() + DEFAULT_TIMEOUT_S)
         cap = request.extensions.get("max_answer_bytes", DEFAULT_MAX_ANSWER_BYTES)
         head = partial(_head, request.method, request.url, request.headers.raw)
-        answer, body = self._exchange(request.url, deadline, cap, lambda sock, proxy: _write(sock, head(proxy), request, deadline))
+        answer, body = self._exchange(request.url, deadline, cap, lambda sock, proxy: _write(sock, head(proxy) + b"\r\n", request, deadline))
         return httpx.Response(answer.status, headers=answer.headers, content=body, request=request)
 
     def post(
-        self, url: httpx.URL, fields: Sequence[tuple[bytes, bytes]], content: Callable[[bytes], bytes], deadline: float, cap: int
+        self, url: httpx.URL, fields: Sequence[tuple[bytes, bytes]], size: int, content: Callable[[bytes], bytes], deadline: float, cap: int
     ) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes]:
         """Status, header fields and body of the answer to a POST, without httpx's objects: they cost as much as sending 100 KB.
 
-        `fields` hold Host and Content-Length; `content` makes the head's bytes and the body one piece, so that they leave together.
+        `fields` hold Host, and the same object of them is looked at once; `size` is the body's. `content` makes the head's bytes and the body one piece,
+        so that they leave together.
         """
-        answer, body = self._exchange(url, deadline, cap, lambda sock, proxy: _send(sock, content(_head("POST", url, fields, proxy)), deadline))
+
+        def write(sock: socket.socket, proxy: Proxy | None) -> None:
+            if self._lead[0] is not fields or self._lead[1] is not proxy:
+                self._lead = fields, proxy, _head("POST", url, fields, proxy)
+            _send(sock, content(b"%bContent-Length: %d\r\n\r\n" % (self._lead[2], size)), deadline)
+
+        answer, body = self._exchange(url, deadline, cap, write)
         return answer.status, answer.headers, body
 
     def _exchange(self, url: httpx.URL, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], None]) -> tuple[_Answer, bytes]:
         if url is not self._url:
             self._url, self._target = url, (url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
-        origin = self._target
-        peer = _authority(*origin[1:])
+            self._peer = _authority(*self._target[1:])
+        origin, peer = self._target, self._peer
         if self._sock is None or self._origin != origin or self._stale(self._sock):
             self.close()
             self._sock, self._origin = self._connect(origin, deadline), origin
         sock, keep = self._sock, False
         try:
             try:
-                with _doing("sending to", peer, httpx.WriteTimeout, httpx.WriteError):
-                    write(sock, self._proxy if origin[0] == "http" else None)
-            except httpx.WriteError as error:
-                answer = _last_words(sock, deadline, cap, peer, error)
+                write(sock, self._proxy if origin[0] == "http" else None)
+            except OSError as error:
+                told = _told(error, "sending to", peer, httpx.WriteTimeout, httpx.WriteError)
+                if not isinstance(told, httpx.WriteError):
+                    raise told from error
+                answer = _last_words(sock, deadline, cap, peer, told)
             else:
                 answer = _read(sock, deadline, cap, peer)
                 keep = answer.keep
@@ -177,10 +193,11 @@ class LeanTransport(httpx.BaseTransport):
             self._sock = None
 
     def _stale(self, sock: socket.socket) -> bool:
-        """Between two requests the peer has nothing to say, so bytes to read mean that it closed, or that it can't be trusted."""
+        """Between two requests the peer has nothing to say, so bytes to read mean that it closed, or that it can't be trusted.
+
+        With TLS they wait in the kernel too: a whole record, of 16 KB at most, is taken out by each `recv`.
+        """
         if time.monotonic() - self._used > self._kept_s:
-            return True
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True
         poll = select.poll()
         poll.register(sock, select.POLLIN)
@@ -288,10 +305,11 @@ class _Answer:
 
 def _read(sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: bool = False) -> _Answer:
     answer, size = _Answer(tunnel=tunnel), 0
-    with _doing("waiting for the answer of", peer, httpx.ReadTimeout, httpx.ReadError):
+    take = partial(sock.recv, _AT_ONCE)
+    try:
         _wait(sock, select.POLLIN, deadline)
         while not answer.done:
-            data = _now(sock, partial(sock.recv, 64 << 10), select.POLLIN, deadline)
+            data = _now(sock, take, select.POLLIN, deadline)
             size += len(data)
             if size > cap:
                 raise AnswerTooLarge(_too_large(cap))
@@ -306,6 +324,8 @@ def _read(sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: 
             else:
                 msg = f"{peer} closed the connection {'within its answer' if size else 'without an answer'} ({size} bytes came)"
                 raise httpx.RemoteProtocolError(msg)
+    except OSError as error:
+        raise _told(error, "waiting for the answer of", peer, httpx.ReadTimeout, httpx.ReadError) from error
     return answer
 
 
@@ -318,14 +338,14 @@ def _last_words(sock: socket.socket, deadline: float, cap: int, peer: str, error
 
 
 def _head(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], proxy: Proxy | None) -> bytes:
-    """The request line and headers; in absolute form, and with its password, for a proxy that is asked to fetch (not to tunnel)."""
+    """The request line and headers, without the empty line behind them; in absolute form, and with its password, for a proxy that is asked to fetch."""
     target, extra = url.raw_path, []
     if proxy is not None:
         target = b"http://" + next(value for name, value in headers if name.lower() == b"host") + target
         extra = [(b"Proxy-Authorization", proxy.authorization)] if proxy.authorization else []
     fields = [*headers, *extra]
-    head = b"".join([method.encode(), b" ", target, b" HTTP/1.1\r\n", *(b"%b: %b\r\n" % field for field in fields), b"\r\n"])
-    if head.count(b"\n") != len(fields) + 2 or head.count(b"\r") != len(fields) + 2 or b"\0" in head:
+    head = b"".join([method.encode(), b" ", target, b" HTTP/1.1\r\n", *(b"%b: %b\r\n" % field for field in fields)])
+    if head.count(b"\n") != len(fields) + 1 or head.count(b"\r") != len(fields) + 1 or b"\0" in head:
         msg = "a header of the request holds a line break or a null"
         raise httpx.LocalProtocolError(msg)
     return head
@@ -348,9 +368,15 @@ def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: f
 
 
 def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
+    """All of it. OpenSSL writes 16 KB at a time, and each would leave as a packet of its own: the kernel is asked to fill its packets."""
     view, sent = memoryview(data), 0
+    corks = _CORK and len(view) > _AT_ONCE and isinstance(sock, ssl.SSLSocket)
+    if corks:
+        sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
     while sent < len(view):
         sent += _now(sock, partial(sock.send, view[sent:]), select.POLLOUT, deadline)
+    if corks:
+        sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
 
 
 def _now(sock: socket.socket, call: Callable[[], _T], event: int, deadline: float) -> _T:
@@ -444,12 +470,17 @@ def _doing(what: str, peer: str, late: _Raised, broken: _Raised) -> Iterator[Non
     """Turns the system's errors into httpx's, saying what was being done and with whom."""
     try:
         yield
-    except TimeoutError as error:
-        raise late(f"{what} {peer}: {error.args[-1] if error.args and error.args[-1] else 'out of time'}") from error
-    except ssl.SSLCertVerificationError as error:
-        raise broken(f"{what} {peer}: its certificate is not trusted: {error.verify_message}") from error
     except OSError as error:
-        raise broken(f"{what} {peer}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}") from error
+        raise _told(error, what, peer, late, broken) from error
+
+
+def _told(error: OSError, what: str, peer: str, late: _Raised, broken: _Raised) -> httpx.TransportError:
+    """The system's error as httpx's."""
+    if isinstance(error, TimeoutError):
+        return late(f"{what} {peer}: {error.args[-1] if error.args and error.args[-1] else 'out of time'}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return broken(f"{what} {peer}: its certificate is not trusted: {error.verify_message}")
+    return broken(f"{what} {peer}: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
 
 
 def _left(deadline: float) -> float:

@@ -210,6 +210,33 @@ def test_workers_come_with_the_work() -> None:
             time.sleep(0.01)
 
 
+def test_the_worker_that_became_idle_last_goes_first() -> None:
+    """After a burst the few requests that follow keep to one connection: the others' may end when they have been idle for long."""
+    served: list[int] = []
+    meet = threading.Barrier(3)
+
+    def script(peer: Peer) -> None:
+        if peer.request():
+            meet.wait(LONG)  # the burst: all three are under way at once
+            peer.send(answer())
+        while peer.request():
+            served.append(id(peer))
+            peer.send(answer())
+
+    with RawServer(script) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="", max_in_flight=3)}, inbox)
+        for n in range(3):
+            sender.send(n, post("web", [b"{}"], LONG))
+        assert [207] * 3 == [inbox.one().status for _ in range(3)]
+        for n in range(9):
+            sender.send(n, post("web", [b"{}"], LONG))
+            assert inbox.one().status == 207
+        sender.close()
+
+        assert (3, 1, 9) == (server.connections, len(set(served)), len(served))
+
+
 def test_hooks() -> None:
     """Each request is told with its outcome and size; a hook that raises, and what nobody expected, still leave an answer."""
     told: list[tuple[str, str, int]] = []

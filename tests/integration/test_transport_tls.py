@@ -60,6 +60,26 @@ def test_a_private_authority(server: RawServer, ca_file: str) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["two records", "one record"])
+def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(authority: trustme.CA, ca_file: str, *, apart: bool) -> None:
+    """However it lies in TLS's records, a second answer to a first request only costs the connection."""
+    stray = answer(200, b"stray")
+
+    def script(peer: Peer) -> None:
+        while peer.request():
+            for data in (answer(), stray) if apart else (answer() + stray,):
+                peer.send(data)
+
+    with RawServer(script, context(authority.issue_cert("localhost"))) as server:
+        transport = LeanTransport(tls=Tls(ca_file), proxy="")
+        for number in range(1, 4):
+            assert post(transport, server.url).content == ANSWER_207
+            assert server.connections == number
+            until = time.monotonic() + 10
+            while transport._sock is not None and not transport._stale(transport._sock) and time.monotonic() < until:  # noqa: SLF001
+                time.sleep(0.001)
+
+
 def test_an_unknown_authority(server: RawServer) -> None:
     """Without the CA file the certificate is refused, and the text says so."""
     with pytest.raises(httpx.ConnectError, match="not trusted: (self|unable)"):
