@@ -106,7 +106,7 @@ class KafkaSource:
         self._events = events or SourceEvents()
         self._held: set[TopicPartition] = set()
         self._expected: dict[TopicPartition, int] = {}  # where the next record of a held partition should be
-        self._gone: set[TopicPartition] = set()  # revoked or lost during the current read
+        self._gone: set[TopicPartition] = set()  # revoked or lost, of late
         self._stored: dict[TopicPartition, int] = {}  # stored, and not known to be committed
         self._fatal: Fatal | None = None
         self._consumer = client(
@@ -121,15 +121,13 @@ class KafkaSource:
 
     def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
         """Up to `limit` records and the ends of partitions; waits `timeout_s` for the first only. Raises `Fatal`."""
-        self._gone.clear()
         try:
-            first = self._consumer.poll(timeout_s)
-            if first is None:
-                messages: list[Message] = []
-            else:
-                # consume(n, t) waits all of t unless n messages are there, hence poll for the first and no wait for the others.
+            # consume(n, t) waits all of t unless n messages are there, hence no wait, and poll for a first one where there is none.
+            messages = self._consumer.consume(limit, 0)
+            if not messages and (first := self._consumer.poll(timeout_s)) is not None:
+                self._gone.clear()
                 messages = self._consumer.consume(limit - 1, 0) if limit > 1 else []
-                if not self._gone or _source(first) not in self._gone:  # the second call may have taken the first one's partition away
+                if _source(first) not in self._gone:  # the second call may have taken the first one's partition away
                     messages.insert(0, first)
         except KafkaException as problem:
             raise Fatal(f"the Kafka client can't read: {problem.args[0]}") from problem

@@ -26,6 +26,7 @@ class Scripted:
         self.polled: Callable[[], Message | None] = lambda: None
         self.consumed: Callable[[], list[Message]] = list
         self.calls: list[tuple[str, list[tuple[str, int]]]] = []
+        self.waited = False
         self.low = 0
         self.stored_error: KafkaError | None = None
 
@@ -33,10 +34,13 @@ class Scripted:
         self.topics, self.on_assign, self.on_revoke, self.on_lost = topics, on_assign, on_revoke, on_lost
 
     def poll(self, _: float) -> Message | None:
+        self.waited = True
         return self.polled()
 
     def consume(self, _: int, __: float) -> list[Message]:
-        return self.consumed()
+        """Nothing is there before somebody has waited for it."""
+        waited, self.waited = self.waited, False
+        return self.consumed() if waited else []
 
     def committed(self, positions: list[Position], _: float) -> list[Position]:
         return positions
@@ -108,6 +112,32 @@ def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> Non
     client.consumed = consumed
 
     assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[3]]
+
+
+def test_the_first_record_of_a_new_assignment_is_delivered() -> None:
+    """Revoked, assigned again and read inside one poll: the record is of the new lane, and nobody else will read it."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A))
+
+    def polled() -> Message:
+        client.on_revoke(client, positions(A))
+        client.on_assign(client, positions(A))
+        return message(A, 7)
+
+    client.polled = polled
+    client.consumed = lambda: [message(A, 8)]
+
+    assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[7, 8]]
+
+
+def test_what_is_there_is_read_without_waiting() -> None:
+    """A read that finds records takes them at once, and asks nothing else."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A))
+    client.waited, client.consumed = True, lambda: [message(A, 1), message(A, 2)]
+    client.polled = lambda: pytest.fail("it waited")
+
+    assert [[record.offset() for record in each.records] for each in source.read(10, 5)] == [[1, 2]]
 
 
 def test_records_of_partitions_that_are_not_ours_are_dropped() -> None:
