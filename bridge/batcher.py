@@ -86,7 +86,9 @@ class Batcher:
             base = ends[start - 1] if start else 0
             room = max_bytes - batch.size
             most = min(total - start, self._max_messages - len(batch.pieces))
-            fits = bisect_right(range(most), room, key=lambda at, base=base, start=start: ends[start + at] - base + at + 1)  # type: ignore[misc]
+            fits = min(most, bisect_right(ends, base + room, start) - start)
+            while fits and ends[start + fits - 1] - base + fits > room:  # with a comma for each
+                fits -= 1
             if fits == 0 and not batch.pieces:
                 fits = 1
             weight = 0.0

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bridge.batcher import Batch
 from bridge.inlet import Inlet
 from bridge.ledger import Lane, State
@@ -26,8 +28,7 @@ SUSPECT_ATTEMPTS, SUSPECT_S = 8, 300.0
 CREDENTIALS_CAP_S = UNREADABLE_CAP_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """Nothing to do before `until` (seconds of the driver's clock)."""
 
     until: float
@@ -37,15 +38,13 @@ class Wait:
     """May end early, when the inlet accepts again."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True):
     """Letters to publish; the reply comes once the broker has acknowledged or refused each."""
 
     letters: Sequence[Letter]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What is settled since the last time: accepted records by topic, and the lanes that have nothing left in this batch. Answered at once."""
 
     accepted: dict[str, int]
@@ -53,8 +52,7 @@ class Settled:
     lanes: Sequence[Lane]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The driver's answer to an effect. A `Post` without an answer was not sent: lanes ended before its turn came."""
 
     now: float

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -34,8 +36,7 @@ class Record(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """Consecutive records of one partition, in offset order, as they were read. Without records it is an end of partition."""
 
     source: TopicPartition
@@ -94,8 +95,7 @@ class Letter:
     dataset_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(msgspec.Struct, frozen=True):
     """A request to make: the pieces go out as `{"messages":[piece,piece,…]}` to the inlet's batch endpoint."""
 
     inlet: str
@@ -119,13 +119,12 @@ class Fault(StrEnum):
     """No token could be got; nothing was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What came back for a `Post`: a status with its body, or a fault."""
 
     status: int = 0
     """0 with a fault."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Names in lower case; the last one wins."""
     body: bytes = b""
     fault: Fault | None = None

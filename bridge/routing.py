@@ -20,15 +20,15 @@ PROFILE_LIMIT = 10_000
 """Bytes of an event above which Profile drops it silently, after a 207."""
 
 
-class _Header(msgspec.Struct):
+class _Header(msgspec.Struct, gc=False):
     datasetId: str | UnsetType = UNSET
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, gc=False):
     header: _Header
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, gc=False):
     pass
 
 
