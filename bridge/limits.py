@@ -63,39 +63,40 @@ class Rate:
     A quota is a bucket that fills evenly, and at a 429 it is empty: what was accepted between two of them is what flowed in, at whatever rate we sent.
     A 429 sets the rate a little below that. There it stays calm for a while, so that refusals stay rare, and then searches, faster and faster, until the next
     429: a quota that was raised is found within seconds, one that was not costs a request or two. TCP's CUBIC looks for bandwidth in much the same way.
+
+    Where other replicas use the quota too, what got through is no measure of it. Each knows its share all the same, by the partitions that it holds (`hold`):
+    it starts small, searches that much more rarely, yields a little at each 429 and drifts upwards between them, which makes the shares equal.
     """
 
-    CUT = 0.96
-    """What a search that met a 429 leaves of what got through."""
-    YIELD = 0.85
+    CUT = 0.98
+    """What a search that met a 429 leaves of what got through or, where others use the quota too, of what was there before it."""
+    YIELD = 0.9
     """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it is met more often, and so gives more."""
     HALF = 0.5
     """The most that one 429 takes."""
-    DRIFT = 0.018
-    """Of a request's messages, added each second: small shares of a quota grow more than large ones, which makes them equal."""
-    CALM_S, SHY_S, BRIEF_S = 12.0, 90.0, 4.0
-    """Seconds between a cut and the next search for more: where nobody else searches, at most, and while the rate is unsettled."""
-    SHY, BOLD = 1.5, 0.8
-    """The calm is so many times longer after each 429 in the calm, and shorter after each in a search: those who have less search more often."""
-    SEARCH = 0.01
-    """The rate grows by e^(SEARCH·s²) in s seconds of search: 4% after two, 28% after five, twofold after eight, 50-fold after twenty."""
-    FAR = 1.5
-    """A rate is unsettled where a search raised it so far, or where it stands so far below the highest that held lately."""
+    DRIFT = 0.024
+    """Of a request's messages, that all replicas together add each second: who has little of the quota grows by more of it than who has much."""
+    CALM_S, BRIEF_S, LONG_S = 9.0, 4.0, 90.0
+    """Seconds between a cut and the next search for more, for a replica alone: of a settled rate, of an unsettled one; and at most, for a small share."""
+    SEARCH = 0.012
+    """The rate grows by e^(SEARCH·s²) in s seconds of search: 5% after two, 35% after five, twofold after eight, 50-fold after eighteen."""
+    FAR = 0.5
+    """A rate is unsettled where a search added so much of the quota, or where so much is missing to the highest that held lately."""
     KNOWN_S = 30.0
     """After so many seconds that highest counts half."""
     PAUSE = 2
-    """Requests that are left out after a cut: the bucket is empty, and what is under way to it finds it so."""
+    """Requests that are left out after a cut, one at least and by the share: the bucket is empty, and what is under way to it finds it so."""
     VOLLEY_S = 1.0
     """429s that follow a cut within so long are of the same moment."""
     EPOCH_S, LATELY_S = 120.0, 2.0
     """Over so long at most what got through is counted where the rate is what limits, and where it isn't, or a search went far."""
-    RECENT = 0.05
+    RECENT = 0.03
     """The weight of an answer in the share of requests that are refused."""
     LEAST = 1.0
     """Requests a second, below which the rate never sinks: each batch's own back-off does the rest."""
 
     __slots__ = (
-        "_base", "_calm_s", "_cut_at", "_known", "_long_s", "_messages", "_refilled_at", "_refused", "_saturated", "_through", "_tokens", "_unsettled",
+        "_base", "_calm_s", "_cut_at", "_known", "_messages", "_refilled_at", "_refused", "_saturated", "_share", "_through", "_tokens", "_unsettled",
         "_used_s", "configured", "learned",
     )  # fmt: skip
 
@@ -103,6 +104,8 @@ class Rate:
         self.configured = configured
         """This process's share of the organisation-wide rate, where one is set."""
         self.learned = math.inf
+        self._share = 1.0
+        """The part of the inlet's partitions that this process holds; 1 where that isn't known."""
         self._base = math.inf
         """The learned rate without what a search has added."""
         self._known = 0.0
@@ -114,7 +117,7 @@ class Rate:
         self._refused = 0.0
         """The share of requests that met a 429, lately."""
         self._cut_at = -math.inf
-        self._calm_s, self._long_s = 0.0, self.CALM_S
+        self._calm_s = 0.0
         self._unsettled = True
         self._used_s = 0.0
         """Since the last cut, seconds in which the rate was what limited."""
@@ -125,6 +128,14 @@ class Rate:
     def limit(self) -> float:
         """Messages a second; infinite where nothing limits."""
         return self.learned if self.configured is None else min(self.learned, self.configured)
+
+    def hold(self, share: float) -> None:
+        """From now on this process holds so much of the inlet's partitions, above 0: the rate moves with them."""
+        if share != self._share:
+            self._base *= share / self._share
+            self._known *= share / self._share
+            self.learned, self._share, self._saturated = self._base, share, False
+            self._rest(unsettled=True)
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go. A batch may overdraw, and the next one waits for it."""
@@ -142,7 +153,7 @@ class Rate:
     def accepted(self, messages: int, now: float) -> None:
         """So many messages of a request got through."""
         self._refused *= 1 - self.RECENT
-        exact = self._saturated and self.learned < self.FAR * self._base
+        exact = self._saturated and not self._far(self.learned)
         self._through.add(messages, now, self.EPOCH_S if exact else self.LATELY_S)
 
     def pushed_back(self, now: float) -> None:
@@ -152,22 +163,32 @@ class Rate:
         if not through or now - self._cut_at < self.VOLLEY_S:
             return
         first, searched = self.learned == math.inf, self._used_s > self._calm_s
-        went_far = first or self.learned > self.FAR * self._base
+        went_far = first or self._far(self.learned)
         known = max(self._known * 0.5 ** ((now - self._cut_at) / self.KNOWN_S), 0.0 if first else self._base)
-        self.learned = self._base = max(1.0, self.LEAST * self._messages, through if first else self._cut(through, searched=searched))
+        self.learned = self._base = max(1.0, self.LEAST * self._messages, through * self._share if first else self._cut(through, searched=searched))
         self._known = max(known, self._base)
-        self._unsettled = went_far or self._known > self.FAR * self._base
-        if not self._unsettled:
-            self._long_s = max(self.CALM_S, min(self.SHY_S, self._long_s * (self.BOLD if searched else self.SHY)))
-        self._calm_s = self.BRIEF_S if self._unsettled else self._long_s
-        self._used_s, self._cut_at, self._saturated = 0.0, now, True
-        self._tokens = min(self._tokens, -self.PAUSE * self._messages)
+        self._rest(unsettled=went_far or self._far(self._known))
+        if first:
+            self._calm_s = 0.0
+        self._cut_at, self._saturated = now, True
+        self._tokens = min(self._tokens, -max(1.0, self.PAUSE * self._share) * self._messages)
         self._through.restart(now)
 
     def _cut(self, through: float, *, searched: bool) -> float:
-        if searched or self._unsettled:
+        if self._share == 1 and (searched or self._unsettled):
             return self.CUT * max(self.HALF * self.learned, min(self.learned, through))
+        if searched:
+            return max(self.HALF * self.learned, self.CUT * self._base)
         return self.learned * max(self.HALF, min(self.YIELD, 1 - self._refused))
+
+    def _far(self, rate: float) -> bool:
+        """Whether a rate is so far above the base that the quota must be another one, or isn't known yet."""
+        return rate > self._base * (1 + self.FAR / self._share)
+
+    def _rest(self, *, unsettled: bool) -> None:
+        """Calm begins. It is nine times as long for a third of the partitions: three search, and each search is met by the others too."""
+        self._unsettled, self._used_s = unsettled, 0.0
+        self._calm_s = min(self.LONG_S, (self.BRIEF_S if unsettled else self.CALM_S) / self._share**2)
 
     def _refill(self, now: float) -> None:
         if (limit := self.limit) != math.inf and not math.isnan(self._refilled_at):
@@ -183,5 +204,5 @@ class Rate:
     def _grow(self, used_s: float) -> None:
         """Drifts upwards in the calm, searches after it."""
         self._used_s += used_s
-        self._base += self.DRIFT * self._messages * used_s
+        self._base += self.DRIFT * self._share * self._messages * used_s
         self.learned = self._base * math.exp(self.SEARCH * min(40.0, max(0.0, self._used_s - self._calm_s)) ** 2)

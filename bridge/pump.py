@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -274,13 +274,17 @@ class Pump:
         return route
 
     def _rewind(self, lane: Lane, first: int, now: float) -> Lane:
-        """Offsets went backwards within an assignment: another lane, so that nothing of the old one counts."""
-        self._events.rewound(lane.source, lane.next or 0, first)
-        paused = lane.source in self.paused
-        self._end([lane.source])
-        if paused:  # at the client it still is
-            self.paused.add(lane.source)
-        return self.ledger.open(lane.source, now)
+        """Offsets went backwards within an assignment: another lane, so that nothing of the old one is stored.
+
+        What was read of the old one is delivered all the same: it can't be read again. Never in a batch with the new one's, whose offsets are the same.
+        """
+        open_here = [batch for batch in lane.open if isinstance(batch, Batch)]
+        self._events.rewound(lane.source, lane.next or 0, first, sum(batch.lanes[lane] for batch in open_here))
+        for batch in open_here:
+            if self.batcher.take(batch):
+                self.dispatch(batch)
+        self.batcher.drop([lane])
+        return self.ledger.renew(lane, now)
 
     # -- sending --------------------------------------------------------------------
 
@@ -335,7 +339,8 @@ class Pump:
             self._events.answered(inlet.name, reply, now - task.sent_at)
             self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
             if inlet.hold is not None and inlet.hold.probes != probes:
-                self._events.held(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
+                tell = self._events.probed if inlet.hold is hold else self._events.held
+                tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
             elif hold is not None and inlet.hold is None:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
             if inlet.failures == 0 and reply.fault is None and 200 <= reply.status < 300:
@@ -474,19 +479,21 @@ class Pump:
             self._events.resumed(resume)
 
     def _share(self) -> None:
-        """An organisation-wide rate is shared by partitions: each member uses the part that it holds, and nobody has to ask anybody."""
+        """A quota, and an organisation-wide rate, is shared by partitions: each member uses the part that it holds, and nobody has to ask anybody."""
+        held = Counter(where.topic for where in self.ledger.lanes)
+        mine, everyone = Counter[str](), Counter[str]()
+        for topic in held.keys() | self.partitions_of.keys():
+            if topic not in self._routes:
+                self._routes[topic] = self._find_route(topic)
+            if (route := self._routes[topic]) is not None:
+                mine[route.inlet] += held[topic]
+                everyone[route.inlet] += self.partitions_of.get(topic, 0) or held[topic]
         for name, inlet in self.inlets.items():
-            total = inlet.policy.max_messages_per_s
-            if total is None:
-                continue
-            mine = sum(self._route(where.topic).inlet == name for where in self.ledger.lanes)
-            known = {where.topic for where in self.ledger.lanes} | self.partitions_of.keys()
-            everyone = sum(
-                self.partitions_of.get(topic, 0) or sum(where.topic == topic for where in self.ledger.lanes)
-                for topic in known
-                if (route := self._find_route(topic)) is not None and route.inlet == name
-            )
-            inlet.rate.configured = total * (mine / everyone if everyone else 1.0) or 1.0
+            share = min(1.0, mine[name] / everyone[name]) if everyone[name] else 1.0
+            if share:  # between two assignments nothing is sent, and nothing is forgotten
+                inlet.rate.hold(share)
+            if (total := inlet.policy.max_messages_per_s) is not None:
+                inlet.rate.configured = total * share or 1.0
 
     # -- the group (called by the source, on this thread) -------------------------------
 

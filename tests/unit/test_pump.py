@@ -94,11 +94,39 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
     bench.sender.answer(0)
     bench.turn()
 
-    assert [(SOURCE, 102, 0)] == bench.heard.of("rewound")
+    assert [(SOURCE, 102, 0, 2)] == bench.heard.of("rewound")
     assert {SOURCE: 0} == bench.source.stored
     bench.sender.answer(0)
     bench.turn()
     assert {SOURCE: 1} == bench.source.stored
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_nowhere(ordered: bool) -> None:
+    """It can't be read again. A revoke of the new lane meanwhile changes nothing, for no other member will ever read it."""
+    old, new = pieces(3, name="old"), pieces(2, bad=[1], name="new")
+    bench = Bench(linger_s=10.0, max_messages=2, ordered=ordered).read(cut(100, old))
+    bench.read(cut(0, new)).turn()
+    bench.source.feed.append(lambda: bench.pump.revoked([SOURCE]))
+    bench.settle(120.0)
+
+    assert [(SOURCE, 103, 0, 3)] == bench.heard.of("rewound")
+    sent = [set(post.pieces) for post in bench.sender.posts]
+    assert set(old) <= set.union(*sent)
+    assert not any(batch & set(old) and batch & set(new) for batch in sent)
+    assert all(offset <= 2 for _, offset in bench.source.history[1:]), bench.source.history
+    assert 0.0 == pytest.approx(bench.used)
+    assert {} == bench.pump.tasks
+    assert {} == bench.pump._chains
+
+
+def test_a_refused_record_of_a_topic_that_is_created_anew_is_dead_lettered() -> None:
+    """Whether AEP refuses it or it waits for company in an open batch of its kind."""
+    bench = Bench(linger_s=10.0).read(cut(100, [b"not json", *pieces(2, bad=[1])]))
+    bench.read(cut(0, [])).settle(120.0)
+
+    assert {100, 102} == {letter.record.offset() for letter in bench.letters.letters}
+    assert [(SOURCE, 100), (SOURCE, 0)] == bench.source.history
 
 
 def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
@@ -147,7 +175,8 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     assert {SOURCE: 30} == bench.source.stored
     assert bench.hand.now < 1670
     assert 1 == len(bench.heard.of("released"))
-    assert len(bench.heard.of("held")) > 3
+    assert 1 == len(bench.heard.of("held"))
+    assert len(bench.heard.of("probed")) > 3
     assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
 
 
@@ -293,6 +322,28 @@ def test_partitions_that_we_do_not_hold_can_be_revoked() -> None:
     bench.pump.revoked([T1, TopicPartition("unknown", 7)])
 
     assert [SOURCE] == list(bench.pump.ledger.lanes)
+
+
+def test_the_learned_rate_moves_with_the_partitions() -> None:
+    """Of its own inlet, at once; what is held of another topic counts for that topic's inlet, and between two assignments nothing is forgotten."""
+    bench = Bench(routes=(Route("t", Format.RAW, "a", "ds"), Route("u", Format.RAW, "b", "ds")), partitions=3)
+    bench.pump.partitions_of = {"t": 3, "u": 12}
+    bench.pump.balance(bench.source, force=True)
+    for inlet in bench.inlets.values():
+        inlet.rate.accepted(40_000, 0.0)
+        inlet.rate.pushed_back(1.0)
+    assert (40_000, 10_000) == (bench.inlets["a"].rate.limit, bench.inlets["b"].rate.limit)
+
+    def limits() -> tuple[float, ...]:
+        bench.pump.balance(bench.source, force=True)
+        return tuple(round(inlet.rate.limit) for inlet in bench.inlets.values())
+
+    bench.pump.revoked([TopicPartition("t", 1), TopicPartition("t", 2), TopicPartition("u", 2)])
+    assert (13_333, 6667) == limits()
+    bench.pump.revoked([TopicPartition("t", 0)])
+    assert (13_333, 6667) == limits()
+    bench.assign(*(TopicPartition("t", number) for number in range(3)))
+    assert (40_000, 6667) == limits()
 
 
 def test_a_rebalance_inside_a_read_does_no_harm() -> None:
