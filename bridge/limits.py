@@ -132,9 +132,9 @@ class Rate:
     def hold(self, share: float) -> None:
         """From now on this process holds so much of the inlet's partitions, above 0: the rate moves with them."""
         if share != self._share:
-            self._base *= share / self._share
+            self.learned = self._base = max(1.0, self.LEAST * self._messages, self._base * share / self._share)
             self._known *= share / self._share
-            self.learned, self._share, self._saturated = self._base, share, False
+            self._share, self._saturated = share, False
             self._rest(unsettled=True)
 
     def delay(self, now: float) -> float:
