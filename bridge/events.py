@@ -38,7 +38,10 @@ class Events:
         """A batch waits before its next attempt."""
 
     def held(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
-        """An inlet only probes from now on, or probed in vain."""
+        """An inlet only probes from now on."""
+
+    def probed(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
+        """A held inlet probed in vain."""
 
     def released(self, inlet: str, reason: str, seconds: float) -> None:
         """A held inlet accepts again."""
@@ -55,8 +58,8 @@ class Events:
     def revoked(self, partitions: Iterable[TopicPartition], *, lost: bool, seconds: float, open_requests: int) -> None:
         """Partitions went; with open requests, their records may be sent twice."""
 
-    def rewound(self, partition: TopicPartition, before: int, now: int) -> None:
-        """Offsets went backwards: a topic was truncated or created anew."""
+    def rewound(self, partition: TopicPartition, before: int, now: int, unsettled: int) -> None:
+        """Offsets went backwards: a topic was truncated or created anew. So many records of before are delivered, and stored nowhere."""
 
     def paused(self, partitions: Iterable[TopicPartition], reason: str) -> None:
         """Reading stops for these partitions."""

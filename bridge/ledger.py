@@ -80,6 +80,12 @@ class Ledger:
         lane = self.lanes[source] = Lane(source, now)
         return lane
 
+    def renew(self, lane: Lane, now: float) -> Lane:
+        """Another lane in the place of this one. What was read of the old one may still be settled; nothing of it is stored any more."""
+        self._dirty.discard(lane)
+        renewed = self.lanes[lane.source] = Lane(lane.source, now)
+        return renewed
+
     def took(self, lane: Lane, batch: Hashable, offset: int, now: float) -> None:
         """A batch took the record at `offset`. Only a batch's first offset of a lane counts, so once for each batch and lane is enough."""
         lane.open.setdefault(batch, (offset, now))
@@ -94,7 +100,7 @@ class Ledger:
 
     def resolve(self, lane: Lane, batch: Hashable) -> None:
         """All that the batch took from this lane is settled. A dead lane is left as it is."""
-        if lane.state is not State.DEAD and lane.open.pop(batch, None) is not None:
+        if lane.state is not State.DEAD and lane.open.pop(batch, None) is not None and self.lanes.get(lane.source) is lane:
             self._dirty.add(lane)
 
     def end(self, sources: Iterable[TopicPartition]) -> list[Lane]:

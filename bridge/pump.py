@@ -11,7 +11,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import compress, count, pairwise
+from operator import is_not
 from typing import Any
 
 from bridge.batcher import Batch, Batcher, Key
@@ -21,7 +22,7 @@ from bridge.inlet import Inlet
 from bridge.ledger import Lane, Ledger, State
 from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice, TopicPartition
 from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
-from bridge.routing import Route, sort
+from bridge.routing import Route, Run, sort
 from bridge.status import snapshot
 
 READ_AT_ONCE = 500
@@ -90,6 +91,14 @@ class _Topics:
 
     def __getitem__(self, at: int) -> str:
         return self._find(self._records[at].topic())
+
+
+def _originals(values: Sequence[bytes | None], run: Run) -> int:
+    """Bytes of the values that are held, for a dead letter, beside the messages that were made of them."""
+    if run.pieces is values:
+        return 0
+    originals = values[run.start : run.stop]
+    return sum(compress(map(len, originals), map(is_not, originals, run.pieces)))  # type: ignore[arg-type]  # what is sent has a value
 
 
 class Pump:
@@ -244,7 +253,8 @@ class Pump:
                 inlet.dry(route.name)
                 key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
                 taken = records if len(run.pieces) == len(records) else records[run.start : run.stop]
-                for batch, at, full, weight in self.batcher.add(key, lane, taken, run.pieces, overhead, now):
+                held = overhead + _originals(part.values, run) / len(run.pieces)
+                for batch, at, full, weight in self.batcher.add(key, lane, taken, run.pieces, held, now):
                     inlet.used += weight
                     if at >= 0:
                         self.ledger.took(lane, batch, taken[at].offset(), now)

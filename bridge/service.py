@@ -273,11 +273,13 @@ class Service:
                     self.pump.joined = True
 
         return SourceEvents(
-            on_commit=lambda error, _: telemetry.committed(None if error is None else error.str()),
+            on_commit=lambda error, done: telemetry.committed(None if error is None else error.str(), done),
             on_error=lambda error: telemetry.kafka_error(error.str()),
             on_stats=stats,
             on_reset=lambda where, asked, at: telemetry.possible_loss(where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"),
             on_ignored=lambda found: log.info("dead_letter.partitions_ignored", topics=sorted({each.topic for each in found}), partitions=len(found)),
+            on_refused=telemetry.refused,
+            on_unreadable_headers=telemetry.unreadable_headers,
             on_failure=lambda name, error: log.error("callback.failed", callback=name, error=repr(error)),
         )
 

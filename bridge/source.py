@@ -62,10 +62,11 @@ class SourceEvents:
     on_stats: Callable[[str], None] = _nothing
     """The client's statistics, JSON, every `statistics.interval.ms`."""
     on_reset: Callable[[TopicPartition, int, int], None] = _nothing
-    """Records from the second argument on were deleted before they were read, and reading went on at the third: they are lost to us.
+    """The offset that is the second argument is gone, and reading went on at the third.
 
-    The client only logs this; here it is a gap that the partition's low watermark has passed, at an assignment (against the committed
-    offset) or while reading."""
+    Above it: the records between were deleted before they were read, and are lost to us. The client only logs this; here it is a gap that the
+    partition's low watermark has passed, at an assignment (against the committed offset) or while reading. Below it: the log was truncated or
+    created anew since the commit. (Within an assignment the slices tell that themselves.)"""
     on_refused: Callable[[Mapping[TopicPartition, int]], None] = _nothing
     """Offsets that were not stored, because their partitions are no longer ours."""
     on_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
@@ -105,7 +106,8 @@ class KafkaSource:
         self._listener = listener
         self._events = events or SourceEvents()
         self._held: set[TopicPartition] = set()
-        self._expected: dict[TopicPartition, int] = {}  # where the next record of a held partition should be
+        self._committed: dict[TopicPartition, int] = {}  # what is known to be committed of a held partition
+        self._expected: dict[TopicPartition, int] = {}  # where the next record of one that was read should be
         self._gone: set[TopicPartition] = set()  # revoked or lost, of late
         self._stored: dict[TopicPartition, int] = {}  # stored, and not known to be committed
         self._fatal: Fatal | None = None
@@ -146,12 +148,22 @@ class KafkaSource:
             try:
                 self._consumer.store_offsets(offsets=ours)
                 self._stored.update((source, offset) for source, offset in offsets.items() if source in self._held)
+                self._commit_back([each for each in ours if each.offset < self._committed.get(TopicPartition(each.topic, each.partition), 0)])
             except KafkaException as problem:
                 if problem.args[0].code() not in _NOT_OURS:
                     raise Fatal(f"the Kafka client can't store offsets: {problem.args[0]}") from problem
                 refused.update({TopicPartition(each.topic, each.partition): each.offset for each in ours})
         if refused:
             self._events.on_refused(refused)
+
+    def _commit_back(self, positions: list[Position]) -> None:
+        """Commits offsets that lie below the committed ones, after a log began anew: the client's own commits never go back while it runs.
+
+        An offset of the old log would stay behind, and a restart after a crash could skip what the new one has below it.
+        """
+        if positions:
+            with contextlib.suppress(KafkaException):  # the next store tries again, and so does `close`
+                self._consumer.commit(offsets=positions, asynchronous=True)
 
     def uncommitted(self) -> int:
         """Partitions whose stored offset is not known to be committed yet. The client commits while it is read; not during a rebalance."""
@@ -199,12 +211,15 @@ class KafkaSource:
         return slices
 
     def _follow(self, source: TopicPartition, first: int, next_offset: int) -> None:
-        """Tells of records that were deleted unread. A gap alone is compaction or a transaction; the low watermark behind it is loss."""
-        expected = self._expected.get(source, first)
+        """Tells of offsets that are gone. A gap alone is compaction or a transaction; the low watermark behind it is loss."""
+        begun = source in self._expected
+        expected = (self._expected if begun else self._committed).get(source, first)
         if first > expected:
             low, _ = self._consumer.get_watermark_offsets(Position(source.topic, source.partition), cached=True)
             if low > expected:
                 self._events.on_reset(source, expected, first)
+        elif first < expected and not begun:
+            self._events.on_reset(source, expected, first)
         self._expected[source] = next_offset
 
     def _without_errors(self, messages: list[Message], ends: dict[TopicPartition, int]) -> list[Message]:
@@ -214,6 +229,8 @@ class KafkaSource:
             error = message.error()
             if error is None:
                 records.append(message)
+                if ends:  # an end before it says nothing: the log may have begun anew between
+                    ends.pop(_source(message), None)
             elif error.code() == _EOF:
                 ends[_source(message)] = cast("int", message.offset())
             else:
@@ -237,8 +254,8 @@ class KafkaSource:
             self._held.update(sources)
             if ignored:
                 self._events.on_ignored(_sources(ignored))
-            committed = self._committed(sources)
-            self._expected.update({source: offset for source, offset in committed.items() if offset is not None})
+            committed = self._committed_of(sources)
+            self._committed.update({source: offset for source, offset in committed.items() if offset is not None})
             paused = set(self._listener.assigned(committed)) if sources else set()
             # Explicitly both: a partition that was revoked while paused and came back stays paused otherwise (librdkafka #1849, #5113).
             self.pause(source for source in sources if source in paused)
@@ -246,7 +263,7 @@ class KafkaSource:
         except Exception as problem:  # it must not leave the callback; read raises it as Fatal
             self._failed("assign", problem)
 
-    def _committed(self, sources: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+    def _committed_of(self, sources: list[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Where the group is in each; one request of a few milliseconds, and None where it does not answer at once."""
         known: dict[TopicPartition, int | None] = dict.fromkeys(sources)
         if sources:
@@ -279,8 +296,8 @@ class KafkaSource:
         self._held.difference_update(going)
         self._gone.update(going)
         for source in going:
-            self._expected.pop(source, None)
-            self._stored.pop(source, None)
+            for known in (self._committed, self._expected, self._stored):
+                known.pop(source, None)
         try:
             if self._incremental:
                 self._consumer.incremental_unassign([Position(source.topic, source.partition) for source in going])
@@ -297,6 +314,8 @@ class KafkaSource:
             elif position.offset >= 0:
                 where = TopicPartition(position.topic, position.partition)
                 done[where] = position.offset
+                if where in self._held:
+                    self._committed[where] = position.offset
                 if position.offset >= self._stored.get(where, 0):
                     self._stored.pop(where, None)
         self._events.on_commit(error, done)

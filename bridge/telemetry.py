@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,7 +32,8 @@ class Telemetry(Events):
             self.registry.register(collector)
         self._clock = clock
         self._quiet = _Quiet(clock)
-        self._stored_since: float | None = None
+        self._stored: dict[TopicPartition, tuple[int, int, float]] = {}
+        """Of what waits for its commit: the offset that has waited longest, the latest one, and since when the first of them has."""
         self._read = self._counter("records_read", "Records read from Kafka.", "topic")
         self._accepted = self._counter("records_accepted", "Records that AEP accepted.", "topic")
         self._dead = self._counter("records_dead_lettered", "Records that a dead-letter topic holds, acknowledged.", "topic", "reason")
@@ -40,12 +41,13 @@ class Telemetry(Events):
         self._oversize = self._counter("oversize_for_profile", "Events above 10 kB, which Profile drops silently after a 207.", "topic")
         self._requests = self._counter("requests", "Requests to AEP by status, or by why there was no answer.", "inlet", "status")
         self._retries = self._counter("retries", "Waits before another attempt, by reason.", "inlet", "reason")
-        self._holds = self._counter("holds", "Times that an inlet was held.", "inlet", "reason")
+        self._holds = self._counter("holds", "Times that a hold of an inlet began.", "inlet", "reason")
         self._rebalances = self._counter("rebalances", "Assignments, revocations and losses of partitions.", "kind")
         self._commit_failures = self._counter("commit_failures", "Offset commits that failed.")
         self._dead_failures = self._counter("dead_letter_failures", "Dead letters that the broker did not take (they are tried again).", "topic")
         self._token_failures = self._counter("token_refresh_failures", "Refreshes of the access token that failed.", "inlet")
-        self._loss = self._counter("possible_loss", "Committed offsets that were out of range: records may have expired unread.", "topic")
+        self._loss = self._counter("possible_loss", "Committed offsets out of range: records may have expired unread.", "topic")
+        self._rewinds = self._counter("rewinds", "Partitions whose offsets went backwards while they were read: truncated, or created anew.", "topic")
         self._seconds = Histogram("aep_bridge_request_seconds", "From sending a request to its answer.", ["inlet"], buckets=_SECONDS, registry=self.registry)
         self._bytes = Histogram("aep_bridge_batch_bytes", "Bytes of request bodies.", buckets=_BYTES, registry=self.registry)
         self._records = Histogram("aep_bridge_batch_records", "Messages of requests.", buckets=_RECORDS, registry=self.registry)
@@ -71,6 +73,7 @@ class Telemetry(Events):
             self._accepted.labels(topic)
             self._dead_failures.labels(topic)
             self._loss.labels(topic)
+            self._rewinds.labels(topic)
 
     def memory_ceiling(self, size: int, text: str) -> None:
         """What the settings allow."""
@@ -131,6 +134,9 @@ class Telemetry(Events):
         self._holds.labels(inlet, reason).inc()
         log.error("inlet.held", inlet=inlet, reason=reason, detail=detail[:300], next_try_s=round(seconds, 3))
 
+    def probed(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
+        log.error("inlet.probed", inlet=inlet, reason=reason, detail=detail[:300], next_try_s=round(seconds, 3))
+
     def released(self, inlet: str, reason: str, seconds: float) -> None:
         log.info("inlet.released", inlet=inlet, reason=reason, held_for_s=round(seconds, 3))
 
@@ -147,39 +153,61 @@ class Telemetry(Events):
     # -- the group ------------------------------------------------------------------
 
     def stored(self, offsets: Mapping[TopicPartition, int]) -> None:
-        if self._stored_since is None:
-            self._stored_since = self._clock()
+        now = self._clock()
+        for where, offset in offsets.items():
+            oldest, latest, since = self._stored.get(where, (offset, offset, now))
+            self._stored[where] = (oldest if offset >= latest else offset), offset, since
 
-    def committed(self, error: str | None) -> None:
-        """The client committed what was stored, or failed to."""
-        if error is None:
-            self._stored_since = None
-            return
-        self._commit_failures.inc()
-        log.error("commit.failed", error=error)
+    def committed(self, error: str | None, offsets: Mapping[TopicPartition, int]) -> None:
+        """The client committed these, and failed to commit others if there is an error."""
+        for where, offset in offsets.items():
+            oldest, latest, _ = self._stored.get(where, (offset, offset, 0.0))
+            if offset == latest:
+                self._stored.pop(where, None)
+            elif offset >= oldest:  # what was stored since has waited for less than one commit
+                self._stored[where] = latest, latest, self._clock()
+        if error is not None:
+            self._commit_failures.inc()
+            log.error("commit.failed", error=error)
 
     def commit_age(self) -> float:
-        """Seconds that stored offsets have waited for their commit."""
-        since = self._stored_since
-        return 0.0 if since is None else self._clock() - since
+        """Seconds that the offset which has waited longest has waited for its commit. Any thread."""
+        waiting = list(self._stored.values())
+        return self._clock() - min(since for _, _, since in waiting) if waiting else 0.0
+
+    def refused(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Offsets were not stored: their partitions went to another member, which reads on from what is committed."""
+        if (more := self._quiet.let("refused")) is not None:
+            log.warning("offsets.refused", offsets={str(where): offset for where, offset in offsets.items()}, more=more)
 
     def assigned(self, partitions: Iterable[TopicPartition]) -> None:
         self._rebalances.labels("assigned").inc()
         log.info("lane.assigned", partitions=[str(partition) for partition in partitions])
 
     def revoked(self, partitions: Iterable[TopicPartition], *, lost: bool, seconds: float, open_requests: int) -> None:
+        partitions = list(partitions)
+        for partition in partitions:
+            self._stored.pop(partition, None)  # committed at the revoke, or never by this member
         kind = "lost" if lost else "revoked"
         self._rebalances.labels(kind).inc()
         speak = log.warning if lost or open_requests else log.info
         speak(f"lane.{kind}", partitions=[str(partition) for partition in partitions], seconds=round(seconds, 3), open_requests=open_requests)
 
-    def rewound(self, partition: TopicPartition, before: int, now: int) -> None:
-        log.error("lane.rewound", partition=str(partition), expected=before, found=now, hint="the topic was truncated or created anew")
+    def rewound(self, partition: TopicPartition, before: int, now: int, unsettled: int) -> None:
+        self._rewinds.labels(partition.topic).inc()
+        hint = "the topic was truncated or created anew; unsettled records of before are delivered all the same"
+        log.error("lane.rewound", partition=str(partition), expected=before, found=now, unsettled_records=unsettled, hint=hint)
 
     def possible_loss(self, topic: str, detail: str) -> None:
         """A committed offset was out of range."""
         self._loss.labels(topic).inc()
-        log.error("offset.out_of_range", topic=topic, detail=detail, hint="records may have expired before they were read: compare retention with the lag")
+        hint = "records may have expired before they were read (compare retention with the lag), or the topic was truncated or created anew"
+        log.error("offset.out_of_range", topic=topic, detail=detail, hint=hint)
+
+    def unreadable_headers(self, partition: TopicPartition, offsets: Sequence[int]) -> None:
+        """A header's name is not UTF-8, and was replaced."""
+        if (more := self._quiet.let("headers", partition.topic)) is not None:
+            log.warning("record.header_renamed", partition=str(partition), offsets=list(offsets[:10]), records=len(offsets), more=more)
 
     def kafka_error(self, error: str) -> None:
         """The client reports trouble that it deals with itself."""

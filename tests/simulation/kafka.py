@@ -252,6 +252,7 @@ class SimulatedSource:
         log = self._broker.truth.logs[where]
         if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
             position.life.ended = "created anew"
+            self._member.owes(position.life)
             position.offset, position.incarnation, position.end_told = 0, log.incarnation, -1
             position.life = Life(self._member.name, where, incarnation=log.incarnation)
             self._member.rewound.add(where)

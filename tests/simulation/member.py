@@ -73,6 +73,8 @@ class Member:
         self.drain_until = math.inf
         self.draining = False
         self.rewound: set[TopicPartition] = set()
+        self.owed: list[Rec] = []
+        """What it read of logs that are gone, and was not settled then: nobody else can deliver it."""
         self.in_flight: Counter[str] = Counter()
         self.quiet: dict[str, tuple[float, float]] = {}
         """Inlet → since when Retry-After has been known, and until when nothing goes out."""
@@ -356,6 +358,11 @@ class Member:
         self.put(order, None)
         return order
 
+    def owes(self, life: Life) -> None:
+        """The log of this life is gone."""
+        truth = self.world.truth
+        self.owed += [rec for rec in truth.recs if rec.lives.get(self.name) is life and not truth.settled(rec, self.now)]
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here."""
@@ -372,6 +379,7 @@ class Member:
             "bisecting": {name for name, inlet in pump.inlets.items() if inlet.bisecting is not None},
             "in flight": {name for name, inlet in pump.inlets.items() if inlet.in_flight},
             "skips": pump._skips,
+            "undelivered of logs that are gone": [rec for rec in self.owed if not self.world.truth.settled(rec, self.now)],
             "open": {str(lane): lane.open for lane in pump.ledger.lanes.values() if lane.open},
         }
         if full := {name: what for name, what in left.items() if what}:

@@ -111,6 +111,22 @@ def test_a_dead_lane_is_fenced() -> None:
     assert ledger.moved() == {}
 
 
+def test_a_renewed_lane_stores_nothing_of_the_old_one() -> None:
+    """What was read before may settle, in any order; only the new lane's offsets count."""
+    ledger = Ledger()
+    old = ledger.open(T0, 0.0)
+    read(ledger, old, "old", 100, 101)
+    new = ledger.renew(old, 1.0)
+    read(ledger, new, "new", 0, 1)
+    ledger.resolve(old, "old")
+
+    assert old.open == {}
+    assert ledger.moved() == {T0: 0}
+    ledger.resolve(new, "new")
+
+    assert ledger.moved() == {T0: 2}
+
+
 def test_the_age_is_that_of_the_oldest_open_batch() -> None:
     """For the status page and the alert."""
     ledger = Ledger()

@@ -129,7 +129,7 @@ def test_6_a_refused_token_or_proxy_never_stops_the_bridge(status: int) -> None:
     """A proxy's 407 kills the task of Adobe's sink. Here it is a hold that everybody can see, and that ends by itself."""
     bench = Bench(lambda post, now: whole(status) if now < 4000 else sound(post), linger_s=0.0).read(cut(0, pieces(2))).settle(2500.0)
     assert bench.inlets["inlet"].hold is not None
-    assert len(bench.heard.of("held")) > 5
+    assert len(bench.heard.of("probed")) > 5
     assert [] == bench.letters.letters
 
     bench.settle(2000.0)

@@ -94,11 +94,39 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
     bench.sender.answer(0)
     bench.turn()
 
-    assert [(SOURCE, 102, 0)] == bench.heard.of("rewound")
+    assert [(SOURCE, 102, 0, 2)] == bench.heard.of("rewound")
     assert {SOURCE: 0} == bench.source.stored
     bench.sender.answer(0)
     bench.turn()
     assert {SOURCE: 1} == bench.source.stored
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_nowhere(ordered: bool) -> None:
+    """It can't be read again. A revoke of the new lane meanwhile changes nothing, for no other member will ever read it."""
+    old, new = pieces(3, name="old"), pieces(2, bad=[1], name="new")
+    bench = Bench(linger_s=10.0, max_messages=2, ordered=ordered).read(cut(100, old))
+    bench.read(cut(0, new)).turn()
+    bench.source.feed.append(lambda: bench.pump.revoked([SOURCE]))
+    bench.settle(120.0)
+
+    assert [(SOURCE, 103, 0, 3)] == bench.heard.of("rewound")
+    sent = [set(post.pieces) for post in bench.sender.posts]
+    assert set(old) <= set.union(*sent)
+    assert not any(batch & set(old) and batch & set(new) for batch in sent)
+    assert all(offset <= 2 for _, offset in bench.source.history[1:]), bench.source.history
+    assert 0.0 == pytest.approx(bench.used)
+    assert {} == bench.pump.tasks
+    assert {} == bench.pump._chains
+
+
+def test_a_refused_record_of_a_topic_that_is_created_anew_is_dead_lettered() -> None:
+    """Whether AEP refuses it or it waits for company in an open batch of its kind."""
+    bench = Bench(linger_s=10.0).read(cut(100, [b"not json", *pieces(2, bad=[1])]))
+    bench.read(cut(0, [])).settle(120.0)
+
+    assert {100, 102} == {letter.record.offset() for letter in bench.letters.letters}
+    assert [(SOURCE, 100), (SOURCE, 0)] == bench.source.history
 
 
 def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
@@ -147,7 +175,8 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     assert {SOURCE: 30} == bench.source.stored
     assert bench.hand.now < 1670
     assert 1 == len(bench.heard.of("released"))
-    assert len(bench.heard.of("held")) > 3
+    assert 1 == len(bench.heard.of("held"))
+    assert len(bench.heard.of("probed")) > 3
     assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
 
 

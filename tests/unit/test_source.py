@@ -28,6 +28,7 @@ class Scripted:
         self.calls: list[tuple[str, list[tuple[str, int]]]] = []
         self.waited = False
         self.low = 0
+        self.committed_at: dict[tuple[str, int], int] = {}
         self.stored_error: KafkaError | None = None
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
@@ -43,7 +44,11 @@ class Scripted:
         return self.consumed() if waited else []
 
     def committed(self, positions: list[Position], _: float) -> list[Position]:
-        return positions
+        return [Position(each.topic, each.partition, self.committed_at.get((each.topic, each.partition), each.offset)) for each in positions]
+
+    def commit(self, offsets: list[Position], *, asynchronous: bool) -> None:
+        assert asynchronous
+        self.calls.append(("commit", [(each.topic, each.offset) for each in offsets]))
 
     def get_watermark_offsets(self, _: Position, *, cached: bool) -> tuple[int, int]:
         assert cached
@@ -235,6 +240,56 @@ def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
         source.read(1, 0)
 
     assert resets == [(A, 6, 20)]
+
+
+@pytest.mark.parametrize("first", [message(A, 0), message(A, 0, KafkaError._PARTITION_EOF)], ids=["a record", "an end"])
+def test_a_log_that_ends_below_the_committed_offset_is_told(first: Message) -> None:
+    """It was truncated or created anew, and is read from its beginning; the client only logs that. Told once."""
+    resets: list[object] = []
+    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    client.committed_at["t", 0] = 1000
+    client.on_assign(client, positions(A))
+    for each in (first, message(A, 1), message(A, 0)):
+        client.polled = partial(lambda given: given, each)
+        source.read(1, 0)
+
+    assert resets == [(A, 1000, 0)]
+
+
+def test_reading_on_where_it_was_committed_is_not_told() -> None:
+    """Nor is the end of a partition of which everything is committed."""
+    resets: list[object] = []
+    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    client.committed_at = {("t", 0): 1000, ("t", 1): 5}
+    client.on_assign(client, positions(A, B))
+    for each in (message(A, 1000), message(B, 5, KafkaError._PARTITION_EOF)):
+        client.polled = partial(lambda given: given, each)
+        source.read(1, 0)
+
+    assert resets == []
+
+
+def test_an_end_from_before_a_log_began_anew_does_not_move_the_next_offset() -> None:
+    """Both may come out of one read."""
+    source, client, _ = make()
+    client.on_assign(client, positions(A))
+    client.polled = lambda: message(A, 103, KafkaError._PARTITION_EOF)
+    client.consumed = lambda: [message(A, 0), message(A, 1)]
+
+    assert [each.next_offset for each in source.read(10, 0)] == [2]
+
+
+def test_an_offset_below_the_committed_one_is_committed_at_once() -> None:
+    """The client's own commits never go back while it runs; the offset of the old log would stay behind, and hide records of the new one from a restart."""
+    source, client, _ = make()
+    client.committed_at["t", 0] = 1000
+    client.on_assign(client, positions(A, B))
+
+    source.store({A: 5, B: 7})
+    client.config["on_commit"](None, [Position("t", 0, 5)])
+    source.store({A: 6})
+
+    assert [("store", [("t", 0), ("t", 1)]), ("commit", [("t", 5)]), ("store", [("t", 0)])] == client.calls[-3:]
 
 
 def test_a_fatal_error_is_raised_out_of_read() -> None:
