@@ -284,13 +284,17 @@ class Pump:
         return route
 
     def _rewind(self, lane: Lane, first: int, now: float) -> Lane:
-        """Offsets went backwards within an assignment: another lane, so that nothing of the old one counts."""
-        self._events.rewound(lane.source, lane.next or 0, first)
-        paused = lane.source in self.paused
-        self._end([lane.source])
-        if paused:  # at the client it still is
-            self.paused.add(lane.source)
-        return self.ledger.open(lane.source, now)
+        """Offsets went backwards within an assignment: another lane, so that nothing of the old one is stored.
+
+        What was read of the old one is delivered all the same: it can't be read again. Never in a batch with the new one's, whose offsets are the same.
+        """
+        open_here = [batch for batch in lane.open if isinstance(batch, Batch)]
+        self._events.rewound(lane.source, lane.next or 0, first, sum(batch.lanes[lane] for batch in open_here))
+        for batch in open_here:
+            if self.batcher.take(batch):
+                self.dispatch(batch)
+        self.batcher.drop([lane])
+        return self.ledger.renew(lane, now)
 
     # -- sending --------------------------------------------------------------------
 
@@ -345,7 +349,8 @@ class Pump:
             self._events.answered(inlet.name, reply, now - task.sent_at)
             self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
             if inlet.hold is not None and inlet.hold.probes != probes:
-                self._events.held(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
+                tell = self._events.probed if inlet.hold is hold else self._events.held
+                tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
             elif hold is not None and inlet.hold is None:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
             if inlet.failures == 0 and reply.fault is None and 200 <= reply.status < 300:
