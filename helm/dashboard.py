@@ -54,6 +54,7 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                     q(f"sum by (topic) (rate(aep_bridge_dead_letter_failures_total{{}}[{WINDOW}]))", "not taken {{topic}}"),
                     q(f"sum by (topic) (rate(aep_bridge_oversize_for_profile_total{{}}[{WINDOW}]))", "above 10 kB {{topic}}"),
                     q(f"sum by (topic) (rate(aep_bridge_possible_loss_total{{}}[{WINDOW}]))", "possible loss {{topic}}"),
+                    q(f"sum by (topic) (rate(aep_bridge_rewinds_total{{}}[{WINDOW}]))", "began anew {{topic}}"),
                 ],
             ),
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 
@@ -149,6 +149,32 @@ def test_records_deleted_unread_are_told(kafka: Kafka) -> None:
 
     assert found.offsets[lane] == list(range(50, 100))
     assert resets == [(lane, 10, 50)]
+
+
+def test_a_committed_offset_beyond_the_end_is_told_and_committed_back(kafka: Kafka) -> None:
+    """A topic truncated or created anew: read from its beginning, and what is settled of it is committed while it is read.
+
+    The client's own commits wait until the new offsets pass the old one, and a restart by then skips what lies between.
+    """
+    topic, group = kafka.clients.create_topic(unique()), unique()
+    lane = TopicPartition(topic, 0)
+    kafka.clients.produce(topic, [b"x"] * 5)
+    old = Consumer({**kafka.properties(), "group.id": group})
+    old.commit(offsets=[Position(topic, 0, 1000)], asynchronous=False)
+    old.close()
+    resets: list[tuple[TopicPartition, int, int]] = []
+    reader = source(kafka, [topic], group, events=SourceEvents(on_reset=lambda *found: resets.append(found)))
+    found = collect(reader, lambda got: got.count() >= 5)
+
+    for offset in (3, 5):
+        reader.store({lane: offset})
+        collect(reader, lambda _: not reader.uncommitted(), into=found)
+
+        assert kafka.clients.committed(group, topic) == {0: offset}
+    reader.close()
+
+    assert found.offsets[lane] == list(range(5))
+    assert resets == [(lane, 1000, 0)]
 
 
 def test_a_missing_topic_is_told_and_waited_for(kafka: Kafka) -> None:
