@@ -585,7 +585,7 @@ class Pump:
         if lane is None:
             order.done.set_result(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
             return
-        for batch in lane.open:
+        for batch in [*lane.open, *self._outlived(order.source)]:
             assert isinstance(batch, Batch)
             for index, record in enumerate(batch.records):
                 if record.offset() == order.offset and record.partition() == order.source.partition and record.topic() == order.source.topic:
@@ -602,6 +602,12 @@ class Pump:
             order.done.set_result(f"not moved: {where} has not been read yet (next offset: {lane.next})")
         else:
             order.done.set_result(f"not moved: {where} is settled already (watermark: {mark})")
+
+    def _outlived(self, source: TopicPartition) -> list[Batch]:
+        """What is left of a partition's lanes from before its offsets went back."""
+        under_way = dict.fromkeys([*self.tasks, *(batch for chain in self._chains.values() for batch in chain)])
+        mine = self.ledger.lanes.get(source)
+        return [batch for batch in under_way if any(lane.source == source and lane is not mine and lane.state is not State.DEAD for lane in batch.lanes)]
 
     # -- the end --------------------------------------------------------------------------
 

@@ -439,6 +439,20 @@ def test_an_order_for_a_record_in_an_open_batch_is_carried_out() -> None:
     assert {SOURCE: 3} == bench.source.stored
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_order_for_a_record_of_a_topic_that_was_created_anew_is_carried_out(ordered: bool) -> None:
+    """It is stuck in this process alone, and where order is kept so is all that was read behind it."""
+    old = pieces(2, name="old")
+    bench = Bench(lambda post, now: whole(503) if old[0] in post.pieces else sound(post), linger_s=0.0, max_messages=1, ordered=ordered)
+    bench.read(cut(100, old)).read(cut(0, pieces(1))).turn(50)
+    skip = order(bench, 100)
+    bench.settle()
+
+    assert "moved to t.dlq" == skip.done.result(0)
+    assert [100] == [letter.record.offset() for letter in bench.letters.letters]
+    assert 0.0 == pytest.approx(bench.used)
+
+
 @pytest.mark.parametrize(
     ("offset", "source", "text"),
     [(0, SOURCE, "settled already (watermark: 3)"), (3, SOURCE, "not been read yet (next offset: 3)"), (0, T1, "t/1 is not assigned to this member")],
