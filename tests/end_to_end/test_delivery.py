@@ -42,10 +42,14 @@ def letters(kafka: Kafka, topic: str) -> Counter[str]:
 
 
 def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
-    """50,000 events over 6 partitions, 1% refused and 0.5% junk: accepted and dead-lettered together are what was produced, byte for byte, and the lag is 0."""
+    """50,000 events over 6 partitions, 1% refused and 0.5% junk: accepted and dead-lettered together are what was produced, byte for byte, and the lag is 0.
+
+    The metrics say the same.
+    """
     topic, rng = kafka.clients.create_topic(unique("events"), 6), random.Random(7)
-    with Simulator(Config(latency_ms=5, keep_bytes=True)) as sim:
-        values, refused, junk = [], set(), set()
+    (tmp_path / "secret").write_text("secret")
+    with Simulator(Config(latency_ms=5, keep_bytes=True, require_auth=True)) as sim:
+        values, refused, junk, large = [], set(), set(), 5
         for number in range(50_000):
             event = f"e{number:05}"
             kind = rng.random()
@@ -57,11 +61,15 @@ def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Co
                 refused.add(event)
                 values.append((event, envelope(event, "SOMEBODYELSE@AdobeOrg", dataset=dataset)))
             else:
-                values.append((event, envelope(event, sim.config.org, dataset=dataset, extra='"n": 9400100000000000000000,  "n" : 1.50', size=300)))
+                size = 10_500 if number >= 50_000 - large else 300
+                values.append((event, envelope(event, sim.config.org, dataset=dataset, extra='"n": 9400100000000000000000,  "n" : 1.50', size=size)))
         fill(kafka, topic, values, 6)
-        config = configure(sim, topic)
+        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret_file": str(tmp_path / "secret"), "scope": "openid"}
+        config = configure(sim, topic, aep={"auth": auth})
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 6), 120, bridge.tail())
+            quiet(bridge)
+            counted(bridge, sim, {"read": 50_000, "accepted": 50_000 - len(refused | junk), "dead_lettered": len(refused | junk)}, large)
             dead = kafka.clients.read_all(f"{topic}.dlq")
 
             assert 0 == bridge.stop()
@@ -83,18 +91,45 @@ def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Co
         assert sim.stats["max_request_bytes"] <= 1_000_000
 
 
+def quiet(bridge: Bridge) -> None:
+    """What waits or is under way comes down to nothing; the pump's snapshot is half a second old at most."""
+    gauges = ("in_flight", "window_bytes", "oldest_unsettled_seconds", "watermark_age_seconds", "commit_age_seconds", "inlet_held")
+    until(lambda: not any(bridge.metric(f"aep_bridge_{name}") for name in gauges), 20, "the gauges come down")
+
+
+def counted(bridge: Bridge, sim: Simulator, records: dict[str, int], large: int) -> None:
+    """The counters of a run without a fault, beside what AEP saw."""
+    metrics = {name: bridge.metric(f"aep_bridge_{name}") for name in ("batch_records_count", "batch_records_sum", "batch_bytes_count", "batch_bytes_sum")}
+    requests = bridge.metric("aep_bridge_requests_total", status="207")
+
+    assert records == {what: bridge.metric(f"aep_bridge_records_{what}_total") for what in records}
+    assert requests == bridge.metric("aep_bridge_requests_total") == bridge.metric("aep_bridge_request_seconds_count") == sim.stats["requests"]["207"]
+    assert requests == metrics["batch_records_count"] == metrics["batch_bytes_count"]
+    assert sum(sim.accepted.values()) <= metrics["batch_records_sum"] <= records["read"]
+    assert records["accepted"] * 300 < metrics["batch_bytes_sum"] <= requests * 1_000_000
+    assert requests * 0.005 < bridge.metric("aep_bridge_request_seconds_sum")
+    assert 1 <= bridge.metric("aep_bridge_in_flight_limit") <= 8
+    assert 0 < bridge.metric("aep_bridge_token_age_seconds") < 120
+    assert large == bridge.metric("aep_bridge_oversize_for_profile_total")
+    assert 6 == bridge.metric("aep_bridge_assigned_partitions")
+    for fault in ("retries_total", "holds_total", "commit_failures_total", "token_refresh_failures_total", "possible_loss_total", "rewinds_total"):
+        assert 0 == bridge.metric(f"aep_bridge_{fault}"), fault
+
+
 def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
     """SIGKILL with requests under way, then a restart: nothing is lost, and no more is sent twice than the contract says."""
     topic = kafka.clients.create_topic(unique("kill"), 4)
-    with Simulator(Config(latency_ms=60)) as sim:
+    ahead, at_once, size, latency_s, commit_s = 1000, 8, 50, 0.06, 0.5
+    with Simulator(Config(latency_ms=1000 * latency_s)) as sim:
         values = [(f"k{number:05}", envelope(f"k{number:05}", sim.config.org)) for number in range(20_000)]
         fill(kafka, topic, values, 4)
-        quick = {"session.timeout.ms": 6000}  # a killed member holds its partitions for so long
-        config = configure(sim, topic, batch={"linger_ms": 50, "max_messages": 200}, kafka={"properties": quick})
+        quick = {"session.timeout.ms": 4000}  # a killed member holds its partitions for so long
+        delivery = {"max_uncommitted_records": ahead, "max_in_flight": at_once}
+        config = configure(sim, topic, batch={"linger_ms": 50, "max_messages": size}, delivery=delivery, kafka={"properties": quick})
         for _ in range(3):
             seen = len(sim.accepted)
             with Bridge(config, tmp_path) as bridge:
-                until(lambda seen=seen: len(sim.accepted) > seen + 2000, 60, bridge.tail())
+                until(lambda seen=seen: len(sim.accepted) > seen + 5000, 60, bridge.tail())
                 bridge.kill()
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 4), 120, bridge.tail())
@@ -102,8 +137,8 @@ def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, t
             assert 0 == bridge.stop()
         assert {event for event, _ in values} == sim.accepted.keys()
         assert 0 == len(letters(kafka, topic))
-        window = 33_554_432  # delivery.window_bytes bounds what one process holds; here max_uncommitted_records is never reached
-        assert sum(count - 1 for count in sim.accepted.values()) <= 3 * min(4 * 100_000, window // 300)
+        interval = at_once * size / latency_s * commit_s  # what a commit interval can settle, with every slot always in use
+        assert sum(count - 1 for count in sim.accepted.values()) <= 3 * (4 * ahead + interval)
 
 
 def test_a_rolling_restart_loses_nothing_and_repeats_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:

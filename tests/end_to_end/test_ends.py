@@ -1,0 +1,74 @@
+"""How the process ends when it can't go on: a fatal client, a drain that hangs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bridge.mockcluster import MockCluster
+from tests.support.bridge import Bridge
+from tests.support.clients import until
+
+pytestmark = pytest.mark.timeout(120)
+
+HEARTBEAT, FENCED_INSTANCE_ID = 12, 82
+
+HANGING = """
+import sys, threading
+from bridge import service
+from bridge.commands import main
+from bridge.source import KafkaSource
+
+service.WATCHDOG_S = 0.5
+KafkaSource.close = lambda _: threading.Event().wait()
+sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
+main()
+"""
+"""`aep-bridge run` with a client that never leaves its group, and a watchdog that is quicker than the real one."""
+
+
+def configuration(bootstrap: str, **properties: object) -> dict[str, object]:
+    """One topic, an AEP that is never asked."""
+    return {
+        "kafka": {"bootstrap_servers": bootstrap, "group_id": "g", "properties": properties},
+        "aep": {"inlet_url": "http://127.0.0.1:9/collection/ab12", "ims_org_id": "A@AdobeOrg"},
+        "topics": [{"topic": "t"}],
+        "delivery": {"request_timeout_s": 0.5, "drain_timeout_s": 0.5},
+    }
+
+
+def test_a_fatal_client_error_ends_the_process_with_1(tmp_path: Path) -> None:
+    """A static member whose id another process took over: nothing can be read any more, and an orchestrator has to see it."""
+    with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
+        config = configuration(kafka.bootstrap, **{"group.instance.id": "a", "heartbeat.interval.ms": 100})
+        with Bridge(config, tmp_path) as bridge:
+            bridge.wait_assigned(1)
+            kafka.fail_next(HEARTBEAT, [FENCED_INSTANCE_ID])
+            assert bridge.process is not None
+
+            assert 1 == bridge.process.wait(30), bridge.tail()
+            told = [each for each in bridge.events() if each["event"] == "kafka.fatal"]
+            assert 1 == len(told), bridge.tail()
+            assert "fenced" in told[0]["error"]
+
+
+def test_a_drain_that_hangs_is_ended_with_70_and_all_stacks(tmp_path: Path) -> None:
+    """The deadline covers the leaving of the group too; what is not committed is read again."""
+    path, log = tmp_path / "bridge.yaml", tmp_path / "bridge.log"
+    with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
+        path.write_text(yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}}))
+        with log.open("wb") as out, subprocess.Popen([sys.executable, "-c", HANGING, str(path)], stdout=out, stderr=subprocess.STDOUT) as process:
+            try:
+                until(lambda: "lane.assigned" in log.read_text(), 60, "a partition")
+                process.send_signal(signal.SIGTERM)
+
+                assert 70 == process.wait(30), log.read_text()
+            finally:
+                process.kill()
+    assert "the drain hangs; all stacks follow" in log.read_text()
+    assert "in drain" in log.read_text()

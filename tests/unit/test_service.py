@@ -1,0 +1,85 @@
+"""How the parts are put together: what the client tells is heard, and the probe sees a loop that stands still."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from bridge import service as room
+from bridge.model import Slice, TopicPartition
+from bridge.service import Service
+from bridge.settings import Settings
+from bridge.source import SourceEvents
+from tests.support.clients import until
+from tests.support.engine import Hand, ScriptedSource
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service whose brokers can't be reached, with its admin port open."""
+    made = Service(
+        Settings.model_validate(
+            {
+                "kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"},
+                "aep": {"inlet_url": "https://aep.example/collection/ab12", "ims_org_id": "A@AdobeOrg"},
+                "topics": [{"topic": "t"}],
+                "admin": {"host": "127.0.0.1", "port": 0},
+            }
+        )
+    )
+    made.admin.start()
+    yield made
+    made.sender.close()
+    made.dead_letters.close(0)
+    made.admin.stop()
+
+
+def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
+    """No hook of the source is left out; those that only log are rate-limited."""
+    events = service._source_events()
+    where = TopicPartition("t", 0)
+
+    assert [field.name for field in fields(SourceEvents) if getattr(events, field.name) is field.default] == []
+    with capture_logs() as logs:
+        for _ in range(3):
+            events.on_unreadable_headers(where, [7])
+            events.on_refused({where: 9})
+    assert [("record.header_renamed", "warning"), ("offsets.refused", "warning")] == [(each["event"], each["log_level"]) for each in logs]
+
+
+def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only then: a loop with nothing to do turns, and one that goes on is alive again."""
+    monkeypatch.setattr(room, "STALLED_S", 0.3)
+    stand, stood = threading.Event(), threading.Event()
+    hand = Hand()
+
+    class Hanging(ScriptedSource):
+        def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
+            if stand.is_set():
+                stood.set()
+                until(lambda: not stand.is_set())
+            return super().read(limit, timeout_s)
+
+    def probe() -> tuple[int, str]:
+        answer = httpx.get(f"http://127.0.0.1:{service.admin.port}/livez", timeout=5)
+        return answer.status_code, answer.text
+
+    loop = threading.Thread(target=service.pump.run, args=(Hanging(hand),), daemon=True)
+    loop.start()
+    until(lambda: probe() == (200, "ok"), 10)
+
+    stand.set()
+    until(lambda: probe()[0] == 503, 10)
+    assert stood.is_set()
+    assert "the loop has not turned" in probe()[1]
+
+    stand.clear()
+    until(lambda: probe()[0] == 200, 10)
+    service.pump.stop()
+    loop.join(10)
+    assert not loop.is_alive()
