@@ -269,6 +269,26 @@ def test_reading_on_where_it_was_committed_is_not_told() -> None:
     assert resets == []
 
 
+def test_a_partition_that_comes_back_is_judged_by_what_is_committed_then() -> None:
+    """Not by what this member read or committed of it before: another one had it meanwhile, and began anew with its log."""
+    resets: list[object] = []
+    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    for committed, first, client.low in ((1000, 1000, 0), (None, 3, 0), (5, 5, 0), (500, 500, 100)):
+        client.committed_at = {} if committed is None else {("t", 0): committed}
+        client.on_assign(client, positions(A))
+        client.polled = partial(message, A, first)
+        source.read(1, 0)
+        source.store({A: first + 1})
+        client.on_revoke(client, positions(A))
+    client.config["on_commit"](None, [Position("t", 0, 1000)])
+    client.committed_at = {}
+    client.on_assign(client, positions(A))
+    source.store({A: 7})
+
+    assert resets == []
+    assert "commit" not in [name for name, _ in client.calls]
+
+
 def test_an_end_from_before_a_log_began_anew_does_not_move_the_next_offset() -> None:
     """Both may come out of one read."""
     source, client, _ = make()
