@@ -29,15 +29,21 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What a user may override."""
 
-ENFORCED: Mapping[str, Any] = {"acks": "all", "enable.idempotence": True}
+ENFORCED: Mapping[str, Any] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "allow.auto.create.topics": False,  # a topic that the broker makes by itself deletes letters after a week
+}
 """What the contract stands on."""
 
 _TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 _FATAL = KafkaError._FATAL
+_WITHHELD = KafkaError._STATE
+"""What a letter fails with that is not written."""
+_NOT_THERE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+"""The last one comes where a topic that was there is deleted."""
 _ADVICE: Mapping[int, str] = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "the topic does not exist: create it, or set dead_letter.create_topics and allow CREATE",
-    KafkaError._UNKNOWN_TOPIC: "the topic does not exist: create it, or set dead_letter.create_topics and allow CREATE",
-    KafkaError._UNKNOWN_PARTITION: "the topic has no such partition",
+    **dict.fromkeys(_NOT_THERE, "the topic does not exist: create it, or set dead_letter.create_topics and allow CREATE"),
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "the principal needs the ACL WRITE (and DESCRIBE) on this topic",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the principal needs the ACL IDEMPOTENT_WRITE on the cluster",
     KafkaError.NOT_ENOUGH_REPLICAS: "fewer replicas are in sync than min.insync.replicas",
@@ -55,7 +61,8 @@ def describe(letter: Letter, error: KafkaError) -> str:
     else:
         advice = _ADVICE.get(error.code(), "")
     record = letter.record
-    return f"{record.topic()}/{record.partition()}@{record.offset()} to {letter.topic}: {error.name()}: {error.str()}" + (f"; {advice}" if advice else "")
+    told = error.str() if error.code() == _WITHHELD else f"{error.name()}: {error.str()}"
+    return f"{record.topic()}/{record.partition()}@{record.offset()} to {letter.topic}: {told}" + (f"; {advice}" if advice else "")
 
 
 class _Job:
@@ -73,7 +80,8 @@ class _Job:
 class KafkaDeadLetters:
     """`ports.DeadLetters` over a producer that one thread of its own makes, feeds and polls.
 
-    `properties` are librdkafka's. `on_error` hears, on that thread, of every client error, and must not raise. Made anew after a fatal error.
+    `properties` are librdkafka's. On that thread, `on_error` hears of every client error, and `on_missing` of the source of a letter whose topic is not there;
+    a letter for which `why_not` has a reason fails with it, unwritten. None of these may raise. Made anew after a fatal error.
     """
 
     def __init__(
@@ -82,8 +90,11 @@ class KafkaDeadLetters:
         completions: Completions,
         on_error: Callable[[KafkaError], None] | None = None,
         *,
+        why_not: Callable[[Letter], str | None] = lambda _: None,
+        on_missing: Callable[[str], None] = lambda _: None,
         client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
+        self._why_not, self._on_missing = why_not, on_missing
         self._config = {**DEFAULTS, **properties, **ENFORCED}
         self._completions, self._hear, self._client = completions, on_error or (lambda _: None), client
         self._asked: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -137,6 +148,8 @@ class KafkaDeadLetters:
             self._settle(job)
         for index, letter in enumerate(job.letters):
             try:
+                if (why := self._why_not(letter)) is not None:
+                    raise KafkaException(KafkaError(_WITHHELD, why))
                 self._produce(job, index, letter)
             except KafkaException as problem:
                 self._done(job, index, problem.args[0])
@@ -188,6 +201,8 @@ class KafkaDeadLetters:
         if error is not None:
             job.failed.append(index)
             job.error = job.error or describe(job.letters[index], error)
+            if error.code() in _NOT_THERE:
+                self._on_missing(job.letters[index].record.topic())
             if error.fatal() or error.code() == _FATAL:
                 self._fatal = self._fatal or error
         if not job.open:

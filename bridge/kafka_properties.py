@@ -101,6 +101,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "enable.idempotence": _ACKNOWLEDGED,
     "delivery.report.only.error": "without reports of success no dead letter would ever count as delivered; leave it out",
     "transactional.id": "dead letters are not written in transactions; leave it out",
+    "allow.auto.create.topics": "dead letters in a topic that a broker made by itself are deleted after a week; set dead_letter.create_topics",
     "enable.partition.eof": "the bridge needs the ends of partitions to step over control records; leave it out",
     "group.id": "it has a key of its own; set kafka.group_id",
     "bootstrap.servers": "it has a key of its own; set kafka.bootstrap_servers",
@@ -116,14 +117,18 @@ CONSUMER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
     "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
-    "allow.auto.create.topics": False,
 }
 """A user may override these."""
 
 QUIET: Final[Mapping[str, str | int | bool]] = {"log_level": 2, "log.connection.close": False}
 """The library writes lines of its own to standard error. What matters in them comes as an error, and is logged as an event; `debug` brings them back."""
 
-CONSUMER_FIXED: Final[Mapping[str, str | int | bool]] = {"enable.auto.commit": True, "enable.auto.offset.store": False, "enable.partition.eof": True}
+CONSUMER_FIXED: Final[Mapping[str, str | int | bool]] = {
+    "enable.auto.commit": True,
+    "enable.auto.offset.store": False,
+    "enable.partition.eof": True,
+    "allow.auto.create.topics": False,
+}
 
 PRODUCER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "message.max.bytes": 16_777_216,  # records that are too large for AEP are dead-lettered by definition
@@ -138,7 +143,11 @@ PRODUCER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
 }
 """A user may override these."""
 
-PRODUCER_FIXED: Final[Mapping[str, str | int | bool]] = {"acks": "all", "enable.idempotence": True}
+PRODUCER_FIXED: Final[Mapping[str, str | int | bool]] = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "allow.auto.create.topics": False,  # the library's own default for producers, true, makes topics that delete letters after a week
+}
 
 
 def environment_name(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import queue
 import secrets
 import signal
 import sys
@@ -33,9 +32,11 @@ from bridge.routing import Route, routes_by_topic
 from bridge.sender import Endpoint, HttpSender
 from bridge.settings import AepSettings, Settings, TopicSettings
 from bridge.source import KafkaSource, SourceEvents
+from bridge.status import lag
 from bridge.statuspage import routed
 from bridge.telemetry import Telemetry
-from bridge.topics import TopicError, Topics, Unreachable
+from bridge.topic_watch import TopicWatch
+from bridge.topics import TopicError, Topics
 from bridge.transport import LeanTransport, Tls
 
 log = structlog.get_logger("bridge")
@@ -44,7 +45,6 @@ STALLED_S = 60.0
 """The loop counts as dead when it has not turned for so long; a revoke may take `revoke_timeout_s`."""
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
-REFRESH_S, RETRY_S = 60.0, 2.0
 LAST_LETTERS = 20
 
 
@@ -77,12 +77,9 @@ class Service:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self.started = time.monotonic()
-        self.ends: dict[TopicPartition, int] = {}
         self.last_letters: deque[dict[str, Any]] = deque(maxlen=LAST_LETTERS)
         self._completions = CompletionQueue()
         self._error: Exception | None = None
-        self._to_prepare: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._prepared: set[str] = set()
         names: dict[object, str] = {}
         self.routes = routes = [self._route(topic, names) for topic in settings.topics]
         inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
@@ -92,7 +89,14 @@ class Service:
         self._assigned = self.telemetry.assigned
         self.telemetry.assigned = self._on_assigned  # type: ignore[method-assign]
         self.sender = HttpSender({name: self._endpoint(name, aep) for name, aep in inlets.items()}, self._completions, on_crash=self._crashed)
-        self.dead_letters = KafkaDeadLetters(settings.producer_properties(), self._completions, lambda error: self.telemetry.kafka_error(error.str()))
+        self.topics = TopicWatch(settings, lambda: Topics(settings.admin_properties()), self._ours, self._counted, self._topic_wrong)
+        self.dead_letters = KafkaDeadLetters(
+            settings.producer_properties(),
+            self._completions,
+            lambda error: self.telemetry.kafka_error(error.str()),
+            why_not=self.topics.why_not,
+            on_missing=self.topics.doubt,
+        )
         delivery, batch = settings.delivery, settings.batch
         self.pump = pump.Pump(
             route_of=routes_by_topic(routes),
@@ -112,7 +116,7 @@ class Service:
             ),
             events=self.telemetry,
         )
-        self.telemetry.watch(lambda: self.pump.status, lambda: self.ends, self._token_ages)
+        self.telemetry.watch(lambda: self.pump.status, lambda: self.topics.ends, self._token_ages)
         self.telemetry.expose_topics(topic.topic for topic in settings.topics if not topic.topic.startswith("^"))
         self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
 
@@ -198,11 +202,10 @@ class Service:
     def status(self) -> dict[str, Any]:
         """The pump's snapshot, with the ends of the partitions, tokens, memory, the last dead letters and the configuration, secrets masked."""
         seen = dict(self.pump.status)
-        partitions = []
+        partitions, ends = [], self.topics.ends
         for entry in seen.get("partitions", []):
-            end = self.ends.get(TopicPartition(entry["topic"], entry["partition"]))
-            lag = None if end is None or entry["watermark"] is None else max(0, end - entry["watermark"])
-            partitions.append({**entry, "end": end, "lag": lag})
+            end = ends.get(TopicPartition(entry["topic"], entry["partition"]))
+            partitions.append({**entry, "end": end, "lag": lag(entry, end)})
         limit, _ = ceiling(self.settings)
         now, peak = used()
         routes, partitions = routed(self.routes, partitions)
@@ -254,8 +257,17 @@ class Service:
     def _on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
         known = list(partitions)
         self._assigned(known)
-        for topic in {partition.topic for partition in known} - self._prepared:
-            self._to_prepare.put(topic)
+        self.topics.prepare(partition.topic for partition in known)
+
+    def _ours(self) -> list[TopicPartition]:
+        return [TopicPartition(entry["topic"], entry["partition"]) for entry in self.pump.status.get("partitions", [])]
+
+    def _counted(self, counts: Mapping[str, int]) -> None:
+        self.pump.partitions_of = counts
+
+    def _topic_wrong(self, error: TopicError) -> None:
+        self._error = error
+        self.pump.stop()
 
     def _source_events(self) -> SourceEvents:
         telemetry = self.telemetry
@@ -263,12 +275,14 @@ class Service:
         def stats(text: str) -> None:
             with contextlib.suppress(msgspec.DecodeError):
                 seen = _stats.decode(text)
-                self.ends = {
-                    TopicPartition(topic, int(number)): partition.hi_offset
-                    for topic, entry in seen.topics.items()
-                    for number, partition in entry.partitions.items()
-                    if partition.hi_offset >= 0 and number != "-1"
-                }
+                self.topics.fetched(
+                    {
+                        TopicPartition(topic, int(number)): partition.hi_offset
+                        for topic, entry in seen.topics.items()
+                        for number, partition in entry.partitions.items()
+                        if partition.hi_offset >= 0 and number != "-1"
+                    }
+                )
                 if seen.cgrp.join_state == "steady":
                     self.pump.joined = True
 
@@ -286,53 +300,6 @@ class Service:
     def _crashed(self, name: str, error: BaseException) -> None:
         log.error("worker.failed", inlet=name, error=repr(error))
 
-    def _prepare(self) -> None:
-        """A thread: makes sure of dead-letter topics, and keeps the partition counts fresh. Unreachable brokers are waited for."""
-        topics = Topics(self.settings.admin_properties())
-        mapped = [topic.topic for topic in self.settings.topics]
-        todo: set[str] = set()
-        first, started = True, False
-        while not self.pump.draining:
-            try:
-                counts = topics.partitions(mapped, self.settings.is_dead_letter_topic)
-                self.pump.partitions_of = counts
-                if first:
-                    missing = [name for name in mapped if not name.startswith("^") and name not in counts]
-                    if missing:
-                        log.warning("topics.missing", topics=missing, what_follows="they are read as soon as they exist")
-                    todo |= counts.keys()
-                    first = False
-                for topic in sorted(todo):
-                    self._ensure(topics, topic)
-                    todo.discard(topic)
-                started = True
-            except Unreachable as error:
-                log.warning("kafka.unreachable", error=str(error), next_try_s=RETRY_S)
-            except TopicError as error:
-                if not started:
-                    self._error = error
-                    self.pump.stop()
-                    return
-                log.error("dead_letter.topic_wrong", error=str(error), next_try_s=RETRY_S, what_follows="its dead letters wait; other topics go on")
-            try:
-                asked = self._to_prepare.get(timeout=RETRY_S if todo or first else REFRESH_S)
-            except queue.Empty:
-                continue
-            if asked is None:
-                return
-            if asked not in self._prepared:
-                todo.add(asked)
-
-    def _ensure(self, topics: Topics, topic: str) -> None:
-        entry = next((entry for entry in self.settings.topics if entry.matches(topic)), None)
-        if entry is None or topic in self._prepared:
-            return
-        made = topics.ensure(topic, entry.dead_letter_topic_for(topic), create=self.settings.dead_letter.create_topics)
-        self._prepared.add(topic)
-        for warning in made.warnings:
-            log.warning("dead_letter.topic_doubtful", topic=made.name, warning=warning)
-        log.info("dead_letter.topic", source=topic, topic=made.name, partitions=made.partitions, max_message_bytes=made.max_message_bytes)
-
     # -- the life of the process --------------------------------------------------------------
 
     def run(self, *, signals: bool = True) -> int:
@@ -348,7 +315,7 @@ class Service:
             with self._signals() if signals else contextlib.nullcontext():
                 return self._work()
         finally:
-            self._to_prepare.put(None)
+            self.topics.stop()
             self.dead_letters.close(1)
             self.sender.close()
             self.admin.stop()
@@ -356,7 +323,7 @@ class Service:
     def _work(self) -> int:
         properties = {"statistics.interval.ms": 2000, **self.settings.consumer_properties()}
         source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.settings.is_dead_letter_topic, self.pump, self._source_events())
-        threading.Thread(target=self._prepare, name="topics", daemon=True).start()
+        self.topics.start()
         tuning.collector()
         try:
             self.pump.run(source)

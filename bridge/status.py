@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge.delivery import DeadLetter, Wait
@@ -24,6 +25,12 @@ def snapshot(pump: Pump, now: float) -> dict[str, Any]:
         "open_batches": sum(1 for _ in pump.batcher.open_batches()),
         "batches": len(pump.tasks),
     }
+
+
+def lag(entry: Mapping[str, Any], end: int | None) -> int | None:
+    """Records between a partition's watermark and its end. Where nothing was read yet, the committed offset stands for the watermark."""
+    mark = entry["stored"] if entry["watermark"] is None else entry["watermark"]
+    return None if end is None or mark is None else max(0, end - mark)
 
 
 def _waits(pump: Pump, now: float) -> tuple[list[dict[str, Any]], dict[Any, tuple[int, str | None]]]:

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.events import Events
 from bridge.model import Answer, Letter, TopicPartition
+from bridge.status import lag as lag_of
 
 log = structlog.get_logger("bridge")
 
@@ -269,14 +270,14 @@ class _Gauges(Collector):
         yield _single("commit_age_seconds", "Seconds that stored offsets have waited for their commit.", self._commit_age())
         partitions = status.get("partitions", [])
         yield _single("assigned_partitions", "Partitions that this member has.", len(partitions))
-        lag = _family("consumer_lag", "Records between the watermark and the end of the partition.", "topic", "partition")
+        lag = _family("consumer_lag", "Records between the watermark and the end of the partition, which brokers are asked for.", "topic", "partition")
         oldest = _family("oldest_unsettled_seconds", "Age of the oldest record that is read and not settled.", "topic", "partition")
         age = _family("watermark_age_seconds", "Seconds since the watermark moved, while something is unsettled.", "topic", "partition")
         for entry in partitions:
             labels = [entry["topic"], str(entry["partition"])]
             end = ends.get(TopicPartition(entry["topic"], entry["partition"]))
-            if end is not None and entry["watermark"] is not None:
-                lag.add_metric(labels, max(0, end - entry["watermark"]))
+            if (behind := lag_of(entry, end)) is not None:
+                lag.add_metric(labels, behind)
             oldest.add_metric(labels, entry["oldest_unsettled_s"])
             age.add_metric(labels, entry["watermark_age_s"])
         yield from (lag, oldest, age)

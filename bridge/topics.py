@@ -1,7 +1,8 @@
-"""Topics as they must be: how many partitions the sources have, and dead-letter topics that keep what they are given."""
+"""Topics as they must be: how many partitions the sources have and where they end, and dead-letter topics that keep what they are given."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
+
+from bridge.model import TopicPartition
 
 HEADROOM_BYTES = 64 * 1024
 """What a dead letter is larger than its record, at most: error text, headers."""
@@ -73,6 +78,20 @@ class Topics:
                 matching = [pattern] if pattern in found else []
             counts.update({name: found[name].partitions for name in matching})
         return counts
+
+    def ends(self, partitions: Iterable[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
+        """Where these partitions end now, in one request to each leader; those without an answer are left out.
+
+        While one of them has no leader this takes the whole time, and librdkafka 2.16 spends it spinning: don't ask for that one all the time.
+        """
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {Position(where.topic, where.partition): latest for where in partitions}
+        found: dict[TopicPartition, int] = {}
+        for position, answer in self._admin.list_offsets(wanted, request_timeout=timeout_s).items():
+            with contextlib.suppress(KafkaException, Unreachable):
+                if (end := self._wait(answer).offset) >= 0:  # below 0 and no error: no leader
+                    found[TopicPartition(position.topic, position.partition)] = end
+        return found
 
     def ensure(self, source: str, dead_letter: str, *, create: bool) -> DeadLetterTopic:
         """The dead-letter topic of a source, created if it is missing and `create` allows it. Raises `TopicError`, `Unreachable`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.model import TopicPartition
 from bridge.topics import TopicError, Topics, Unreachable
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
@@ -60,6 +61,21 @@ def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
     found = Topics(kafka.properties()).partitions([f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq"))
 
     assert {f"{prefix}a": 2, f"{prefix}b": 3} == found
+
+
+def test_ends_are_those_of_now(kafka: Kafka) -> None:
+    """What is produced counts at once; a partition or a topic that is not there is left out, and none comes about."""
+    topic, missing = kafka.clients.create_topic(unique(), 2), unique("missing")
+    kafka.clients.produce(topic, [b"1", b"2", b"3"], partition=1)
+    topics = Topics(kafka.properties())
+    first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
+
+    assert {first: 0, second: 3} == topics.ends([first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10)
+
+    kafka.clients.produce(topic, [b"4"], partition=1)
+
+    assert {second: 4} == topics.ends([second], 10)
+    assert {} == Topics({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).ends([second], 0.5)
 
 
 def test_no_broker_is_unreachable() -> None:

@@ -107,3 +107,33 @@ def test_acks_and_idempotence_are_enforced() -> None:
     KafkaDeadLetters({"acks": "0"}, Inbox(), client=client).close(0)
 
     assert (seen[0]["acks"], seen[0]["enable.idempotence"]) == ("all", True)
+
+
+def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None:
+    """Its topic would not keep it; the others of the list are written."""
+    inbox, made = Inbox(), []
+
+    def client(config: dict[str, Any]) -> Producer:
+        made.append(Scripted(config, lambda _: None))
+        return made[-1]  # type: ignore[return-value]
+
+    bad = Letter(LETTER.record, "bad", LETTER.refusal, "b", "i", None)
+    dead = KafkaDeadLetters({}, inbox, why_not=lambda letter: "bad is compacted" if letter.topic == "bad" else None, client=client)
+    dead.publish("t", [LETTER, bad, LETTER])
+    [(_, reply)] = inbox.take(10)
+    dead.close(1)
+
+    assert Published((1,), "s/0@1 to bad: bad is compacted") == reply
+
+
+def test_whose_topic_is_missing_is_told() -> None:
+    """By the source of the letter, for what Kafka does not find, and for nothing else."""
+    inbox, missing = Inbox(), []
+    errors = [KafkaError(KafkaError._UNKNOWN_PARTITION), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), None]
+    scripted = Scripted({}, lambda _: errors.pop())
+    dead = KafkaDeadLetters({}, inbox, on_missing=missing.append, client=lambda _: scripted)  # type: ignore[arg-type, return-value]
+    dead.publish("t", [LETTER] * 4)
+    inbox.take(10)
+    dead.close(1)
+
+    assert ["s", "s"] == missing
