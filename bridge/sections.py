@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Loc: TypeAlias = tuple[str | int, ...]
 """Where a value stands: keys of mappings, indexes of lists."""
@@ -65,7 +65,6 @@ Text: TypeAlias = Annotated[str, Field(min_length=1)]
 FilePath: TypeAlias = Annotated[Path, Field(strict=False)]
 OrEmpty = BeforeValidator(_or_empty)
 """`batch:` with nothing below it is YAML's null, and means the defaults."""
-STRINGS = WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})
 
 
 class Section(BaseModel):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator, model_validator
+from pydantic.config import JsonDict
 
 from bridge.model import Format
-from bridge.sections import STRINGS, FilePath, OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
+from bridge.sections import FilePath, OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
 
 FILE = "_file"
 """`authorization_file: /path` stands for the header `authorization` with the file's content."""
@@ -59,13 +60,28 @@ def _proxy(given: SecretStr) -> SecretStr:
     return given
 
 
-InletUrl: TypeAlias = Annotated[str, AfterValidator(_inlet_url)]
+# The JSON schema says as much of this as it can, for editors and for the chart; the messages above say it better.
+InletUrl: TypeAlias = Annotated[str, AfterValidator(_inlet_url), WithJsonSchema({"type": "string", "pattern": rf"^\s*{_INLET.pattern}\s*$"})]
+_TOKEN_URL = WithJsonSchema({"type": "string", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?#].*)?$"})
+_HEADERS = WithJsonSchema(
+    {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{_HEADER.pattern}$"},
+        "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1},
+    }
+)
+_TOPIC_SCHEMA = WithJsonSchema({"type": "string", "pattern": rf"^(\^.*|{_TOPIC.pattern})$", "not": {"enum": [".", ".."]}})
+_DEAD_LETTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_TOPIC.pattern}$", "not": {"enum": [".", ".."]}})
+_ENTITY_SCHEMA: JsonDict = {
+    "if": {"properties": {"format": {"const": "entity"}}, "required": ["format"]},
+    "then": {"properties": {name: {"type": "string"} for name in ("dataset_id", "schema_id")}, "required": ["dataset_id", "schema_id"]},
+}
 
 
 class Auth(Section):
     """OAuth server-to-server credentials of an Adobe project. Exactly one of `client_secret` and `client_secret_file`."""
 
-    token_url: Annotated[str, AfterValidator(_url)]
+    token_url: Annotated[str, AfterValidator(_url), _TOKEN_URL]
     """Where tokens are got, such as https://ims-na1.adobelogin.com/ims/token/v3."""
     client_id: Text
     """The project's client id."""
@@ -98,7 +114,7 @@ class _Inlet(Section):
     """The streaming endpoint, `https://dcs.adobedc.net/collection/<inletId>`; the batch endpoint's URL is understood too."""
     ims_org_id: Text | None = None
     """The organisation, `…@AdobeOrg`. Needed for topics of format `entity`."""
-    headers: Annotated[dict[str, str | SecretStr], OrEmpty, STRINGS] = Field(default={})
+    headers: Annotated[dict[str, str | SecretStr], OrEmpty, _HEADERS] = Field(default={})
     """Headers of every request: `x-adobe-flow-id`, `x-sandbox-name`, …. A name with `_file` behind it takes the value from a file.
     Their values are masked wherever they could be shown, but for names that are known to hold no secret, such as these."""
     auth: Auth | None = None
@@ -211,7 +227,9 @@ class AepSettings(_Inlet):
 class TopicSettings(Section):
     """One entry of the topic mapping."""
 
-    topic: Text
+    model_config = ConfigDict(json_schema_extra=_ENTITY_SCHEMA)
+
+    topic: Annotated[Text, _TOPIC_SCHEMA]
     """A topic's name, or a regex that begins with ^ (POSIX extended, as Kafka's C client understands it). The first entry that matches wins."""
     format: Annotated[Format, Field(strict=False)] = Format.ENVELOPE
     """`envelope`: values are `{"header":…,"body":…}`; `entity`: values are bare XDM entities, wrapped by the bridge;
@@ -222,7 +240,7 @@ class TopicSettings(Section):
     """The XDM schema's URL. `entity`: required."""
     schema_version: Text = "1"
     """The XDM schema's version. `entity` only."""
-    dead_letter_topic: Text | None = None
+    dead_letter_topic: Annotated[Text, _DEAD_LETTER_SCHEMA] | None = None
     """Where refused records go. Default: `<topic>.dlq`, for a regex that of each topic it matches."""
     aep: AepOverrides | None = None
     """This topic's own inlet: any key of `aep`, over the default."""

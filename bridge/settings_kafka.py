@@ -8,15 +8,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, WithJsonSchema, field_validator
 
 from bridge import kafka_properties as table
-from bridge.sections import STRINGS, OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
+from bridge.sections import OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
 
 Value: TypeAlias = str | int | float | bool
 FILE = "_file"
 """`sasl.password_file: /path` stands for `sasl.password` with the file's content."""
 _SERVER = re.compile(r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+_SERVERS_SCHEMA = WithJsonSchema({"type": "string", "pattern": rf"^\s*{_SERVER.pattern}(\s*,\s*{_SERVER.pattern})*\s*$"})
+_PROPERTIES_SCHEMA = WithJsonSchema(
+    {
+        "type": "object",
+        "propertyNames": {"not": {"enum": [name + ending for name in table.REFUSED for ending in ("", FILE)]}},
+        "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1},
+    }
+)
 _LATEST = ("latest", "largest", "end")
 _POLL_MS = 300_000
 
@@ -24,11 +32,11 @@ _POLL_MS = 300_000
 class Kafka(Section):
     """Where to read from, and how."""
 
-    bootstrap_servers: Text
+    bootstrap_servers: Annotated[Text, _SERVERS_SCHEMA]
     """Brokers to ask first: `host:port`, several with commas."""
     group_id: Text = "aep-bridge"
     """The consumer group; replicas of one bridge share it, two bridges don't."""
-    properties: Annotated[dict[str, Value | SecretStr], OrEmpty, STRINGS] = Field(default={})
+    properties: Annotated[dict[str, Value | SecretStr], OrEmpty, _PROPERTIES_SCHEMA] = Field(default={})
     """Any property of librdkafka: `security.protocol`, `sasl.*`, `ssl.*`, `group.protocol`, ….
     A name with `_file` behind it (`sasl.password_file`) takes the value from a file. Secrets are masked wherever they could be shown."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_the_schema_describes_every_key() -> None:
 
     assert [] == [(model["title"], name) for model in models for name, entry in model["properties"].items() if not entry.keys() & {"description", "$ref"}]
     assert {False} == {model["additionalProperties"] for model in models}
+
+
+def test_the_schema_knows_what_can_be_said_in_one() -> None:
+    """Names, addresses, refused properties, and what a format requires; the rest is told by the bridge alone."""
+    models = schema()["$defs"]
+    topic = models["TopicSettings"]
+
+    assert re.search(topic["properties"]["topic"]["pattern"], "web.events-1")
+    assert not re.search(topic["properties"]["topic"]["pattern"], "a b")
+    assert ["dataset_id", "schema_id"] == topic["then"]["required"]
+    assert not re.search(models["AepSettings"]["properties"]["inlet_url"]["pattern"], "ftp://x")
+    assert {"enable.auto.commit", "acks_file"} <= {*models["Kafka"]["properties"]["properties"]["propertyNames"]["not"]["enum"]}
 
 
 def test_a_key_is_explained_with_its_default_and_its_variable() -> None:

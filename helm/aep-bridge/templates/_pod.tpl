@@ -2,19 +2,14 @@
 {{- define "bridge.podTemplate" -}}
 metadata:
   labels:
-    {{- include "bridge.selectorLabels" . | nindent 4 }}
-    {{- with merge (deepCopy .Values.podLabels) .Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- toYaml (merge (include "bridge.selectorLabels" . | fromYaml) (default dict .Values.podLabels) (default dict .Values.commonLabels)) | nindent 4 }}
   annotations:
-    # The bridge reads its configuration once: a change rolls the pods.
-    checksum/config: {{ include "bridge.config" . | sha256sum }}
-    kubectl.kubernetes.io/default-container: aep-bridge
-    {{- with merge (deepCopy .Values.podAnnotations) .Values.commonAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- /* the bridge reads its configuration once: a change rolls the pods */}}
+    {{- $own := dict "checksum/config" (include "bridge.config" . | sha256sum) }}
+    {{- $default := dict "kubectl.kubernetes.io/default-container" "aep-bridge" }}
+    {{- toYaml (merge $own (default dict .Values.podAnnotations) (default dict .Values.commonAnnotations) $default) | nindent 4 }}
 spec:
-  serviceAccountName: {{ include "bridge.serviceAccountName" . }}
+  serviceAccountName: {{ include "bridge.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automountToken }}
   # Kubernetes would set AEP_BRIDGE_SERVICE_HOST and the like for our own Service, and the bridge refuses AEP_BRIDGE_ variables that it does not know.
   enableServiceLinks: false
@@ -25,11 +20,11 @@ spec:
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- range . }}
-    - name: {{ . }}
+    - name: {{ . | quote }}
     {{- end }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with .Values.initContainers }}
   initContainers:
@@ -85,7 +80,7 @@ spec:
 
 {{/* what the bridge's container and the test's have in common */}}
 {{- define "bridge.container" -}}
-image: {{ include "bridge.image" . }}
+image: {{ include "bridge.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
@@ -117,26 +112,33 @@ volumeMounts:
 {{- define "bridge.volumes" -}}
 volumes:
   - name: config
-    configMap: {name: {{ include "bridge.fullname" . }}}
+    configMap: {name: {{ include "bridge.fullname" . | quote }}}
   - name: tmp
     emptyDir: {medium: Memory, sizeLimit: 16Mi}
   {{- if .Values.kafka.existingSecret }}
   - name: kafka
     secret:
-      secretName: {{ .Values.kafka.existingSecret }}
+      secretName: {{ .Values.kafka.existingSecret | quote }}
       defaultMode: 0440
       items:
         {{- range $which, $key := .Values.kafka.secretKeys }}
-        - {key: {{ $key }}, path: {{ $which }}}
+        - {key: {{ $key | quote }}, path: {{ $which }}}
         {{- end }}
   {{- end }}
   {{- if .Values.aep.existingSecret }}
   - name: aep
     secret:
-      secretName: {{ .Values.aep.existingSecret }}
+      secretName: {{ .Values.aep.existingSecret | quote }}
       defaultMode: 0440
       items:
-        - {key: {{ .Values.aep.secretKeys.clientSecret }}, path: client-secret}
+        {{- if (default dict .Values.config.aep).auth }}
+        - {key: {{ .Values.aep.secretKeys.clientSecret | quote }}, path: client-secret}
+        {{- end }}
+        {{- range $number, $topic := .Values.config.topics }}
+        {{- with get (default dict $.Values.aep.secretKeys.topics) $topic.topic }}
+        - {key: {{ . | quote }}, path: topic-{{ $number }}}
+        {{- end }}
+        {{- end }}
   {{- end }}
   {{- if .Values.staticMembership.enabled }}
   - name: pod
