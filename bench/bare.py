@@ -17,9 +17,9 @@ from bridge.events import Events
 from bridge.inlet import Inlet
 from bridge.ledger import Ledger
 from bridge.pump import Pump
-from bridge.service import Service
 from bridge.source import KafkaSource
 from bridge.telemetry import Telemetry
+from bridge.topic_watch import TopicWatch
 
 OFF = {
     "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port and its scrapes are not there; the status is never put together",
@@ -71,7 +71,7 @@ def switch_off() -> None:
     _replace(Admin, start=_nothing, stop=_nothing)
     _replace(Ledger, took=_nothing, advance=_nothing, resolve=_nothing, moved=lambda *_: {})
     _replace(KafkaDeadLetters, __init__=_nothing, close=_nothing, publish=_nothing)
-    _replace(Service, _prepare=_nothing)
+    _replace(TopicWatch, start=_nothing)
     _replace(Inlet, ready_at=_may_go, sent=_went, accepted=_nothing)
     _replace(Pump, balance=_without_snapshots)
     _replace(service, KafkaSource=_Source)
