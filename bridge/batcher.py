@@ -45,6 +45,8 @@ class Batch:
     """Some of it is settled, and not all: a revoke waits for the rest, or the next owner sends the settled part again."""
     skips: dict[int, Refusal] | None = None
     """Records (by index) that an operator ordered to the dead-letter topic."""
+    ordered: frozenset[int] = frozenset()
+    """Those that were ordered there ever."""
 
     def lane_of(self, index: int) -> Lane:
         """The lane of one record."""

@@ -582,32 +582,34 @@ class Pump:
     def _skip(self, order: Skip) -> None:
         lane = self.ledger.lanes.get(order.source)
         where = f"{order.source}/{order.offset}"
-        if lane is None:
+        if found := self._find(lane, order):
+            batch, index = next((each for each in found if each[1] not in each[0].ordered), found[0])
+            extra = (("aep.skipped.by", order.who.encode()), ("aep.skipped.why", order.why.encode()))
+            batch.ordered |= {index}
+            batch.skips = (batch.skips or {}) | {index: Refusal(Reason.SKIPPED, f"skipped by {order.who}: {order.why}", extra=extra)}
+            self._skips[order.source, order.offset] = order
+            if self.batcher.take(batch):
+                self.dispatch(batch)
+            elif (task := self.tasks.get(batch)) is not None and not task.in_flight:
+                self._look_again(task)
+        elif lane is None:
             order.done.set_result(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
-            return
-        for batch in [*lane.open, *self._outlived(order.source)]:
-            assert isinstance(batch, Batch)
-            for index, record in enumerate(batch.records):
-                if record.offset() == order.offset and record.partition() == order.source.partition and record.topic() == order.source.topic:
-                    extra = (("aep.skipped.by", order.who.encode()), ("aep.skipped.why", order.why.encode()))
-                    batch.skips = (batch.skips or {}) | {index: Refusal(Reason.SKIPPED, f"skipped by {order.who}: {order.why}", extra=extra)}
-                    self._skips[order.source, order.offset] = order
-                    if self.batcher.take(batch):
-                        self.dispatch(batch)
-                    elif (task := self.tasks.get(batch)) is not None and not task.in_flight:
-                        self._look_again(task)
-                    return
-        mark = lane.watermark
-        if lane.next is not None and order.offset >= lane.next:
+        elif lane.next is not None and order.offset >= lane.next:
             order.done.set_result(f"not moved: {where} has not been read yet (next offset: {lane.next})")
         else:
-            order.done.set_result(f"not moved: {where} is settled already (watermark: {mark})")
+            order.done.set_result(f"not moved: {where} is settled already (watermark: {lane.watermark})")
 
-    def _outlived(self, source: TopicPartition) -> list[Batch]:
-        """What is left of a partition's lanes from before its offsets went back."""
+    def _find(self, lane: Lane | None, order: Skip) -> list[tuple[Batch, int]]:
+        """Where the record may be: in the lane, or in what is left of those from before the partition's offsets went back, which have the same offsets."""
+        batches = [batch for batch in (lane.open if lane else ()) if isinstance(batch, Batch)]
         under_way = dict.fromkeys([*self.tasks, *(batch for chain in self._chains.values() for batch in chain)])
-        mine = self.ledger.lanes.get(source)
-        return [batch for batch in under_way if any(lane.source == source and lane is not mine and lane.state is not State.DEAD for lane in batch.lanes)]
+        batches += [
+            batch for batch in under_way if any(each.source == order.source and each is not lane and each.state is not State.DEAD for each in batch.lanes)
+        ]
+        at = (order.source.topic, order.source.partition, order.offset)
+        return [
+            (batch, index) for batch in batches for index, record in enumerate(batch.records) if (record.topic(), record.partition(), record.offset()) == at
+        ]
 
     # -- the end --------------------------------------------------------------------------
 
