@@ -456,16 +456,17 @@ def test_an_order_for_a_record_of_a_topic_that_was_created_anew_is_carried_out(o
 def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
     """A partition was cut off and is read again: the same offset is stuck twice, and here the second time no other member is to be asked."""
     stuck = pieces(2, name="stuck")
-    bench = Bench(lambda post, now: whole(503), linger_s=0.0, max_messages=1).read(cut(5, stuck)).read(cut(5, stuck[:1])).turn(50)
-    first, second = order(bench, 5), order(bench, 5)
-    bench.turn(20)
-    assert "moved to t.dlq" == first.done.result(0) == second.done.result(0)
+    bench = Bench(lambda post, now: whole(503), linger_s=0.0, max_messages=2).read(cut(5, stuck)).read(cut(5, stuck)).turn(50)
+    for _ in range(2):  # each batch goes on with its other record
+        skip = order(bench, 5)
+        bench.turn(20)
+        assert "moved to t.dlq" == skip.done.result(0)
     assert [5, 5] == [letter.record.offset() for letter in bench.letters.letters]
 
     bench.pump.revoked([SOURCE])
-    third = order(bench, 6)
+    skip = order(bench, 6)
     bench.turn(20)
-    assert "moved to t.dlq" == third.done.result(0)
+    assert "moved to t.dlq" == skip.done.result(0)
     assert 0.0 == pytest.approx(bench.used)
 
 
