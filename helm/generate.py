@@ -22,7 +22,7 @@ from bridge import kafka_properties  # noqa: E402
 from bridge.settings import Settings  # noqa: E402
 
 CHART = HERE / "aep-bridge"
-MAY_BE_NULL = frozenset({"podDisruptionBudget.maxUnavailable", "topologySpreadConstraints", "resources", "test.args"})
+MAY_BE_NULL = frozenset({"podDisruptionBudget.maxUnavailable", "autoscaling.behavior", "topologySpreadConstraints", "resources", "test.args"})
 """Values with a default that a user may take away with `null`; the templates can do without them."""
 
 

@@ -22,8 +22,8 @@ import yaml
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.simulator.accounting import Acceptance, Accounting, Seen
-from tests.support.bridge import free_port
 from tests.support.kafka import Kafka
+from tests.support.ports import free_port
 from tests.support.xdm import DATASETS, envelope
 
 PROXIED = "PROXIED"
@@ -34,12 +34,9 @@ class Cluster(Kafka):
 
     def __init__(self, nodes: int = 3) -> None:
         super().__init__(nodes, settings={"listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,{PROXIED}:PLAINTEXT"})
-        from tests.support.kafka import _free_ports
-
         self.listeners = ["PLAINTEXT", PROXIED]
         self._names = [*self.listeners, "CONTROLLER"]
-        ports = iter(_free_ports(nodes * len(self._names)))
-        self._ports = {node: {name: next(ports) for name in self._names} for node in range(1, nodes + 1)}
+        self._ports = {node: {name: free_port() for name in self._names} for node in range(1, nodes + 1)}
         self.gateways: Mapping[int, int] = {}
 
     def port(self, node: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -53,6 +54,20 @@ def template(*args: str | Path, values: Path | None = MINIMAL) -> subprocess.Com
 def manifests(*args: str | Path, values: Path | None = MINIMAL) -> list[dict[str, Any]]:
     """The objects of `helm template`."""
     return [entry for entry in yaml.safe_load_all(render(*args, values=values)) if entry]
+
+
+def invalid(version: str, text: str) -> list[str]:
+    """What the real schemas of Kubernetes and of the CRDs refuse of some manifests; unknown fields and keys given twice are refused too."""
+    schemas = KIT / "schemas"
+    if not schemas.is_dir():
+        program("no-schemas: make kubernetes-tools")
+    crds = f"{schemas}/crd/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
+    options = ("-strict", "-output", "json", "-kubernetes-version", version, "-schema-location", schemas / "k8s", "-schema-location", crds)
+    done = call("kubeconform", *options, "-verbose", "-", stdin=text)
+    found = json.loads(done.stdout)["resources"]
+
+    assert len(found) == sum(entry is not None for entry in yaml.safe_load_all(text))
+    return [f"{entry['kind']} {entry['name']}: {entry['msg']}" for entry in found if entry["status"] != "statusValid"]
 
 
 def alerts() -> list[dict[str, Any]]:

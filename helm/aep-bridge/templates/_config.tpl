@@ -32,10 +32,12 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- if and $auth (not (hasKey $auth "client_secret_file")) -}}
 {{- $_ := set $auth "client_secret_file" (printf "%s/aep/client-secret" $secrets) -}}
 {{- end -}}
-{{- range $number, $topic := $config.topics -}}
+{{- range $topic := $config.topics -}}
 {{- $auth := default dict (get (default dict $topic.aep) "auth") -}}
-{{- if and $auth (hasKey (default dict $.Values.aep.secretKeys.topics) $topic.topic) (not (hasKey $auth "client_secret_file")) -}}
-{{- $_ := set $auth "client_secret_file" (printf "%s/aep/topic-%d" $secrets $number) -}}
+{{- $key := get (default dict $.Values.aep.secretKeys.topics) $topic.topic -}}
+{{- if and $auth $key (not (hasKey $auth "client_secret_file")) -}}
+{{- /* by key, not by topic: equal inlets stay equal, and share their requests */ -}}
+{{- $_ := set $auth "client_secret_file" (printf "%s/aep/key-%s" $secrets $key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -134,10 +134,8 @@ volumes:
         {{- if (default dict .Values.config.aep).auth }}
         - {key: {{ .Values.aep.secretKeys.clientSecret | quote }}, path: client-secret}
         {{- end }}
-        {{- range $number, $topic := .Values.config.topics }}
-        {{- with get (default dict $.Values.aep.secretKeys.topics) $topic.topic }}
-        - {key: {{ . | quote }}, path: topic-{{ $number }}}
-        {{- end }}
+        {{- range default dict .Values.aep.secretKeys.topics | values | uniq | sortAlpha }}
+        - {key: {{ . | quote }}, path: {{ printf "key-%s" . | quote }}}
         {{- end }}
   {{- end }}
   {{- if .Values.staticMembership.enabled }}
