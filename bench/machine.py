@@ -20,9 +20,9 @@ from confluent_kafka import Producer
 
 from bench.events import ORG, events
 from bench.process import Child
-from tests.support.bridge import free_port
 from tests.support.clients import Clients
 from tests.support.kafka import Kafka
+from tests.support.ports import free_port
 
 PARTITIONS = 4
 

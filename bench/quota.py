@@ -13,7 +13,7 @@ import yaml
 from bench.machine import Lab
 from bench.process import Child, stop_all
 from bridge.simulator.config import DEFAULT_INLET
-from tests.support.bridge import free_port
+from tests.support.ports import free_port
 
 QUOTA, RAISED = 10_000, 15_000
 """Messages a second; the bucket holds one second of them."""

@@ -15,8 +15,8 @@ import pytest
 
 from bridge.reference import PAGES
 from tests.operators.conftest import ROOT, aep_bridge
-from tests.support.bridge import free_port
 from tests.support.kafka import Kafka
+from tests.support.ports import free_port
 
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-delivery.md"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,22 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support.clients import Clients
 from tests.support.jars import cache, jars
+from tests.support.ports import free_port
 
 USER, PASSWORD = "alice", "alice-secret"
 READY_S = 90
 _JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms128m", "-Xmx512m", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-
-
-def _free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody has now; held open together so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 class Kafka:
@@ -51,8 +39,7 @@ class Kafka:
         self.directory = Path(tempfile.mkdtemp(prefix="aep-bridge-kafka-"))
         self.listeners = ["PLAINTEXT", "SSL", "SASL_SSL"] if secure else ["PLAINTEXT"]
         self._names = [*self.listeners, "CONTROLLER"]
-        ports = iter(_free_ports(nodes * len(self._names)))
-        self._ports = {node: {name: next(ports) for name in self._names} for node in range(1, nodes + 1)}
+        self._ports = {node: {name: free_port() for name in self._names} for node in range(1, nodes + 1)}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.ca_file = self.directory / "ca.pem"
         self._classpath = ":".join(str(jar) for jar in sorted(jars().glob("*.jar")))
