@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The base is an argument, so that a release pins it by digest and a closed network takes it from its own registry:
 #   docker build --build-arg PYTHON_IMAGE=registry.example/python@sha256:… .
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm

@@ -68,10 +68,12 @@ def test_the_container_is_as_restricted_as_it_says(release: Path) -> None:
 
 
 def test_helm_test(release: Path) -> None:
-    """`helm test` runs in the image with the release's configuration, and passes."""
-    said = helm("test", RELEASE, "--timeout", "60s")
+    """`helm test` runs in the image with the release's configuration, passes, and shows what it saw."""
+    said = helm("test", RELEASE, "--logs", "--timeout", "60s")
 
     assert "Phase:          Succeeded" in said
+    assert f"POD LOGS: {WORKLOAD}-test" in said
+    assert lab.TOPIC in said.partition("POD LOGS")[2]
 
 
 def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
@@ -222,11 +224,12 @@ def test_static_members_come_back_without_a_rebalance(release: Path) -> None:
 
 
 def test_uninstall_leaves_nothing(release: Path) -> None:
-    """Nothing of the release is left, and the Secret that was not its own is."""
+    """Nothing of the release is left but the pod of `helm test`, which Helm leaves; and the Secret that was not its own."""
     helm("uninstall", RELEASE, "--wait", "--timeout", "90s", "--cascade", "foreground")
     kinds = "all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers"
     kinds += ",scaledobjects,triggerauthentications,podmonitors,servicemonitors,prometheusrules"
-    left = until(lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", f"app.kubernetes.io/instance={RELEASE}")] or ["nothing"], 5, "")
+    ours = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=test"
+    left = until(lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", ours)] or ["nothing"], 5, "")
 
     assert left == ["nothing"]
     assert kubectl("get", "secret", "aep")

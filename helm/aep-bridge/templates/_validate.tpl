@@ -122,7 +122,7 @@
 {{- if ne (toString $limit) "auto" -}}
 {{- with include "bridge.bytes" $limit -}}
 {{- if lt (. | int64) $ceiling -}}
-{{- fail (printf "\nresources.limits.memory is %v, and the settings may use %d MiB: the bridge would refuse to start; give at least %s (or auto), or lower delivery.window_bytes or delivery.max_in_flight\n" $limit (div (add $ceiling 1048575) 1048576) (include "bridge.memoryLimit" $)) -}}
+{{- fail (printf "\nresources.limits.memory is %v, and the settings may use %d MiB: the bridge would refuse to start; give at least %s (or auto), or lower delivery.window_bytes or delivery.max_in_flight\n" (kindIs "string" $limit | ternary $limit (toJson $limit)) (div (add $ceiling 1048575) 1048576) (include "bridge.memoryLimit" $)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
