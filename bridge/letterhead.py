@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bridge.model import Letter
+from bridge.provenance import source_of
 
 CONNECTOR_NAME = "aep-bridge"
 ERROR_BYTES = 8192
@@ -31,10 +32,15 @@ def letterhead(letter: Letter, now: datetime | None = None) -> list[tuple[str, b
     A record that was a dead letter before (it was replayed) keeps the source coordinates of its first time; the error, status, attempts
     and time of this time are appended, so that the last header of a name is the current one. What has no value (a status that AEP never
     gave) is empty, not left out, or an older one would seem current.
+
+    Anybody who produces can write headers of these names. A record that says it comes from another topic than the one it was read from has
+    not been replayed, and gets its own coordinates: a letter leads back to the topic of its record, and nowhere else.
     """
     record, refusal = letter.record, letter.refusal
     original: Sequence[tuple[str, bytes | None]] = list(record.headers() or ())
     earlier = sum(name == REPLAY_COUNT for name, _ in original)
+    if earlier and ((source := source_of(original)) is None or source.topic != record.topic()):
+        earlier = 0
     error = cut(refusal.error)
     ours: list[tuple[str, bytes | None]] = []
     if not earlier:

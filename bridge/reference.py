@@ -84,7 +84,9 @@ def headers() -> str:
     reasons = "".join(f"| `{reason.value}` | {_REASONS[reason]} |\n" for reason in Reason)
     return (
         f"# Headers of a dead letter\n\n{_HEAD}\nKey, value and headers of the original stand first, untouched and in order; then these. "
-        "When a record fails again after a replay, the first six are not repeated, and of the others the last one of a name is the current one.\n\n"
+        "When a record fails again after a replay, the first six are not repeated. The last header of a name is the current one, and the one to be believed: "
+        "a producer may have written headers of these names too. A record that says it comes from another topic than the one it was read from counts as "
+        "never replayed, and gets all of them.\n\n"
         f"| header | meaning |\n|---|---|\n{rows}\n## Reasons\n\n| `aep.reason` | meaning |\n|---|---|\n{reasons}"
     )
 

@@ -201,7 +201,7 @@ class KafkaSource:
                 try:
                     overhead = _overhead(records)
                 except (SystemError, UnicodeDecodeError):  # one record must not end the process: it would come back after every restart
-                    self._events.on_unreadable_headers(source, _mend(records))
+                    self._events.on_unreadable_headers(source, mend(records))
                     overhead = _overhead(records)
                 slices.append(Slice(source, cast("list[Record]", records), list(map(_VALUE, records)), next_offset, overhead))
         for source, offset in ends.items():
@@ -371,7 +371,7 @@ UNREADABLE = "aep.header-name-not-utf-8"
 """Stands for a header's name that is no text."""
 
 
-def _mend(records: list[Message]) -> list[int]:
+def mend(records: list[Message]) -> list[int]:
     """Gives headers whose name is not UTF-8 a name, and their records' offsets.
 
     The client (2.16) raises at the first look at such headers and then holds a tuple with a null pointer for the name: touching it ends the process.

@@ -6,22 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from bridge.letterhead import REPLAY_COUNT
+from bridge.letterhead import ERROR_BYTES, REPLAY_COUNT
 from bridge.model import Record
+from bridge.provenance import Place, number, source_of
 
-
-class Place(NamedTuple):
-    """A record's coordinates."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
+LABEL = 200
+"""Characters of a reason, a status or a dataset: ours are shorter, those of others are cut."""
+MOST_REPLAYS = 1_000_000
+_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999."""
+_TIMESTAMP = re.compile(rb"-?\d{1,19}")
 
 _NORMAL = (
     (re.compile(r"\[[^\]]*\]"), "[…]"),
@@ -33,7 +29,7 @@ _NORMAL = (
 
 def normal(error: str) -> str:
     """An error's text without what differs between records of the same fault: ids, numbers, what stands in brackets."""
-    text = " ".join(error.split())
+    text = " ".join(error[:2000].split())  # no more is shown, and a pattern's time must not grow with what strangers wrote
     for pattern, put in _NORMAL:
         text = pattern.sub(put, text)
     return text[:300]
@@ -84,35 +80,30 @@ class DeadLetter:
 
 
 def stamp(milliseconds: int) -> str:
-    """A time for people and scripts: ISO 8601, UTC, to the second."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """A time for people and scripts: ISO 8601, UTC, to the second. What no calendar has is the calendar's end."""
+    seconds = min(max(milliseconds // 1000, _FIRST_S), _LAST_S)
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def understood(record: Record) -> DeadLetter:
-    """What the headers say: the first of each of the source's coordinates, the last of everything else."""
+    """What the headers say, the last of each name. Headers are anybody's: what can't be true (a count of a thousand digits) counts as absent."""
+    headers = record.headers() or ()
     place = Place(record.topic(), record.partition(), record.offset())
-    first: dict[str, str] = {}
-    last: dict[str, str] = {}
-    for name, value in record.headers() or ():
-        text = (value or b"").decode("utf-8", "replace")
-        first.setdefault(name, text)
-        last[name] = text
+    last = {name: value or b"" for name, value in headers}
+    made = last.get("aep.source.timestamp", b"")
     return DeadLetter(
         record=record,
         place=place,
-        source=_source(first, place),
-        reason=last.get("aep.reason") or last.get("__connect.errors.exception.class.name", "").rpartition(".")[2] or "unknown",
-        error=last.get("aep.error") or last.get("__connect.errors.exception.message", ""),
-        status=last.get("aep.status", ""),
-        dataset=last.get("aep.dataset.id", ""),
-        count=int(last[REPLAY_COUNT]) if last.get(REPLAY_COUNT, "").isdecimal() else 0,
+        source=source_of(headers) or place,
+        reason=_text(last, "aep.reason") or _text(last, "__connect.errors.exception.class.name", ERROR_BYTES).rpartition(".")[2][:LABEL] or "unknown",
+        error=_text(last, "aep.error", ERROR_BYTES) or _text(last, "__connect.errors.exception.message", ERROR_BYTES),
+        status=_text(last, "aep.status"),
+        dataset=_text(last, "aep.dataset.id"),
+        count=number(last.get(REPLAY_COUNT), MOST_REPLAYS) or 0,
         failed_ms=record.timestamp()[1],
-        made=first.get("aep.source.timestamp", ""),
+        made=made.decode() if _TIMESTAMP.fullmatch(made) else "",
     )
 
 
-def _source(first: Mapping[str, str], place: Place) -> Place:
-    topic, partition, offset = (first.get(f"__connect.errors.{part}", "") for part in ("topic", "partition", "offset"))
-    if topic and partition.isdecimal() and offset.isdecimal():
-        return Place(topic, int(partition), int(offset))
-    return place
+def _text(last: Mapping[str, bytes], name: str, most: int = LABEL) -> str:
+    return last.get(name, b"")[: 4 * most].decode("utf-8", "replace")[:most]

@@ -16,8 +16,9 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.deadletter import DEFAULTS, ENFORCED
-from bridge.dlq.letters import DeadLetter
+from bridge.dlq.letters import MOST_REPLAYS, DeadLetter
 from bridge.dlq.reading import Bounds, Reader
+from bridge.provenance import number
 from bridge.settings import Settings
 from bridge.topics import Topics
 
@@ -82,8 +83,11 @@ def _understood(reader: Reader, bounds: Bounds) -> Iterable[tuple[str, Mark]]:
     for record in reader.records(bounds):
         try:
             told = json.loads(record.value() or b"")
-            yield (record.key() or b"").decode(), Mark(int(told["count"]), str(told["at"]), str(told["to"]))
-        except (ValueError, KeyError, TypeError):  # nobody else's business there; what is no mark marks nothing
+            count, at, to = number(str(told["count"]).encode(), MOST_REPLAYS), str(told["at"]), str(told["to"])
+            (at + to).encode()  # half a surrogate pair is no text
+            if count is not None:
+                yield (record.key() or b"").decode(), Mark(count, at, to)
+        except (ValueError, KeyError, TypeError, RecursionError):  # nobody else's business there; what is no mark marks nothing
             continue
 
 

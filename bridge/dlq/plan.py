@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from bridge.dlq.letters import DeadLetter, Place
+from bridge.dlq.letters import DeadLetter
 from bridge.dlq.marks import Replayed, scratch
 from bridge.dlq.patch import CannotPatch, Patch
 from bridge.dlq.reading import Bounds
 from bridge.dlq.selection import Selection
 from bridge.model import TopicPartition
+from bridge.provenance import Place
 
 _TABLES = """
 CREATE TABLE letters (

@@ -10,9 +10,11 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 
-from bridge.dlq.letters import DeadLetter, Place, understood
+from bridge.dlq.letters import DeadLetter, understood
 from bridge.model import Record, TopicPartition
+from bridge.provenance import Place
 from bridge.settings import PARKED, Settings
+from bridge.source import mend
 from bridge.topics import Topics, Unreachable
 
 PATIENCE_S = 30.0
@@ -84,6 +86,10 @@ class Reader:
                         raise Unreachable(f"{where}: {error.str()}")
                     continue
                 last = time.monotonic()
+                try:
+                    message.headers()
+                except (SystemError, UnicodeDecodeError):
+                    mend([message])
                 if where in left and offset < left[where]:
                     yield cast("Record", message)
                 if where in left and offset + 1 >= left[where]:

@@ -25,7 +25,7 @@ class Selection:
         """Whether a letter is meant."""
         return (
             (not self.reason or self.reason.lower() in f"{letter.reason} {letter.status} {letter.error}".lower())
-            and letter.failed_ms >= self.since_ms
+            and (not self.since_ms or letter.failed_ms >= self.since_ms)
             and (not self.dataset or letter.dataset == self.dataset)
             and (not self.source_topic or letter.source.topic == self.source_topic)
         )

@@ -14,7 +14,7 @@ import typer
 
 from bridge.commands.dlq.options import reading
 from bridge.dlq import source as room
-from bridge.dlq.letters import DeadLetter, Place, understood
+from bridge.dlq.letters import DeadLetter, understood
 from bridge.dlq.marks import Mark, Replayed
 from bridge.dlq.patch import Patch
 from bridge.dlq.plan import Does, Plan, plan
@@ -22,6 +22,7 @@ from bridge.dlq.reading import Bounds
 from bridge.dlq.selection import Selection
 from bridge.model import Slice, TopicPartition
 from bridge.ports import Fatal
+from bridge.provenance import Place
 from tests.support.memory import MemoryRecord
 from tests.unit.test_settings import settings
 

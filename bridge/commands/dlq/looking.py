@@ -10,11 +10,12 @@ import typer
 
 from bridge.commands.dlq.options import Dataset, Reason, Since, SourceTopic, Topic, letters, reading, selection, stop, table
 from bridge.commands.loading import ConfigOption, settings_of
-from bridge.commands.output import Form, Output, as_json
+from bridge.commands.output import Form, Output, as_json, printable
 
 if TYPE_CHECKING:
-    from bridge.dlq.letters import DeadLetter, Place
+    from bridge.dlq.letters import DeadLetter
     from bridge.dlq.marks import Mark
+    from bridge.provenance import Place
     from bridge.settings import Settings
 
 
@@ -79,46 +80,54 @@ def show(
 
     Example: `aep-bridge dlq show web-events.dlq/0/17 --config bridge.yaml`
     """
-    from bridge.dlq.letters import Place
+    from bridge.provenance import place
 
-    name, _, offset = record.rpartition("/")
-    name, _, partition = name.rpartition("/")
-    if not name or not partition.isdecimal() or not offset.isdecimal():
+    wanted = place(*record.encode(errors="replace").rsplit(b"/", 2)) if record.count("/") == 2 else None
+    if wanted is None:
         raise stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events.dlq/0/17", 2)
-    letter, mark = _find(settings_of(config), Place(name, int(partition), int(offset)))
+    letter, mark = _find(settings_of(config), wanted)
     if letter is None:
         raise stop(f"{record}: no dead letter is there, and none came from there; `aep-bridge dlq list` shows samples", 1)
     value = letter.record.value() or b""
     if raw:
         sys.stdout.buffer.write(value)
         return
-    try:
-        payload: Any = json.loads(value)
-    except ValueError:
-        payload = None
+    payload = _parsed(value)
     about = {**letter.as_json(), "replayed": None if mark is None else {"at": mark.at, "to": mark.to}}
     headers = [[header, (text or b"").decode("utf-8", "replace")] for header, text in letter.record.headers() or ()]
     key = (letter.record.key() or b"").decode("utf-8", "replace")
     if as_json(output):
         shown = {**about, "key": key, "headers": headers, "payload": payload if payload is not None else value.decode("utf-8", "replace")}
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode())  # half a surrogate pair, as JSON has it
         return
     from rich.console import Console
     from rich.markup import escape
     from rich.syntax import Syntax
 
-    console = Console()
-    console.print(f"[bold red]{escape(letter.error)}[/]")
+    console = Console(highlight=False)  # its patterns take for ever on some long texts
+    console.print(f"[bold red]{escape(printable(letter.error))}[/]")
     about["replayed"] = None if mark is None else f"{mark.at}, to {mark.to}"
     for label, text in about.items():
         if text is not None and label != "error":
-            console.print(f"  [dim]{label.replace('_', ' '):<14}[/] {escape(str(text))}")
-    console.print(f"  [dim]{'key':<14}[/] {escape(key)}")
+            console.print(f"  [dim]{label.replace('_', ' '):<14}[/] {escape(printable(str(text)))}")
+    console.print(f"  [dim]{'key':<14}[/] {escape(printable(key[:2000]))}")
     fields = _complaints(letter.error)
     console.print(f"[bold]payload[/], {len(value):,} bytes" + (f"; AEP complained about: [red]{escape(', '.join(fields))}[/]" if fields else ""))
     text = json.dumps(payload, indent=2, ensure_ascii=False) if payload is not None else value.decode("utf-8", "backslashreplace")
     marked = {at for at, line in enumerate(text.splitlines(), 1) if any(f'"{field}"' in line for field in fields)}
-    console.print(Syntax(text[:20_000], "json" if payload is not None else "text", line_numbers=True, highlight_lines=marked, background_color="default"))
+    console.print(
+        Syntax(printable(text[:20_000]), "json" if payload is not None else "text", line_numbers=True, highlight_lines=marked, background_color="default")
+    )
+
+
+def _parsed(value: bytes) -> Any:
+    """The payload, where it is JSON that can be written again; else None."""
+    try:
+        payload = json.loads(value)
+        json.dumps(payload, indent=2)
+    except (ValueError, RecursionError):
+        return None
+    return payload
 
 
 def _complaints(error: str) -> list[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge.commands.output import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,7 +27,7 @@ SourceTopic = Annotated[str, typer.Option("--source-topic", help="Only letters o
 
 def stop(text: str, code: int) -> typer.Exit:
     """Says why, and is to be raised."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
     return typer.Exit(code)
 
 
@@ -82,5 +84,5 @@ def table(columns: list[str], rows: list[list[str]]) -> None:
 
     made = Table(*columns)
     for row in rows:
-        made.add_row(*(escape(cell) for cell in row))
+        made.add_row(*(escape(printable(cell)) for cell in row))
     Console().print(made)

@@ -11,7 +11,7 @@ import typer
 
 from bridge.commands.dlq.options import Dataset, Reason, Since, SourceTopic, Topic, reading, selection, stop, table
 from bridge.commands.loading import ConfigOption, settings_of
-from bridge.commands.output import Form, Output, as_json
+from bridge.commands.output import Form, Output, as_json, printable
 
 if TYPE_CHECKING:
     from bridge.dlq.patch import Patch
@@ -77,6 +77,9 @@ def replay(
     strangers = sorted({name for name, does in made.where_to if does is Does.SEND and settings.entry_for(name) is None})
     if strangers and to == "aep":
         raise stop(f"topic {strangers[0]} is not in the configuration's mapping; map it, or choose others with --source-topic", 2)
+    homeless = [name for name, does in made.where_to if does is Does.SEND and settings.is_dead_letter_topic(name)]
+    if homeless and to == "source":
+        raise stop(f"letters in {homeless[0]} don't say which topic they came from; replay them with --to aep, or choose others with --source-topic", 2)
     if dry_run or not yes:
         typer.echo(json.dumps(facts) if scripted else "Nothing was sent: this was a dry run. Give --yes to do it.")
         return
@@ -132,7 +135,7 @@ def _tell(made: Plan, to: str) -> None:
         f"{made.repeats:,} repeats of the same record, {made.count(Does.NOT_MEANT):,} not chosen, {made.count(Does.UNPATCHABLE):,} that the patch does not fit"
     )
     for reason, count in made.reasons:
-        typer.echo(f"  {count:,} × {reason}")
+        typer.echo(f"  {count:,} × {printable(reason)}")
 
 
 def _run(run: Replay, total: int) -> dict[TopicPartition, int]:

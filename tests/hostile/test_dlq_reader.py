@@ -1,0 +1,257 @@
+"""Dead letters with headers that anybody may have written: every command reads them, and a letter leads back to the topic of its record alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from bridge.commands.dlq import app
+from bridge.dlq import marks, reading
+from bridge.dlq.letters import DeadLetter, normal, stamp, understood
+from bridge.dlq.marks import Replayed
+from bridge.dlq.patch import CannotPatch, Patch
+from bridge.dlq.plan import Does, plan
+from bridge.dlq.reading import Bounds, Reader
+from bridge.dlq.selection import Selection
+from bridge.letterhead import letterhead
+from bridge.mockcluster import MockCluster
+from bridge.model import Headers, Letter, Reason, Record, Refusal, TopicPartition
+from bridge.provenance import Place
+from tests.contract.test_mock_cluster import produce_raw_header
+from tests.support.memory import MemoryRecord
+from tests.unit.test_settings import settings as configured
+
+DEAD = TopicPartition("t.dlq", 0)
+FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FIX = [{"op": "replace", "path": "/a", "value": 1}, {"op": "add", "path": "/b/-", "value": 2}]
+LONG = [b"1" * 5000, b"9" * 30, b"1" * 19, str(2**63).encode(), b"-1", b"+1", b"1_0", b" 1", "٣".encode(), b"", b"\xff\xfe", b"0", b"7", b"1e3"]
+OURS = [name for name, _ in letterhead(Letter(MemoryRecord(DEAD, 0, b""), "t.dlq", Refusal(Reason.REFUSED, "x"), "b", "i", None))]
+
+texts = st.none() | st.sampled_from(LONG) | st.binary(max_size=40) | st.sampled_from([b"t", b"u", b"../etc", b"a\x00b", b"\x1b]0;gone\x07", b"[" * 100_000])
+headers = st.lists(st.tuples(st.sampled_from(OURS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=5), texts), max_size=25)
+payloads = (
+    st.none()
+    | st.binary(max_size=60)
+    | st.sampled_from([b"", b"[" * 100_000, b"x" * 200_000, b'{"a":"\\ud800"}', b'{"a":1e99999999999999999999}', b"1" * 5000, b'{"a":1,"b":[]}', b"\x1b[2J"])
+)
+times = st.tuples(st.integers(0, 2), st.integers(-(2**63), 2**63 - 1) | st.sampled_from([10**18, -1, 0]))
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[MemoryRecord]:
+    """Some dead letters of one partition."""
+    parts = st.tuples(payloads, payloads, st.none() | headers, times)
+    return [MemoryRecord(DEAD, at, *each) for at, each in enumerate(draw(st.lists(parts, max_size=6)))]
+
+
+def letter(*more: tuple[str, bytes | None], at: int = 0, time: int = 1000) -> MemoryRecord:
+    """A dead letter with these headers."""
+    return MemoryRecord(DEAD, at, b"{}", b"k", more, (1, time))
+
+
+def coordinates(topic: bytes, partition: bytes = b"0", offset: bytes = b"5") -> list[tuple[str, bytes | None]]:
+    """As Kafka Connect writes them, and we do."""
+    return [("__connect.errors.topic", topic), ("__connect.errors.partition", partition), ("__connect.errors.offset", offset)]
+
+
+@FUZZ
+@given(records())
+@example([letter(("aep.replay.count", b"1" * 5000))])
+@example([letter(("aep.replay.count", b"9" * 30))])
+@example([letter(*coordinates(b"t", b"1" * 5000))])
+@example([letter(*coordinates(b"t", b"0", b"9" * 30))])
+@example([letter(*coordinates(b"a\x00b"))])
+@example([letter(time=10**18), letter(at=1, time=-(2**63))])
+def test_every_letter_is_understood_and_planned(read: list[MemoryRecord]) -> None:
+    """Coordinates that Kafka could have, a count that fits, a time of the calendar; each letter is one action of the plan, or a repeat."""
+    letters = [understood(record) for record in read]
+    for each in letters:
+        told = each.as_json()
+        json.dumps(told).encode()
+        assert datetime.fromisoformat(told["failed_at"]).year in range(1, 10_000)
+        assert 0 <= each.source.partition < 2**31
+        assert 0 <= each.source.offset < 2**63
+        assert each.source.topic.replace(".", "a").replace("_", "a").replace("-", "a").isalnum()
+        assert len(each.reason + each.status + each.dataset + each.made + each.normal) < 1000
+    made = plan(letters, Bounds({DEAD: 0}, {DEAD: len(read)}), Replayed(), Selection(), None, 3)
+    chosen = made.chosen(DEAD, 0, len(read))
+
+    assert len(read) == made.seen
+    assert made.seen == made.sending + made.parking + made.repeats
+    assert {name for name, _ in made.where_to} == {topic for topic, _ in chosen.values()}
+    assert {letters[at].identity for at in chosen} == {identity for identity, _ in made.identities(DEAD, 0, len(read))}
+    assert all(letters[at].source.topic == topic for at, (topic, _) in chosen.items())
+    assert made.starts()[DEAD] == min(chosen, default=len(read))
+
+
+class Reading:
+    """Stands where the reader is: gives these records."""
+
+    given: Sequence[Record] = ()
+
+    def __init__(self, _: object) -> None: ...
+
+    def bounds(self, _: object) -> Bounds:
+        return Bounds({DEAD: 0}, {DEAD: len(self.given)})
+
+    def letters(self, _: object) -> Iterator[DeadLetter]:
+        return map(understood, self.given)
+
+    def one(self, place: Place) -> DeadLetter | None:
+        return understood(self.given[place.offset])
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A configuration and a patch for the commands, which read what `Reading` gives."""
+    path = tmp_path_factory.mktemp("letters")
+    kafka = {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}
+    (path / "c.yaml").write_text(yaml.safe_dump({"kafka": kafka, "aep": {"inlet_url": "http://127.0.0.1:9/collection/x"}, "topics": [{"topic": "t"}]}))
+    (path / "p.json").write_text(json.dumps(FIX))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "Reader", Reading)
+        patch.setattr(reading, "topics_of", lambda *_: {"t.dlq": 1})
+        patch.setattr(Replayed, "read", lambda *_: Replayed())
+        yield path
+
+
+def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) -> str:
+    """What a command prints."""
+    done = CliRunner().invoke(app, [*arguments, "--config", str(folder / "c.yaml")])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    assert done.exit_code in code, done.output
+    return done.stdout
+
+
+@settings(FUZZ, max_examples=12)
+@given(records())
+@example([MemoryRecord(DEAD, 0, b"[" * 100_000), MemoryRecord(DEAD, 1, b'{"a":"\\ud800"}'), letter(*coordinates(b"t", b"1" * 5000), at=2, time=10**18)])
+@example([MemoryRecord(DEAD, 0, None, b"x" * 200_000)])
+@example([MemoryRecord(DEAD, 0, b'{"a":1e99999999999999999999,"b":[]}', b"\x1b[2J", [("aep.error", b"\x1b]0;gone\x07 \x9b")])])
+def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> None:
+    """list, show, export, stats and the dry runs of replay, for scripts and for people, whose terminal is given no escape sequence."""
+    Reading.given = read
+    listed = json.loads(run(folder, "list"))
+    assert len(read) == sum(group["count"] for group in listed)
+    assert len(read) == json.loads(run(folder, "stats"))["total"]
+    lines = [json.loads(line) for line in run(folder, "export").splitlines()]
+    run(folder, "export", "--format", "csv", "--to", str(folder / "x.csv"))
+    csv.field_size_limit(1 << 30)
+    with (folder / "x.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [line["payload"] or "" for line in lines] == [row["payload"] for row in rows]
+    shown = [run(folder, command, "-o", "table") for command in ("list", "stats")]
+    for at in range(len(read)):
+        json.loads(run(folder, "show", f"t.dlq/0/{at}").encode())
+        shown.append(run(folder, "show", f"t.dlq/0/{at}", "-o", "table"))
+    for more in ((), ("--to", "source"), ("--patch", str(folder / "p.json"), "--leave-unpatched")):
+        shown.append(run(folder, "replay", "-o", "table", *more, code=frozenset({0, 1, 2})))
+    assert [] == [text for text in shown if "\x1b" in text or "\x9b" in text]
+
+
+def test_what_is_no_mark_marks_nothing() -> None:
+    """Huge counts, half a surrogate pair, nesting without end in the marks' topic."""
+    good = json.dumps({"count": 1, "at": "2026-11-24T12:00:00Z", "to": "aep"}).encode()
+    bad = [b'{"count":%s,"at":"","to":""}' % count for count in (b"9" * 30, b"1" * 5000, b"1e999", b"-1", b"true", b"null")]
+    bad += [b'{"count":1,"at":"\\ud800","to":""}', b"[" * 100_000, b"\xff", b"[]", b"null"]
+
+    class Marks(Reading):
+        def records(self, _: object) -> list[MemoryRecord]:
+            return [MemoryRecord(DEAD, at, value, b"k%d" % at) for at, value in enumerate([*bad, good])]
+
+    found = Replayed(marks._understood(Marks(None), Bounds()))  # type: ignore[arg-type]
+
+    assert [(f"k{len(bad)}", 1)] == found._base.execute("SELECT identity, count FROM marks").fetchall()
+
+
+def test_times_outside_of_the_calendar_are_its_ends() -> None:
+    """And all others are to the second."""
+    assert "9999-12-31T23:59:59Z" == stamp(10**18)
+    assert "0001-01-01T00:00:00Z" == stamp(-(10**18))
+    assert "2026-11-24T12:00:00Z" == stamp(1_795_521_600_999)
+    assert "1969-12-31T23:59:59Z" == stamp(-1)
+
+
+def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
+    """Brackets that never close are looked for in a bounded text: 300 characters come out of it."""
+    assert len(normal("[" * 1_000_000)) == 300
+
+
+@FUZZ
+@given(payloads)
+def test_a_payload_takes_the_patch_or_says_why_not(tmp_path_factory: pytest.TempPathFactory, value: bytes | None) -> None:
+    """JSON again, or `CannotPatch`; numbers of any length among it."""
+    path = tmp_path_factory.getbasetemp() / "patch.json"
+    path.write_text(json.dumps(FIX))
+    try:
+        json.loads(Patch(path).apply(value))
+    except CannotPatch as problem:
+        assert str(problem)
+
+
+forged = st.lists(
+    st.sampled_from([*coordinates(b"u"), *coordinates(b"t", b"3", b"9"), *coordinates(b"t", b"x"), ("aep.replay.count", b"0"), ("aep.source.timestamp", b"5")])
+    | st.tuples(st.sampled_from(OURS), texts),
+    max_size=12,
+)
+
+
+@FUZZ
+@given(forged, st.integers(1, 3))
+@example([*coordinates(b"u"), ("aep.replay.count", b"0")], 1)
+@example(coordinates(b"u"), 2)
+@example([("aep.replay.count", b"2")], 1)
+def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(own: Headers, times: int) -> None:
+    """Also after further failures; the reason, the error, the status and the dataset are ours, and the record's own headers are kept."""
+    place, carried = TopicPartition("t", 1), own
+    for _ in range(times):  # a replay gives the record back with its letter's headers
+        record = MemoryRecord(place, 77, b"{}", b"k", carried)
+        carried = letterhead(Letter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d"))
+    found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
+
+    assert list(own) == carried[: len(own)]
+    assert "t" == found.source.topic
+    assert ("refused", "no", "400", "d") == (found.reason, found.error, found.status, found.dataset)
+    assert plan([found], Bounds({DEAD: 0}, {DEAD: 9}), Replayed(), Selection(), None, 3).where_to.keys() <= {("t", Does.SEND), ("t", Does.PARK)}
+
+
+def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
+    """With or without a count, the letter has its own record's place, and a count of nought."""
+    for own in ([*coordinates(b"u"), ("aep.replay.count", b"7")], coordinates(b"u"), [("aep.replay.count", b"7")], coordinates(b"t", b"9", b"9")):
+        record = MemoryRecord(TopicPartition("t", 1), 77, b"{}", b"k", own, (1, 1234))
+        built = letterhead(Letter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None))
+        found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", built))
+
+        assert (Place("t", 1, 77), 0, "1234") == (found.source, found.count, found.made)
+
+
+def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: Path) -> None:
+    """They would land in the dead-letter topic once more."""
+    Reading.given = [MemoryRecord(DEAD, 0, b"{}", None, None)]
+    done = CliRunner().invoke(app, ["replay", "--to", "source", "--config", str(folder / "c.yaml")])
+
+    assert 2 == done.exit_code
+    assert "don't say which topic they came from" in done.output
+
+
+def test_a_header_name_that_is_no_text_does_not_stop_the_reader() -> None:
+    """The client holds a null pointer for it: the letter is read, with that header renamed."""
+    with MockCluster(topics={"t.dlq": 1}) as cluster:
+        produce_raw_header(cluster.bootstrap, b"t.dlq", b"caf\xe9")
+        reader = Reader(configured(kafka={"bootstrap_servers": cluster.bootstrap, "group_id": "g"}))
+        (found,) = reader.letters(reader.bounds({"t.dlq": 1}))
+        reader.close()
+
+    assert [b"x", b"y"] == [value for _, value in found.record.headers() or ()]
+    assert found.place == found.source
