@@ -90,6 +90,9 @@ def test_every_manifest_is_valid(version: str) -> None:
         (["kafka.secretKeys.user=x"], r"at '/kafka/secretKeys': additional properties 'user' not allowed"),
         (["monitoring.podMonitor.interval=often"], r"at '/monitoring/podMonitor/interval': 'often' does not match pattern"),
         (["probes.liveness.path=/"], r"at '/probes/liveness': additional properties 'path' not allowed"),
+        (["extraEnv[0].name=A,extraEnv[0].value=1"], r"at '/extraEnv/0/value': got number, want string"),
+        (["aep.secretKeys.topics.web-events=a b"], r"at '/aep/secretKeys/topics/web-events': 'a b' does not match pattern"),
+        (["keda.fallback.behavior=some"], r"at '/keda/fallback/behavior': value must be one of"),
         (["networkPolicy.kafkaPorts[0]=70000"], r"at '/networkPolicy/kafkaPorts/0': maximum: got 70,000, want 65,535"),
     ],
 )

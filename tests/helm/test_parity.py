@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge import kafka_properties
 from bridge.configuration import ConfigurationError, load
+from bridge.kafka_properties import REFUSED
 from tests.helm.tools import template
 
 INLET = "https://dcs.adobedc.net/collection/0123456789abcdef"
@@ -59,6 +59,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a regex that ends early": (topics({"topic": "^web\\"}), "is not a regular expression"),
     "two halves of a regex": (topics({"topic": "^a)(b"}), "is not a regular expression"),
     "not a POSIX regex": (topics({"topic": "^web-\\d+"}), "write [0-9] for \\d"),
+    "a regex with a POSIX class": (topics({"topic": "^web-[[:digit:]]+$"}), "write [0-9] for [[:digit:]]"),
+    "a regex with a class in a set": (topics({"topic": r"^[\w-]+$"}), "no backslash inside [ ]"),
+    "a regex with Python's end": (topics({"topic": r"^web\Z"}), "means something else to Kafka's C client"),
     "a lazy regex": (topics({"topic": "^web-.*?"}), "no lazy quantifiers"),
     "no topics": (topics(), "at '/config/topics': minItems"),
     "an inlet by FTP": (aep(inlet_url="ftp://x"), "at '/config/aep/inlet_url': 'ftp://x' does not match pattern"),
@@ -98,7 +101,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a revoke as long as a poll": ({"delivery": {"revoke_timeout_s": 150}}, "not less than half of max.poll.interval.ms (300 s)"),
     "a poll as short as a revoke": (properties(max__poll__interval__ms="20000"), "not less than half of max.poll.interval.ms (20 s)"),
     "a large batch": ({"batch": {"max_bytes": 1_000_001}}, "at '/config/batch/max_bytes': maximum"),
-    **{f"property {name}": (properties(**{name: "1"}), f"config.kafka.properties.{name}: not to be set here: ") for name in kafka_properties.REFUSED},
+    **{f"property {name}": (properties(**{name: "1"}), f"config.kafka.properties.{name}: not to be set here: {REFUSED[name]}") for name in [*REFUSED][::7]},
 }
 """Changes of a good configuration, and what Helm has to say of each. None takes a section away."""
 
