@@ -72,10 +72,11 @@ class Collection:
         if raw and "x-adobe-flow-id" not in request.headers:
             return problem(400, f"inletId: [{inlet}] The header x-adobe-flow-id is mandatory for this inlet")
         judged = [judge_raw(message) if raw else judge(message, inlet, config) for message in messages]
-        poisoned = _struck(judged, messages, chosen.picky)
+        poisoned, rule = _struck(judged, messages, chosen.picky)
         if poisoned is not None:
             return replace(poisoned, messages=len(messages))
-        return self._settle(request, inlet, config, chosen, judged, messages, batch=batch, raw=raw, authenticated=authenticated)
+        reply = self._settle(request, inlet, config, chosen, judged, messages, batch=batch, raw=raw, authenticated=authenticated)
+        return replace(reply, rule=rule)
 
     def _settle(
         self, request: Request, inlet: str, config: Config, chosen: Chosen, judged: Sequence[Judged], messages: Sequence[msgspec.Raw],
@@ -129,8 +130,9 @@ def _unpacked(request: Request, config: Config) -> bytes | Reply:
     return too_large if len(unpacked) > config.max_bytes else unpacked
 
 
-def _struck(judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequence[Armed]) -> Reply | None:
-    """Lets the rules about messages strike those that pass so far; a poisoned message refuses the whole request."""
+def _struck(judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequence[Armed]) -> tuple[Reply | None, int | None]:
+    """Lets the rules about messages strike those that pass so far; a poisoned message refuses the whole request. Also the first rule that struck."""
+    first = None
     for armed in picky:
         status = 400 if armed.rule.status is None else armed.rule.status
         text = armed.rule.body or "fault rule"
@@ -142,6 +144,7 @@ def _struck(judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequen
                     break
                 judged[index] = Judged(one.event_id, status, text)
         armed.fired += hit
+        first = armed.number if hit and first is None else first
         if hit and armed.rule.action == "poison":
-            return replace(problem(status, text), headers=armed.rule.headers, rule=armed.number)
-    return None
+            return replace(problem(status, text), headers=armed.rule.headers, rule=armed.number), first
+    return None, first

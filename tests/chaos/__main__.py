@@ -8,8 +8,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from tests.chaos.campaign import run
-from tests.chaos.faults import NEIGHBOURS, PROCESSES
+from tests.chaos.campaign import ALL, run
 from tests.chaos.report import write
 from tests.chaos.stage import Plan
 
@@ -22,7 +21,7 @@ def main() -> int:
     parser.add_argument("--per-s", type=float, default=300, help="events a second")
     parser.add_argument("--fault-s", type=float, default=0, help="seconds of a fault that lasts (5, with --minutes 12)")
     parser.add_argument("--outage-s", type=float, default=0, help="seconds of an AEP outage (10, with --minutes 60)")
-    parser.add_argument("--only", action="append", default=[], choices=[*PROCESSES, *NEIGHBOURS], help="this fault (may be given several times)")
+    parser.add_argument("--only", action="append", default=[], choices=[*ALL], help="this fault (may be given several times)")
     parser.add_argument("--out", type=Path, default=Path("chaos-out"))
     parser.add_argument("--write", type=Path, help="a document whose marked part is replaced with this campaign's figures, if it passed and is the largest")
     given = parser.parse_args()

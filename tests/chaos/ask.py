@@ -6,6 +6,7 @@ administrative request: the campaign must survive that. Arguments: bootstrap ser
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -38,8 +39,8 @@ def main(servers: str, request: str, *operands: str) -> None:
     match request, operands:
         case "coordinator", (group,):
             print(admin.describe_consumer_groups([group])[group].result(20).coordinator.id)
-        case "leader", (topic,):
-            print(next(each.leader for each in admin.list_topics(topic, timeout=10).topics[topic].partitions.values() if each.leader > 0))
+        case "leaders", (topic,):
+            print(json.dumps({number: each.leader for number, each in admin.list_topics(topic, timeout=10).topics[topic].partitions.items()}))
         case "elect", ():
             admin.elect_leaders(ElectionType.PREFERRED, None).result(20)
         case "partitions", (topic, count):

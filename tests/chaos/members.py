@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
-import re
 import resource
 import signal
 import subprocess
@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ import yaml
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.simulator.accounting import Acceptance, Accounting, Seen
+from tests.chaos.timeline import Arrival, LaneEvent, held
 from tests.support.kafka import Kafka
 from tests.support.ports import free_port
 from tests.support.xdm import DATASETS, envelope
 
 PROXIED = "PROXIED"
+MARK = "x-replica"
+"""The header by which AEP knows the sender."""
 
 
 class Cluster(Kafka):
@@ -68,23 +72,37 @@ class Cluster(Kafka):
 
 
 class TimedAccounting(Accounting):
-    """An account that also notes when each event was accepted, and keeps every request."""
+    """An account that also notes when each event was accepted, of whom and under which fault, and keeps every request."""
 
     def __init__(self) -> None:
-        self.times: dict[str, list[float]] = {}
+        self.arrivals: dict[str, list[Arrival]] = {}
         self.seen: list[Seen] = []
+        self._fresh: list[str] = []
         super().__init__()
 
     def accept(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
         super().accept(acceptances, authenticated=authenticated)
-        now = time.time()
-        for one in acceptances:
-            self.times.setdefault(one.event_id, []).append(now)
+        self._fresh = [one.event_id for one in acceptances]
 
     def saw(self, seen: Seen, headers: Mapping[str, str], *, ingest: bool) -> None:
+        """The request whose messages were accepted just now: both are told by the one thread that serves."""
         super().saw(seen, headers, ingest=ingest)
-        if ingest:
-            self.seen.append(seen)
+        fresh, self._fresh = self._fresh, []
+        arrival = Arrival(seen.at, headers.get(MARK), seen.rule)
+        for event in fresh:
+            self.arrivals.setdefault(event, []).append(arrival)
+        self.seen.append(seen)
+
+    def answered(self, number: int) -> list[Seen]:
+        """The requests that met a rule."""
+        return [seen for seen in self.seen if seen.rule == number]
+
+    def count(self, outcome: str) -> int:
+        """Requests with such an outcome so far."""
+        return self.outcomes[outcome]
+
+
+_LANES = (b"lane.assigned", b"lane.revoked", b"lane.lost", b"drain.finished")
 
 
 class Replica:
@@ -94,6 +112,7 @@ class Replica:
         self.number, self.port = number, free_port()
         self.name = f"replica-{number}"
         path = folder / f"{self.name}.yaml"
+        config = {**config, "aep": {**config["aep"], "headers": {MARK: self.name}}}
         path.write_text(yaml.safe_dump({**config, "admin": {"host": "127.0.0.1", "port": self.port}}, sort_keys=False))
         self.log = folder / f"{self.name}.log"
         self.started = time.time()
@@ -101,6 +120,7 @@ class Replica:
         """Whether the campaign ended it, or asked it to end."""
         self.files: set[str] = set()
         self.peak = 0
+        self.lanes: list[LaneEvent] = []
         environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder / "code")}
         command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
         # The working directory is one where nobody can write.
@@ -115,6 +135,24 @@ class Replica:
             for line in self.process.stdout:
                 log.write(line)
                 log.flush()
+                if any(mark in line for mark in _LANES):
+                    self._note(json.loads(line))
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        at, event = datetime.fromisoformat(entry["timestamp"]).timestamp(), entry["event"]
+        partitions = frozenset(int(each.rpartition("/")[2]) for each in entry.get("partitions", ()))
+        if event == "drain.finished":
+            if entry["abandoned_records"]:
+                self.lanes.append(LaneEvent(at, "cut off", frozenset()))
+            return
+        if event == "lane.revoked" and entry["open_requests"]:
+            self.lanes.append(LaneEvent(at, "cut off", partitions))
+        self.lanes.append(LaneEvent(at, event.removeprefix("lane."), partitions))
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The partitions that it has, as it says."""
+        return held(list(self.lanes))
 
     @property
     def pid(self) -> int:
@@ -141,12 +179,6 @@ class Replica:
     def begun(self) -> bool:
         """Whether it got as far as reading records; before that a SIGTERM ends it as it ends any process."""
         return b"bridge.started" in self.log.read_bytes()
-
-    @property
-    def abandoned(self) -> int:
-        """Records that its drain gave up at the deadline."""
-        found = re.findall(rb'"abandoned_records": (\d+)', self.log.read_bytes())
-        return sum(map(int, found))
 
     def ready(self) -> bool:
         """Whether /readyz says so."""
@@ -189,8 +221,11 @@ class Producing:
     junk_share: float = 0.005
     asked: dict[str, str] = field(default_factory=dict)
     """Id → `good`, `refused` or `junk`, of everything handed to the client."""
-    acknowledged: set[str] = field(default_factory=set)
+    acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Id → partition and offset."""
     failed: dict[str, str] = field(default_factory=dict)
+    bad: int = 0
+    """How many were acknowledged that belong into the dead-letter topic."""
 
     def start(self) -> None:
         """Begins, in a thread of its own."""
@@ -220,7 +255,8 @@ class Producing:
         def delivered(error: KafkaError | None, message: Message) -> None:
             event = (message.key() or b"").decode()
             if error is None:
-                self.acknowledged.add(event)
+                self.acknowledged[event] = (message.partition() or 0, message.offset() or 0)
+                self.bad += self.asked[event] != "good"
             else:
                 self.failed[event] = error.str()
 

@@ -28,6 +28,10 @@ class Gateway:
         self.isolated: set[int] = set()
         """Processes whose connections are frozen."""
         self.connections: set[_Connection] = set()
+        self.hits = 0
+        """Bytes held up, connections reset or refused by a cut."""
+        self.unanswered = 0
+        """Connections for which nobody was at the other end."""
 
     def frozen(self, owner: int | None) -> bool:
         """Whether bytes of this process's connections wait."""
@@ -50,13 +54,18 @@ class _Connection:
     async def run(self) -> None:
         gateway = self.gateway
         if gateway.cut == "refuse":
+            gateway.hits += 1
             self.reset()
             return
         self.owner = await asyncio.to_thread(_owner, self.writer.get_extra_info("peername")[1], gateway.network.members())
         gateway.connections.add(self)
         try:
             await self._thaw()
-            far_reader, self.far = await asyncio.open_connection("127.0.0.1", gateway.target)
+            try:
+                far_reader, self.far = await asyncio.open_connection("127.0.0.1", gateway.target)
+            except OSError:
+                gateway.unanswered += 1
+                raise
             await asyncio.gather(self._pump(self.reader, self.far), self._pump(far_reader, self.writer))
         except OSError:
             pass
@@ -65,6 +74,7 @@ class _Connection:
             self.reset()
 
     async def _thaw(self) -> None:
+        self.gateway.hits += self.gateway.frozen(self.owner)
         while self.gateway.frozen(self.owner):
             await asyncio.sleep(0.05)
 
@@ -129,8 +139,21 @@ class Network:
             self.gateways[name].cut = None
             self.gateways[name].isolated.clear()
 
+    def hits(self, *names: str) -> int:
+        """How often cuts have hit something, so far."""
+        return sum(self.gateways[name].hits for name in names)
+
+    def unanswered(self, *names: str) -> int:
+        """Connections for which nobody was at the other end, so far."""
+        return sum(self.gateways[name].unanswered for name in names)
+
+    def connections(self, *names: str) -> int:
+        """How many are open."""
+        return sum(len(self.gateways[name].connections) for name in names)
+
     async def _reset(self, gateway: Gateway) -> None:
         for connection in list(gateway.connections):
+            gateway.hits += 1
             connection.reset()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:

@@ -1,27 +1,43 @@
-"""The figures of the largest campaign, in docs/reliability.md: written by this, never by hand."""
+"""The figures in docs/reliability.md: written by this, never by hand. `python -m tests.chaos.report DOCUMENT FIGURES` writes those of `make memory-long`."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
+MEMORY_BEGIN, MEMORY_END = "<!-- memory: begin -->", "<!-- memory: end -->"
 
 
 def write(document: Path, verdict: Path) -> bool:
     """Replaces the part between the marks, unless the campaign told there had more faults. Whether it did."""
-    text = document.read_text()
-    before, rest = text.split(BEGIN)
-    told, after = rest.split(END)
+    told = document.read_text().partition(BEGIN)[2].partition(END)[0]
     found = json.loads(verdict.read_text())
     known = re.search(r"faults=(\d+)", told)
     if known and int(known[1]) > found["figures"]["faults"]:
         return False
-    document.write_text(before + BEGIN + "\n" + render(found) + END + after)
+    _replace(document, BEGIN, END, render(found))
     return True
+
+
+def write_memory(document: Path, figures: Path) -> None:
+    """Replaces the part about memory."""
+    found = json.loads(figures.read_text())
+    text = (
+        f"With {found['backlog_mb']:,} MB in Kafka ({found['records']:,} records) and an AEP that left every request without an answer for "
+        f"{found['stopped_s']:g} s, the peak of the process was {found['stopped_mib']} MiB; {found['peak_mib']} MiB after delivery had begun; "
+        f"its printed ceiling is {found['ceiling_mib']} MiB. Repeated by `make memory-long`.\n"
+    )
+    _replace(document, MEMORY_BEGIN, MEMORY_END, text)
+
+
+def _replace(document: Path, begin: str, end: str, content: str) -> None:
+    before, rest = document.read_text().split(begin)
+    document.write_text(before + begin + "\n" + content + end + rest.split(end)[1])
 
 
 def render(found: dict[str, Any]) -> str:
@@ -36,10 +52,15 @@ def render(found: dict[str, Any]) -> str:
         ("… accepted by AEP", f"{figures['events_accepted']:,}"),
         ("… in the dead-letter topic", f"{figures['events_dead_lettered']:,}"),
         ("Lost", f"{figures['lost']:,}"),
-        ("Wrongly dead-lettered", "0"),
-        ("Copies, all explained by the timeline", f"{figures['copies']:,} of at most {figures['copies_bound']:,}"),
+        ("Wrongly dead-lettered", f"{figures['dead_lettered_wrongly']:,}"),
+        ("Copies", f"{figures['copies']:,} of at most {figures['copies_bound']:,}"),
+        ("… without a fault that explains them", f"{figures['copies_unexplained']:,}"),
         ("Copies of dead letters", f"{figures['dead_letter_copies']:,}"),
         ("Faults, kinds of faults", f"{figures['faults']:,}, {figures['fault_kinds']}"),
+        ("… alone, with a bound of 0 copies", f"{figures['faults_alone']:,}"),
+        ("… that hit nothing", f"{figures['faults_without_a_hit']:,}"),
+        ("Copies added to the faults alone that the verdict notices", figures["added_copies_noticed"]),
+        ("… to the same faults among others", figures["added_copies_noticed_among_other_faults"]),
         ("Replicas started", f"{figures['replicas_started']:,}"),
         ("Everything settled after the last fault", f"{figures['settled_after_s']:g} s"),
         ("Files opened for writing", f"{figures['files_written']:,}"),
@@ -48,9 +69,15 @@ def render(found: dict[str, Any]) -> str:
     long = f"make chaos-long SEED={plan['seed']} MINUTES={plan['minutes']:g} ARGS='--fault-s {plan['fault_s']:g} --outage-s {plan['outage_s']:g}'"
     command = long if plan["minutes"] else f"make chaos SEED={plan['seed']}"
     lines = [f"<!-- faults={figures['faults']} -->", "", f"Seed {plan['seed']}, {plan['per_s']:g} events a second; repeated by `{command}`.", ""]
+    lines[2] += f" Revision {found['revision']}, {found['date']}."
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-    lines += ["| fault | times | seconds | copies | bound |", "|---|---:|---:|---:|---:|"]
+    lines += ["| fault | times | seconds | hits | copies | bound |", "|---|---:|---:|---:|---:|---:|"]
     for kind, windows in sorted(kinds.items()):
         seconds = sum(window["end"] - window["start"] for window in windows)
-        lines.append(f"| {kind} | {len(windows)} | {seconds:.0f} | {sum(w['copies'] for w in windows):,} | {sum(w['repeats'] for w in windows):,} |")
+        hits, copies, bound = (sum(window[name] for window in windows) for name in ("hits", "copies", "repeats"))
+        lines.append(f"| {kind} | {len(windows)} | {seconds:.0f} | {hits:,} | {copies:,} | {bound:,} |")
     return "\n".join([*lines, "", ""])
+
+
+if __name__ == "__main__":
+    write_memory(Path(sys.argv[1]), Path(sys.argv[2]))

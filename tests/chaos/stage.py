@@ -9,13 +9,12 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
@@ -23,30 +22,16 @@ from confluent_kafka.admin import AdminClient
 import bridge
 from bridge.simulator import Config, Simulator
 from tests.chaos.ask import ask
+from tests.chaos.copies import DRAIN_S, REQUEST_TIMEOUT_S, SESSION_S, UNCOMMITTED
 from tests.chaos.members import Cluster, Producing, Replica, TimedAccounting
 from tests.chaos.network import Network
+from tests.chaos.timeline import Window, held
 from tests.support.clients import unique, until
 
 PARTITIONS, REPLICAS = 6, 3
-SESSION_S, REQUEST_TIMEOUT_S, DRAIN_S, COMMIT_S = 6.0, 5.0, 10.0, 0.5
-IN_FLIGHT, BATCH, UNCOMMITTED = 4, 100, 500
+IN_FLIGHT, BATCH = 4, 100
+REVOKE_S, HIT_S, CALM_S = 5.0, 40.0, 60.0
 AEP = ("aep",)
-
-
-@dataclass(slots=True)
-class Window:
-    """One fault: when it began and was over, and how many copies it may cause. Seconds since the epoch."""
-
-    kind: str
-    start: float
-    end: float = math.inf
-    repeats: int = 0
-    """The most copies that it explains; 0 for a fault that must not cause any."""
-    detail: dict[str, Any] = field(default_factory=dict)
-    copies: int = 0
-    """Copies of events that this window explains."""
-    letter_copies: int = 0
-    """Copies of dead letters that this window explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +67,14 @@ class Stage:
         self.every: list[Replica] = []
         self.wanted = REPLICAS
         self.problems: list[str] = []
-        self.commits: dict[int, int] = {}
+        self.commits: dict[int, list[tuple[float, int]]] = {}
+        """By partition: what was seen to be committed, and when that was known."""
+        self.alone = False
+        """Whether faults come one by one now, with calm between them."""
+        self.revoked = 0.0
+        """When tokens were revoked last. The bridge drops a good token at most once in ten seconds."""
+        self.hits: dict[str, int] = {}
+        """By fault: how often it has hit something."""
         self.behind = 0
         """The lag where waiting for its end was given up."""
         self.began = time.time()
@@ -160,7 +152,7 @@ class Stage:
                 "max_uncommitted_records": UNCOMMITTED,
                 "request_timeout_s": REQUEST_TIMEOUT_S,
                 "drain_timeout_s": DRAIN_S,
-                "revoke_timeout_s": 5,
+                "revoke_timeout_s": REVOKE_S,
                 "backoff_max_s": 2,
             },
             "logging": {"format": "json"},
@@ -180,18 +172,91 @@ class Stage:
             self._timeline.flush()
 
     @contextmanager
-    def fault(self, kind: str, *, repeats: int = 0, **detail: Any) -> Iterator[Window]:
-        """A fault begins, and is over at the end of the block."""
-        window = Window(kind, time.time(), repeats=repeats, detail=detail)
+    def fault(self, kind: str, **fields: Any) -> Iterator[Window]:
+        """A fault begins, and is over at the end of the block. `fields` are those of the window."""
+        window = Window(kind, time.time(), alone=self.alone, **fields)
+        detail = window.detail
         with self.lock:
             self.windows.append(window)
-        self.note("fault.begins", kind=kind, **detail)
+        if window.replica:
+            detail["name"] = window.replica
+        self.note("fault.begins", kind=kind, alone=window.alone, **detail)
         print(f"  {time.time() - self.began:6.1f} s  {kind:<24} {' '.join(f'{key}={value}' for key, value in detail.items())}", flush=True)
         try:
             yield window
         finally:
             window.end = time.time()
-            self.note("fault.over", kind=kind, seconds=round(window.end - window.start, 2), **window.detail)
+            self.note("fault.over", kind=kind, seconds=round(window.end - window.start, 2), hits=window.hits, **window.detail)
+
+    @staticmethod
+    def last(seconds: float, hits: Callable[[], int]) -> int:
+        """Lets a fault go on for so long, and then until it has hit something. How often it did; 0 where nothing came along in `HIT_S`."""
+        began = time.monotonic()
+        time.sleep(seconds)
+        while not (found := hits()) and time.monotonic() < began + seconds + HIT_S:
+            time.sleep(0.1)
+        return found
+
+    @staticmethod
+    def under_way(seconds: float, replicas: int) -> int:
+        """Messages whose answers may be lost when connections break: everything under way, once for each time-out that fits in."""
+        return replicas * IN_FLIGHT * BATCH * (1 + math.ceil(seconds / REQUEST_TIMEOUT_S))
+
+    def revoke(self) -> None:
+        """Every token is refused from now on."""
+        self.revoked = time.time()
+        self.sim.tokens.revoke()
+
+    def tokens(self, what: str) -> int:
+        """How often the token endpoint `issued` or `refused` one."""
+        return int(self.sim.stats["tokens"].get(what, 0))
+
+    def letters(self) -> int:
+        """How many there are in the dead-letter topic."""
+        reader = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
+        try:
+            return sum(reader.get_watermark_offsets(Position(self.dead_letter_topic, number), 10)[1] for number in range(PARTITIONS))
+        except KafkaException:
+            return -1
+        finally:
+            reader.close()
+
+    def calm(self) -> None:
+        """Waits until every partition has an owner and everything produced so far is settled and committed; no earlier fault explains anything from then on."""
+        deadline = time.monotonic() + CALM_S
+        reader = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
+        try:
+            while not self._owned() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            ends = self._ends(reader, deadline)
+            while time.monotonic() < deadline:
+                seen = {number: self.commits.get(number, [(0.0, -1)])[-1][1] for number in ends}
+                if all(seen[number] >= end for number, end in ends.items() if end):
+                    break
+                time.sleep(0.1)
+            else:
+                self.problem(f"no calm within {CALM_S:.0f} s: committed {seen} of {ends}")
+        finally:
+            reader.close()
+        now = time.time()
+        for window in self.windows:
+            window.over(now)
+        self.note("calm")
+
+    def _ends(self, reader: Consumer, deadline: float) -> dict[int, int]:
+        """Where each partition ends now."""
+        while True:
+            try:
+                return {number: reader.get_watermark_offsets(Position(self.topic, number), 10)[1] for number in range(self.partitions)}
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+
+    def _owned(self) -> bool:
+        """Whether as many replicas as there should be are ready, and each partition belongs to one."""
+        replicas = [replica for replica in list(self.replicas) if replica.alive and not replica.stopped]
+        owned = [partition for replica in replicas for partition in replica.held]
+        return len(replicas) == self.wanted and sorted(owned) == list(range(self.partitions)) and all(replica.ready() for replica in replicas)
 
     def problem(self, text: str) -> None:
         """Something that must not be."""
@@ -211,9 +276,15 @@ class Stage:
         return replica
 
     def pick(self) -> Replica:
-        """A running one, at random."""
-        with self.lock:
-            return self.rng.choice([replica for replica in self.replicas if replica.alive and not replica.stopped])
+        """A running one that has partitions, at random; any running one where none has in `HIT_S`."""
+        deadline = time.monotonic() + HIT_S
+        while True:
+            with self.lock:
+                running = [replica for replica in self.replicas if replica.alive and not replica.stopped]
+            busy = [replica for replica in running if replica.held]
+            if busy or (running and time.monotonic() > deadline):
+                return self.rng.choice(busy or running)
+            time.sleep(0.1)
 
     def scale(self, wanted: int) -> None:
         """Starts or ends (by SIGTERM, all at once) as many as it takes."""
@@ -237,25 +308,20 @@ class Stage:
 
     def ended(self, replica: Replica, code: int, *, asked: bool) -> None:
         """Notes how a replica ended; one that was asked to must have drained, in time and without a watchdog."""
-        abandoned = replica.abandoned
-        self.note("replica.ended", name=replica.name, code=code, abandoned_records=abandoned)
-        if abandoned:  # a named cause of copies: the drain's deadline passed with requests open
-            now = time.time()
-            with self.lock:
-                self.windows.append(Window("drain cut off", now - DRAIN_S, now, self.repeats(self.partitions), {"name": replica.name}))
+        self.note("replica.ended", name=replica.name, code=code)
         if asked and code != 0 and not (code == -signal.SIGTERM and not replica.begun):
             self.problem(f"{replica.name} was asked to end and ended with {code}: see {replica.log.name}")
 
-    def lanes(self, replica: Replica) -> int:
-        """How many partitions it has; all of them where it does not say."""
-        try:
-            return len(httpx.get(f"http://127.0.0.1:{replica.port}/api/status", timeout=1).json()["partitions"]) or self.partitions
-        except (httpx.HTTPError, ValueError, KeyError):
-            return self.partitions
-
-    def repeats(self, lanes: int) -> int:
-        """What the contract allows when lanes are lost: `max_uncommitted_records` each, and what one commit interval had settled."""
-        return lanes * UNCOMMITTED + math.ceil(self.plan.per_s * COMMIT_S)
+    def cut_off(self) -> list[Window]:
+        """The revokes and drains whose deadlines passed with requests open, as the logs tell: a named cause of copies, but not where a fault was alone."""
+        found = []
+        for replica in self.every:
+            for event in [event for event in replica.lanes if event.what == "cut off"]:
+                start = event.at - (REVOKE_S if event.partitions else DRAIN_S)
+                partitions = event.partitions or held(replica.lanes, start, event.at)
+                if not any(window.alone and window.start <= event.at <= window.end for window in self.windows):
+                    found.append(Window("revoke cut off", start, event.at, lanes=True, replica=replica.name, partitions=partitions, hits=1))
+        return found
 
     def _supervise(self) -> None:
         """Starts what is missing, as a cluster does, and looks at what runs."""
@@ -295,11 +361,11 @@ class Stage:
         except KafkaException:
             return False
         for each in found:
-            before = self.commits.get(each.partition, -1)
             if each.error is None and each.offset >= 0:
-                if each.offset < before:
-                    self.problem(f"partition {each.partition}: the committed offset went back from {before} to {each.offset}")
-                self.commits[each.partition] = each.offset
+                seen = self.commits.setdefault(each.partition, [])
+                if seen and each.offset < seen[-1][1]:
+                    self.problem(f"partition {each.partition}: the committed offset went back from {seen[-1][1]} to {each.offset}")
+                seen.append((time.time(), each.offset))
         return True
 
     def lag(self) -> int:
@@ -333,7 +399,3 @@ class Stage:
         for replica in list(self.replicas):
             self.ended(replica, replica.end(DRAIN_S + 20), asked=True)
         return seconds
-
-    def plan_fields(self) -> dict[str, Any]:
-        """The plan, for the report."""
-        return asdict(self.plan)

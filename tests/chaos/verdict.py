@@ -1,19 +1,20 @@
-"""The verdict: what was produced against what AEP accepted and what the dead-letter topic holds, and every copy against the timeline."""
+"""The verdict: what was produced against what AEP accepted and what the dead-letter topic holds, every copy against the timeline, and every fault against what it hit."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.stage import DRAIN_S, REQUEST_TIMEOUT_S, SESSION_S, Stage, Window
+from tests.chaos.copies import Copy, Judge, added
+from tests.chaos.stage import Stage
+from tests.chaos.timeline import Arrival, Window, handovers, held
 
-AFTER_S = SESSION_S + REQUEST_TIMEOUT_S + DRAIN_S
-"""How long after its end a fault may still cause a copy: a session that runs out, a request, a drain."""
-LETTERS = frozenset({"too few in-sync replicas"})
-"""Faults that may repeat a dead letter, beside all those that may repeat an event: appended, not replicated, refused, published again."""
+BEFORE_S = 1.0
+"""So long before a fault of a replica its partitions count as touched: they may be on their way to another one."""
 
 
 @dataclass(slots=True)
@@ -32,48 +33,16 @@ class Verdict:
         return not self.problems
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """An event that arrived again. Seconds since the epoch."""
-
-    event: str
-    before: float
-    """When it arrived the time before."""
-    at: float
-    letter: bool = False
-
-
-def explain(copies: Iterable[Copy], windows: Sequence[Window]) -> list[Copy]:
-    """Gives each copy to a fault that was on between the time before (or its request) and it, as long as the fault's bound allows more; the rest is returned.
-
-    The fault that stops being a possible cause first is used up first.
-    """
-    causes = sorted(windows, key=lambda window: window.end)
-    left = []
-    for copy in sorted(copies, key=lambda copy: copy.at):
-        for window in causes:
-            fits = window.start <= copy.at and window.end + AFTER_S >= copy.before - REQUEST_TIMEOUT_S
-            if fits and copy.letter and (window.repeats or window.kind in LETTERS):
-                window.letter_copies += 1
-                break
-            if fits and not copy.letter and window.copies < window.repeats:
-                window.copies += 1
-                break
-        else:
-            left.append(copy)
-    return left
-
-
 def judge(stage: Stage, settled_s: float) -> Verdict:
     """Compares everything. Reads the dead-letter topic; the replicas have ended."""
     produced, kinds = stage.producing.acknowledged, stage.producing.asked
-    accepted: Mapping[str, list[float]] = stage.accounting.times
-    letters: dict[str, list[float]] = {}
+    accepted: Mapping[str, list[Arrival]] = stage.accounting.arrivals
+    letters: dict[str, list[Arrival]] = {}
     problems = list(stage.problems)
     altered = 0
     for message in stage.kafka.clients.read_all(stage.dead_letter_topic, 60):
         event = (message.key() or b"").decode()
-        letters.setdefault(event, []).append(message.timestamp()[1] / 1000)
+        letters.setdefault(event, []).append(Arrival(message.timestamp()[1] / 1000, None))
         altered += event not in kinds or message.value() != stage.producing.value(event)
     bad = {event for event, kind in kinds.items() if kind != "good"}
 
@@ -84,27 +53,40 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         return found
 
     missing = "are not settled yet, with a lag" if stage.behind else "were lost"
-    lost = check(f"events {missing}", produced - accepted.keys() - letters.keys())
+    lost = check(f"events {missing}", produced.keys() - accepted.keys() - letters.keys())
     check("events were accepted that nobody produced", accepted.keys() - kinds.keys())
-    check("events were dead-lettered wrongly", letters.keys() - bad)
+    wrongly = check("events were dead-lettered wrongly", letters.keys() - bad)
     check("events that AEP refuses were accepted", accepted.keys() & bad)
-    check("events were not acknowledged to the producer", kinds.keys() - produced)
+    check("events were not acknowledged to the producer", kinds.keys() - produced.keys())
     if altered:
         problems.append(f"{altered} dead letters are not what was produced, byte for byte")
+    problems += early(produced, {**letters, **accepted}, stage.commits)
+    problems += unhit(stage.windows)
+
+    windows = [*stage.windows, *stage.cut_off()]
+    for window in windows:
+        if window.replica is not None and window.partitions is None:
+            lanes = next(replica.lanes for replica in stage.every if replica.name == window.replica)
+            window.partitions = held(lanes, window.start - BEFORE_S, window.end)
+    moves = handovers(((replica.name, replica.lanes) for replica in stage.every), stage.commits)
+    judging = Judge(windows, moves, stage.plan.per_s)
     copies = [
-        Copy(event, before, after, letter)
+        Copy(event, *produced.get(event, (-1, -1)), before, after, letter)
         for source, letter in ((accepted, False), (letters, True))
         for event, times in source.items()
-        for before, after in pairwise(sorted(times))
+        for before, after in pairwise(sorted(times, key=lambda arrival: arrival.at))
     ]
-    unexplained = explain(copies, stage.windows)
+    unexplained = judging.explain(copies)
+    left = frozenset(unexplained)
     if unexplained:
         example = unexplained[0]
         problems.append(
-            f"{len(unexplained)} copies have no fault that explains them within its bound, such as {example.event} "
-            f"at {example.before - stage.began:.1f} and {example.at - stage.began:.1f} s{', a dead letter' if example.letter else ''}"
+            f"{len(unexplained)} copies have no fault that explains them within its bound, such as {example.event} of partition {example.partition} "
+            f"by {example.before.replica} at {example.before.at - stage.began:.1f} and {example.after.replica} at {example.after.at - stage.began:.1f} s"
+            f"{', a dead letter' if example.letter else ''}"
         )
-    bound = sum(window.repeats for window in stage.windows)
+    noticed, blind = tried(judging, windows, {event: where for event, where in produced.items() if event in accepted}, accepted)
+    problems += [f"the judge is blind: {text}" for text in blind]
     for replica in stage.every:
         if replica.files:
             problems.append(f"{replica.name} had files open for writing: {sorted(replica.files)}")
@@ -116,11 +98,17 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "events_accepted": len(accepted),
         "events_dead_lettered": len(letters),
         "copies": sum(not copy.letter for copy in copies),
-        "copies_bound": bound,
+        "copies_bound": sum(window.repeats for window in windows),
+        "copies_unexplained": len(unexplained),
         "dead_letter_copies": sum(copy.letter for copy in copies),
         "lost": len(lost),
+        "dead_lettered_wrongly": len(wrongly),
         "faults": len(stage.windows),
+        "faults_alone": sum(window.alone for window in stage.windows),
         "fault_kinds": len({window.kind for window in stage.windows}),
+        "faults_without_a_hit": sum(window.hits == 0 for window in stage.windows),
+        **noticed,
+        "partitions_moved": sum(map(len, moves.values())),
         "replicas_started": len(stage.every),
         "requests": sum(stage.accounting.outcomes.values()),
         "settled_after_s": round(settled_s, 1),
@@ -128,25 +116,86 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "peak_memory_mib": max(replica.peak for replica in stage.every) >> 20,
         "answers": dict(stage.accounting.outcomes.most_common()),
     }
-    windows = [{**asdict(window), "start": round(window.start - stage.began, 1), "end": round(window.end - stage.began, 1)} for window in stage.windows]
-    again = [
-        {"event": copy.event, "before": round(copy.before - stage.began, 2), "at": round(copy.at - stage.began, 2), "letter": copy.letter} for copy in copies
-    ]
-    return Verdict(problems, figures, lost, windows, again)
+    return Verdict(
+        problems, figures, lost, [_shown(window, stage.began) for window in windows], [_told(copy, stage.began, unexplained=copy in left) for copy in copies]
+    )
+
+
+def unhit(windows: Iterable[Window]) -> list[str]:
+    """The kinds of faults that never hit anything: the campaign has not shown what it says."""
+    hits: Counter[str] = Counter()
+    for window in windows:
+        hits[window.kind] += window.hits
+    return [f"the fault {kind!r} hit nothing" for kind in sorted(hits) if not hits[kind]]
+
+
+def early(places: Mapping[str, tuple[int, int]], settled: Mapping[str, Sequence[Arrival]], commits: Mapping[int, Sequence[tuple[float, int]]]) -> list[str]:
+    """Offsets that were seen to be committed before everything below them was accepted or dead-lettered."""
+    by_partition: dict[int, list[tuple[int, float, str]]] = {}
+    for event, (partition, offset) in places.items():
+        at = min((arrival.at for arrival in settled.get(event, ())), default=math.inf)
+        by_partition.setdefault(partition, []).append((offset, at, event))
+    found = []
+    for partition, events in by_partition.items():
+        events.sort()
+        seen = iter(sorted(commits.get(partition, ()), key=lambda each: each[1]))
+        latest, which = 0.0, ""
+        known = next(seen, None)
+        for offset, at, event in [*events, (math.inf, 0.0, "")]:
+            while known is not None and known[1] <= offset:
+                if latest > known[0]:
+                    found.append(f"partition {partition}: {known[1]} was committed before {which} was settled")
+                known = next(seen, None)
+            latest, which = max((latest, which), (at, event))
+    return found[:5]
+
+
+def tried(
+    judging: Judge, windows: Sequence[Window], places: Mapping[str, tuple[int, int]], accepted: Mapping[str, Sequence[Arrival]]
+) -> tuple[dict[str, str], list[str]]:
+    """Adds copies that nobody may have made to each fault that must repeat nothing: how many are noticed, and where too few are."""
+    arrivals = sorted(((event, *places[event], each) for event in places for each in accepted[event]), key=lambda arrival: arrival[3].at)
+    replicas = sorted({each[3].replica or "" for each in arrivals})
+    counts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+    blind = []
+    for window in windows:
+        if window.alone or not (window.answers or window.lanes or window.letters or window.rule is not None):
+            made = added(arrivals, window, replicas)
+            noticed = judging.tried(made)
+            counts[window.alone]["made"] += len(made)
+            counts[window.alone]["noticed"] += noticed
+            if window.alone and noticed < len(made):
+                blind.append(f"of {len(made)} copies added to {window.kind!r} alone, {noticed} were noticed")
+    shown = {alone: f"{count['noticed']:,} of {count['made']:,}" for alone, count in counts.items()}
+    return {"added_copies_noticed": shown[True], "added_copies_noticed_among_other_faults": shown[False]}, blind
+
+
+def _shown(window: Window, began: float) -> dict[str, Any]:
+    shown = {**asdict(window), "start": round(window.start - began, 1), "end": round(window.end - began, 1)}
+    shown["partitions"] = None if window.partitions is None else sorted(window.partitions)
+    shown["until"] = None if window.until == math.inf else round(window.until - began, 1)
+    return shown
+
+
+def _told(copy: Copy, began: float, *, unexplained: bool) -> dict[str, Any]:
+    def arrival(each: Arrival) -> dict[str, Any]:
+        return {"at": round(each.at - began, 2), "by": each.replica, "rule": each.rule}
+
+    told = {"event": copy.event, "partition": copy.partition, "offset": copy.offset, "letter": copy.letter}
+    return {**told, "before": arrival(copy.before), "after": arrival(copy.after), "unexplained": unexplained}
 
 
 def table(verdict: Verdict) -> str:
     """The faults by kind, and the figures, as text."""
     times: Counter[str] = Counter(window["kind"] for window in verdict.windows)
-    seconds: Counter[str] = Counter()
-    copies: Counter[str] = Counter()
-    bounds: Counter[str] = Counter()
+    totals: dict[str, Counter[str]] = {name: Counter() for name in ("seconds", "hits", "copies", "repeats")}
     for window in verdict.windows:
-        seconds[window["kind"]] += window["end"] - window["start"]
-        copies[window["kind"]] += window["copies"]
-        bounds[window["kind"]] += window["repeats"]
-    lines = [f"  {'fault':<26}{'times':>6}{'seconds':>9}{'copies':>8}{'bound':>8}"]
-    lines += [f"  {kind:<26}{times[kind]:>6}{seconds[kind]:>9.0f}{copies[kind]:>8}{bounds[kind]:>8}" for kind in sorted(times)]
+        for name, total in totals.items():
+            total[window["kind"]] += window["end"] - window["start"] if name == "seconds" else window[name]
+    lines = [f"  {'fault':<26}{'times':>6}{'seconds':>9}{'hits':>8}{'copies':>8}{'bound':>8}"]
+    for kind in sorted(times):
+        seconds, hits, copies, bound = (totals[name][kind] for name in totals)
+        lines.append(f"  {kind:<26}{times[kind]:>6}{seconds:>9.0f}{hits:>8}{copies:>8}{bound:>8}")
     lines.append("")
-    lines += [f"  {name.replace('_', ' '):<26}{value:>10}" for name, value in verdict.figures.items() if not isinstance(value, dict)]
+    lines += [f"  {name.replace('_', ' '):<42}{value!s:>18}" for name, value in verdict.figures.items() if not isinstance(value, dict)]
     return "\n".join(lines)
