@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -262,6 +262,27 @@ class Service:
     def _ours(self) -> list[TopicPartition]:
         return [TopicPartition(entry["topic"], entry["partition"]) for entry in self.pump.status.get("partitions", [])]
 
+    def leaves_out(self, topic: str) -> bool:
+        """Whether a topic's partitions are not read, although the group gives them to us: dead letters, and what no entry of the mapping matches.
+
+        The client finds topics by its own reading of a regex. One that it alone finds must not end the process: it would come back after every restart.
+        """
+        return self.settings.is_dead_letter_topic(topic) or self.settings.entry_for(topic) is None
+
+    def _left_out(self, found: Sequence[TopicPartition]) -> None:
+        topics = {each.topic for each in found}
+        unmatched = {topic for topic in topics if not self.settings.is_dead_letter_topic(topic)}
+        if letters := topics - unmatched:
+            log.info("dead_letter.partitions_ignored", topics=sorted(letters), partitions=sum(each.topic in letters for each in found))
+        if unmatched:
+            log.error(
+                "topics.unmatched",
+                topics=sorted(unmatched),
+                partitions=sum(each.topic in unmatched for each in found),
+                error="Kafka's client takes them for topics of the mapping, and no entry of it matches them",
+                what_follows="they are not read; write the regex that means them in a simpler way, or name them",
+            )
+
     def _counted(self, counts: Mapping[str, int]) -> None:
         self.pump.partitions_of = counts
 
@@ -291,7 +312,7 @@ class Service:
             on_error=lambda error: telemetry.kafka_error(error.str()),
             on_stats=stats,
             on_reset=lambda where, asked, at: telemetry.possible_loss(where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"),
-            on_ignored=lambda found: log.info("dead_letter.partitions_ignored", topics=sorted({each.topic for each in found}), partitions=len(found)),
+            on_ignored=self._left_out,
             on_refused=telemetry.refused,
             on_unreadable_headers=telemetry.unreadable_headers,
             on_failure=lambda name, error: log.error("callback.failed", callback=name, error=repr(error)),
@@ -322,7 +343,7 @@ class Service:
 
     def _work(self) -> int:
         properties = {"statistics.interval.ms": 2000, **self.settings.consumer_properties()}
-        source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.settings.is_dead_letter_topic, self.pump, self._source_events())
+        source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.leaves_out, self.pump, self._source_events())
         self.topics.start()
         tuning.collector()
         try:

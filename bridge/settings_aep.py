@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, WithJsonSchema, field_validator, model_validator
 from pydantic.config import JsonDict
 
+from bridge import topic_regex
 from bridge.model import Format
 from bridge.sections import FilePath, OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
 
@@ -23,7 +24,6 @@ _SHOWN_HEADERS = frozenset({"accept", "user-agent", "x-adobe-flow-id", "x-gw-ims
 """Of any other name nobody knows what it holds, a mistyped `x-api-key` among them."""
 _OURS = frozenset({"content-length", "transfer-encoding", "connection", "host"})
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_NOT_POSIX = re.compile(r"\(\?|\\[dD]|[*+?}][?+]")
 
 
 def is_secret_header(name: str) -> bool:
@@ -230,7 +230,8 @@ class TopicSettings(Section):
     model_config = ConfigDict(json_schema_extra=_ENTITY_SCHEMA)
 
     topic: Annotated[Text, _TOPIC_SCHEMA]
-    """A topic's name, or a regex that begins with ^ (POSIX extended, as Kafka's C client understands it). The first entry that matches wins."""
+    """A topic's name, or a regex that begins with ^ (POSIX extended, as Kafka's C client understands it, and without classes such as `[[:digit:]]`).
+    The first entry that matches wins."""
     format: Annotated[Format, Field(strict=False)] = Format.ENVELOPE
     """`envelope`: values are `{"header":…,"body":…}`; `entity`: values are bare XDM entities, wrapped by the bridge;
     `raw`: sent as they are (experimental: how raw objects batch is undocumented)."""
@@ -250,8 +251,8 @@ class TopicSettings(Section):
     def _legal(cls, given: str) -> str:
         if not given.startswith("^"):
             return _legal_name(given, "; a regex begins with ^")
-        if _NOT_POSIX.search(given):
-            raise ValueError(r"Kafka's C client takes POSIX extended regexes; write [0-9] for \d, and no lazy quantifiers and no (?…) groups")
+        if text := topic_regex.differs(given):
+            raise ValueError(text)
         try:
             re.compile(given)
         except re.error as error:

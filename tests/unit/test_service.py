@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge import service as room
+from bridge.mockcluster import MockCluster
 from bridge.model import Slice, TopicPartition
 from bridge.service import Service
 from bridge.settings import Settings
@@ -83,3 +84,31 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
     service.pump.stop()
     loop.join(10)
     assert not loop.is_alive()
+
+
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
+def test_a_topic_that_only_the_client_finds_is_left_out_and_told() -> None:
+    """It has no route. To raise would end the process at every restart, and stop the topics that have one."""
+    with MockCluster(topics=dict.fromkeys(("web-a", "web-12", "web-a.dlq"), 1)) as kafka:
+        settings = Settings.model_validate(
+            {
+                "kafka": {"bootstrap_servers": kafka.bootstrap, "group_id": "g"},
+                "aep": {"inlet_url": "http://127.0.0.1:9/collection/ab12"},
+                "topics": [{"topic": "web-a"}, {"topic": "^never$"}],
+                "admin": {"host": "127.0.0.1", "port": 0},
+            }
+        )
+        object.__setattr__(settings.topics[1], "topic", "^web-[[:digit:]]+$")  # which the settings refuse: the client reads it, and Python does not
+        service = Service(settings)
+        with capture_logs() as logs:
+            ended: list[int] = []
+            run = threading.Thread(target=lambda: ended.append(service.run(signals=False)), daemon=True)
+            run.start()
+            until(lambda: any(each["event"] == "topics.unmatched" for each in logs), 20)
+            until(lambda: [where.topic for where in service.pump.ledger.lanes] == ["web-a"], 20)
+            service.pump.stop()
+            run.join(20)
+
+    [told] = [each for each in logs if each["event"] == "topics.unmatched"]
+    assert ("error", ["web-12"], 1) == (told["log_level"], told["topics"], told["partitions"])
+    assert [0] == ended

@@ -13,6 +13,9 @@
 {{- if regexMatch `\(\?|\\[dD]|[*+?}][?+]` $name -}}
 {{- fail (printf "\n%s: Kafka's C client takes POSIX extended regexes; write [0-9] for \\d, and no lazy quantifiers and no (?…) groups\n" $at) -}}
 {{- end -}}
+{{- if regexMatch `\[[^\]]*(\[[:.=]|\\[^.])|\\([ac-rt-vx-zAC-RT-VX-Z0-9]|[<>'])` $name -}}
+{{- fail (printf "\n%s: %s means something else to Kafka's C client; write [0-9] for [[:digit:]] and [\\d], and no backslash inside [ ]\n" $at $name) -}}
+{{- end -}}
 {{- /* a broken regex matches nothing, and this one everything */ -}}
 {{- if not (regexMatch (printf "|%s" $name) "") -}}
 {{- fail (printf "\n%s: %s is not a regular expression; correct it\n" $at $name) -}}
