@@ -29,7 +29,7 @@ demo: $(RUN_STAMP) ## the bridge at work: no Kafka, no account, no configuration
 	@$(PY) -m bridge demo
 
 test: $(STAMP) ## every test: units, contract, a real Kafka broker, real HTTP and TLS, the simulation (not the cluster: make kubernetes-ci)
-	@$(PY) -m pytest -q --numprocesses 2 --dist loadfile $(wildcard tests/unit tests/operators tests/end_to_end tests/hostile tests/contract tests/integration tests/simulation) $(ARGS)
+	@$(PY) -m pytest -q --numprocesses 2 --dist loadfile $(wildcard tests/unit tests/operators tests/end_to_end tests/hostile tests/contract tests/integration tests/simulation tests/chaos) $(ARGS)
 
 check: $(STAMP) ## ruff, mypy, import walls and the fast tests
 	@$(VENV)/bin/ruff check .

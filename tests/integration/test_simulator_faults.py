@@ -96,7 +96,7 @@ def test_a_rule_can_last_for_some_seconds(sim: Simulator) -> None:
 
 def test_messages_fail_inside_a_207(sim: Simulator) -> None:
     """By id, by text, so many times each; the others are accepted."""
-    sim.fault(Rule(action="messages", ids=("b",), status=400, body="bad one"))
+    first = sim.fault(Rule(action="messages", ids=("b",), status=400, body="bad one"))
     sim.fault(Rule(action="messages", marker='"_id":"c', status=429, times_each=2))
     answers = [send(sim, "a", "b", "c1", "c2").json()["responses"] for _ in range(3)]
 
@@ -104,6 +104,17 @@ def test_messages_fail_inside_a_207(sim: Simulator) -> None:
     assert answers[0][1]["message"] == "bad one"
     assert sim.accepted == {"a": 3, "c1": 1, "c2": 1}
     assert sim.refused == {("b", 400): 3, ("c1", 429): 2, ("c2", 429): 2}
+    assert [seen.rule for seen in sim.requests] == [first] * 3
+
+
+def test_a_request_without_a_struck_message_met_no_rule() -> None:
+    """What a rule about messages let pass is not counted as its work."""
+    with Simulator() as sim:
+        number = sim.fault(Rule(action="messages", ids=("b",), status=503))
+        send(sim, "a")
+        send(sim, "b")
+
+        assert [seen.rule for seen in sim.requests] == [None, number]
 
 
 def test_a_share_of_the_messages_fails(sim: Simulator) -> None:

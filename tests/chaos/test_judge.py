@@ -1,0 +1,174 @@
+"""The judge of a campaign: a verdict that can't fail proves nothing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, added
+from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
+from tests.chaos.verdict import early, tried, unhit
+
+PER_S = 100.0
+QUIET = (
+    "replica terminated", "scaled 1-6-2", "partition added", "429 storm", "503 for everything", "400 for everything",
+    "token revoked", "token endpoint down", "secret rotated", "lower size limit",
+)  # fmt: skip
+"""Kinds that must repeat nothing."""
+
+
+def copy(
+    before: float = 99, after: float = 110, *, partition: int = 0, offset: int = 50, by: str = "a", to: str = "b", letter: bool = False, rule: int | None = None
+) -> Copy:
+    """One that a loss of partition 0 at 105 would explain."""
+    return Copy("e", partition, offset, Arrival(before, by, rule), Arrival(after, to), letter)
+
+
+def judge(*windows: Window, at: float = 105, base: int = 0) -> Judge:
+    """Partition 0 was given to `b`, which reads on from `base`."""
+    return Judge(windows, {0: [Handover(0, at, "b", base)]}, PER_S)
+
+
+def killed(**fields: object) -> Window:
+    return Window("replica killed", 100, 106, lanes=True, replica="a", partitions=frozenset({0}), **fields)  # type: ignore[arg-type]
+
+
+def test_a_lost_lane_explains_what_was_not_committed_of_it() -> None:
+    """The partition moved to one of the two senders between the two arrivals, while the fault or what it set off was on."""
+
+    assert [] == judge(killed()).explain([copy()])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        copy(partition=1),
+        copy(by="c", to="b"),
+        copy(to="c"),
+        copy(offset=39),
+        copy(after=104),
+        copy(before=111, after=120),
+    ],
+    ids=["another partition", "a sender that lived", "nobody was given it", "committed already", "before it moved", "delivered after it moved"],
+)
+def test_a_lost_lane_explains_nothing_else(wrong: Copy) -> None:
+    """Neither other partitions and replicas, nor what had been committed, nor what arrived at another time."""
+
+    assert [wrong] == judge(killed(), base=40).explain([wrong])
+
+
+@pytest.mark.parametrize("at", [99.9, 106 + AFTER_S + 0.1])
+def test_a_partition_that_moved_at_another_time_was_not_moved_by_the_fault(at: float) -> None:
+    """Before it began, or when nothing of it could be left."""
+    found = copy(before=at - 1, after=at + 1)
+
+    assert [found] == judge(killed(), at=at).explain([found])
+
+
+def test_calm_ends_what_a_fault_explains() -> None:
+    """What moved after everything was settled and committed has another reason."""
+    window = killed()
+    window.over(104)
+
+    assert [copy()] == judge(window).explain([copy()])
+
+
+def test_a_bound_is_used_up() -> None:
+    """`max_uncommitted_records` and a commit interval for each partition that moved, and not one more."""
+    allowed = UNCOMMITTED + math.ceil(PER_S / 2)
+    copies = [copy(offset=number, after=110 + number / 1000) for number in range(allowed + 2)]
+    window = killed()
+
+    assert copies[-2:] == judge(window).explain(copies)
+    assert (allowed, allowed) == (window.copies, window.repeats)
+
+
+def test_a_lost_answer_explains_the_messages_of_its_request_once() -> None:
+    """By the rule that spoilt it, whenever they come again."""
+    window = Window("504 after acceptance", 100, 106, rule=7, repeats=1)
+    spoilt, fine = copy(rule=7, after=500), copy(rule=None)
+
+    assert [fine] == judge(window).explain([spoilt, fine])
+    assert 1 == window.copies
+
+
+def test_a_cut_explains_what_was_accepted_while_it_was_on() -> None:
+    """And what was under way, as far as its bound goes."""
+    window = Window("AEP frozen", 100, 106, answers=True, repeats=2)
+    inside = [copy(before=at) for at in (100 - UNDER_WAY_S, 103, 105)]
+    outside = [copy(before=at) for at in (98, 106 + UNDER_WAY_S + 0.1)]
+
+    assert [inside[2], *outside] == judge(window).explain([*inside, *outside])
+
+
+def test_a_letter_may_be_published_again_where_its_acknowledgement_was_lost() -> None:
+    """Appended, not replicated and refused; a spoilt answer of AEP is no reason, and an event has none in this."""
+    spoilt, cluster = Window("504 after acceptance", 100, 106, rule=7), Window("too few in-sync replicas", 100, 106, letters=True)
+    letter, event = copy(before=101, letter=True, rule=7), copy(before=101)
+
+    assert [letter] == judge(spoilt).explain([letter])
+    assert [event] == judge(cluster).explain([letter, event])
+
+
+@pytest.mark.parametrize("kind", QUIET)
+def test_copies_added_to_a_fault_that_must_repeat_nothing_are_noticed(kind: str) -> None:
+    """300 of them, with partitions moving and faults that may repeat something before and after it, and calm between."""
+    before, after = killed(), Window("brokers frozen", 300, 310, lanes=True, commits=True, letters=True)
+    before.over(150)
+    window = Window(kind, 200, 210, alone=True)
+    arrivals = [(f"e{number}", number % 3, number, Arrival(195 + number / 50, "abc"[number % 3])) for number in range(1000)]
+    moves = {partition: [Handover(partition, at, "abc"[partition]) for at in (105, 203, 305)] for partition in range(3)}
+    windows = [before, window, after]
+
+    noticed, blind = tried(
+        Judge(windows, moves, PER_S), windows, {event: (partition, offset) for event, partition, offset, _ in arrivals}, {e: [a] for e, _, _, a in arrivals}
+    )
+
+    assert [] == blind
+    assert f"{ADDED} of {ADDED}" == noticed["added_copies_noticed"]
+
+
+def test_a_judge_that_does_not_notice_them_is_told() -> None:
+    """The campaign fails where copies that are added to a fault alone find an explanation."""
+    window, other = Window("429 storm", 100, 110, alone=True), Window("AEP frozen", 90, 120, answers=True, repeats=100)
+    arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
+
+    _, blind = tried(judge(window, other), [window, other], dict.fromkeys(arrivals, (0, 1)), arrivals)
+
+    assert ["of 100 copies added to '429 storm' alone, 0 were noticed"] == blind
+
+
+def test_added_copies_come_from_the_time_of_the_fault() -> None:
+    """Every second one from another replica than the first."""
+    arrivals = [(f"e{number}", 0, number, Arrival(100 + number, "a")) for number in range(10)]
+    made = added(arrivals, Window("429 storm", 103, 106), ["a", "b"])
+
+    assert [103, 104, 105] == [each.before.at for each in made]
+    assert ["a", "b", "a"] == [each.after.replica for each in made]
+
+
+def test_a_kind_that_never_hit_anything_is_a_problem() -> None:
+    """One hit of any of its times will do."""
+    windows = [Window("hang", 1, 2), Window("hang", 3, 4, hits=2), Window("garbage", 1, 2)]
+
+    assert ["the fault 'garbage' hit nothing"] == unhit(windows)
+
+
+def test_a_commit_before_its_records_are_settled_is_a_problem() -> None:
+    """Every offset below what was committed was accepted, or is a dead letter, by then."""
+    places = {f"e{offset}": (0, offset) for offset in range(4)}
+    settled = {f"e{offset}": [Arrival(at, "a")] for offset, at in enumerate([10, 12, 11])}
+
+    assert [] == early(places, settled, {0: [(11, 1), (13, 3)]})
+    assert ["partition 0: 2 was committed before e1 was settled"] == early(places, settled, {0: [(11, 2)]})
+    assert ["partition 0: 4 was committed before e3 was settled"] == early(places, settled, {0: [(99, 4)]})
+
+
+def test_who_held_what_and_when() -> None:
+    """From the replicas' own lines: what one had at any time between two, what it has now, and from where the next one reads."""
+    lanes = [LaneEvent(1, "assigned", frozenset({0, 1})), LaneEvent(5, "revoked", frozenset({0})), LaneEvent(9, "lost", frozenset({1}))]
+
+    assert [frozenset({0, 1}), frozenset({1}), frozenset()] == [held(lanes, 4, 6), held(lanes, 6, 7), held(lanes)]
+    moves = handovers([("a", lanes), ("b", [LaneEvent(6, "assigned", frozenset({0}))])], {0: [(2, 10), (5.5, 20), (7, 30)]})
+    assert [("a", 0), ("b", 20)] == [(move.replica, move.base) for move in moves[0]]
