@@ -122,8 +122,9 @@ class Pump:
         self._clock, self._settings, self._events = clock, settings, events
         self.ledger = Ledger()
         most = settings.max_uncommitted_records
-        self._most_ahead = most - READ_AT_ONCE if most >= 2 * READ_AT_ONCE else most
-        """Where a lane is paused: one more read still fits below `max_uncommitted_records` (but for tiny ones)."""
+        self._at_once = min(READ_AT_ONCE, max(1, most // 2))
+        self._most_ahead = max(1, most - self._at_once)
+        """Where a lane is paused: one more read still fits below `max_uncommitted_records`."""
         self.batcher = Batcher(
             max_bytes=lambda name: inlets[name].max_bytes, max_messages=settings.max_messages, linger_s=settings.linger_s, name=settings.name
         )
@@ -175,7 +176,7 @@ class Pump:
         self.balance(source, force=stood and not stalled)  # what was not read until now is paused before the next read
         if not stalled:
             wait = BUSY_S if self.tasks else min(IDLE_S, max(0.001, self.batcher.next_due() - now))
-            for part in source.read(READ_AT_ONCE, min(wait, max(0.001, self._next_timer() - now))):
+            for part in source.read(self._at_once, min(wait, max(0.001, self._next_timer() - now))):
                 self.take_in(part)
         self.dispatch_due()
         self.store(source)
@@ -530,6 +531,7 @@ class Pump:
         self._give_back(lanes)
         self._reconsider(lanes)
         while (open_requests := self._unfinished(lanes)) and (left := deadline - self._clock()) > 0:
+            self.beat = self._clock()
             self.complete(min(BUSY_S, left))
         if self.source is not None:
             self.store(self.source)

@@ -77,7 +77,7 @@ class Batch(Section):
     """How large a request gets, and how long a record may wait for company."""
 
     max_bytes: int = Field(default=1_000_000, ge=10_000, le=1_000_000)
-    """Bytes of a whole request body, the wrapper included. AEP takes no more than 1,000,000."""
+    """Bytes of a whole request body, the wrapper included. A single record that is larger goes alone, up to 1,000,000: AEP takes no more."""
     max_messages: int = Field(default=1000, ge=1, le=10_000)
     """Records in a request."""
     linger_ms: int = Field(default=1000, ge=0, le=600_000)
@@ -90,7 +90,8 @@ class Delivery(Section):
     max_in_flight: int = Field(default=8, ge=1, le=256)
     """Requests at once for each inlet: the ceiling of a limit that adapts itself."""
     max_uncommitted_records: int = Field(default=100_000, ge=1)
-    """Records that a partition is read ahead of its committed offset, and so the most that one crash repeats of it."""
+    """Records that a partition is read ahead of its committed offset, and so the most that one crash repeats of it.
+    Below 1,000 reads are smaller, and dearer."""
     window_bytes: int = Field(default=33_554_432, ge=20_000)
     """Bytes of everything read and not settled, for each inlet. At least twice `batch.max_bytes`. Most of the process's memory."""
     request_timeout_s: float = Field(default=30, gt=0, le=300)

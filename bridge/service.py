@@ -42,7 +42,7 @@ from bridge.transport import LeanTransport, Tls
 log = structlog.get_logger("bridge")
 
 STALLED_S = 60.0
-"""The loop counts as dead when it has not turned for so long; a revoke may take `revoke_timeout_s`."""
+"""The loop counts as dead when it has not turned for so long. It turns while it drains, and while a revoke waits for requests."""
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
 LAST_LETTERS = 20

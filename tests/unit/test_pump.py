@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from bridge.delivery import Wait
 from bridge.model import Answer, Format, Post, Reason, Slice, TopicPartition
+from bridge.ports import Completions
 from bridge.pump import PAUSE_AFTER_S, Skip
 from bridge.routing import Route
 from tests.support.engine import SOURCE, Bench, accepted, cut, pieces, script, sound, strict, whole
 
 T1 = TopicPartition("t", 1)
+
+
+class Listening:
+    """Completions that tell of every look at them."""
+
+    def __init__(self, inner: Completions, on_take: Callable[[], None]) -> None:
+        self._inner, self._on_take = inner, on_take
+        self.put = inner.put
+
+    def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
+        self._on_take()
+        return self._inner.take(timeout_s)
 
 
 def never(post: Post, now: float) -> None:
@@ -233,6 +247,36 @@ def test_a_lane_too_far_ahead_of_its_watermark_is_paused() -> None:
     assert {SOURCE: 10, T1: 3} == bench.source.stored
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 10, 499, 999, 1000, 1700])
+def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
+    """A crash now would repeat so many records; and however few, the lane goes on as they are settled."""
+    bench = Bench(never, max_messages=50, linger_s=0.0, max_uncommitted_records=most)
+    ahead = [0]
+    position = 0
+
+    def endless(limit: int, timeout_s: float) -> list[Slice]:
+        nonlocal position
+        lane = bench.pump.ledger.lanes[SOURCE]
+        ahead.append(lane.uncommitted)
+        bench.hand.now += timeout_s
+        if SOURCE in bench.source.paused:
+            return []
+        position += limit
+        return [cut(position - limit, pieces(limit))]
+
+    bench.source.read = endless  # type: ignore[method-assign]
+    bench.turn(20)
+    assert SOURCE in bench.source.paused
+    assert most / 2 <= max(ahead) <= most
+
+    for _ in range(10):
+        while bench.sender.open:
+            bench.sender.answer()
+        bench.turn(20)
+    assert bench.source.stored[SOURCE] > 2 * most
+    assert max(ahead) <= most
+
+
 def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None:
     """And is resumed like the others."""
     bench = Bench(never, linger_s=0.0, policy={"window_bytes": 5000}).read(cut(0, pieces(10))).turn(3)
@@ -274,6 +318,18 @@ def test_a_revoke_ends_at_its_deadline() -> None:
     bench.turn(3)
     assert {SOURCE: 3} == bench.source.stored
     assert 0.0 == pytest.approx(bench.used)
+
+
+def test_the_loop_is_alive_while_a_revoke_waits() -> None:
+    """However long it may wait: `/livez` fails after a minute without a turn, and would end the process in the middle of it."""
+    bench = Bench(never, linger_s=0.0, revoke_timeout_s=140.0).read(cut(0, pieces(3))).turn()
+    stood = [0.0]
+    bench.pump._completions = Listening(bench.hand, lambda: stood.append(bench.hand.now - bench.pump.beat))
+    began = bench.hand.now
+    bench.pump.revoked([SOURCE])
+
+    assert bench.hand.now - began >= 140
+    assert max(stood) < 1
 
 
 def test_a_revoke_leaves_what_was_not_sent_to_the_next_owner() -> None:
