@@ -6,8 +6,11 @@ import json
 import re
 import sys
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from tests.chaos.campaign import revision
 
 BEGIN, END = "<!-- campaign: begin -->", "<!-- campaign: end -->"
 MEMORY_BEGIN, MEMORY_END = "<!-- memory: begin -->", "<!-- memory: end -->"
@@ -24,13 +27,13 @@ def write(document: Path, verdict: Path) -> bool:
     return True
 
 
-def write_memory(document: Path, figures: Path) -> None:
+def write_memory(document: Path, figures: Path, revised: str) -> None:
     """Replaces the part about memory."""
     found = json.loads(figures.read_text())
     text = (
         f"With {found['backlog_mb']:,} MB in Kafka ({found['records']:,} records) and an AEP that left every request without an answer for "
         f"{found['stopped_s']:g} s, the peak of the process was {found['stopped_mib']} MiB; {found['peak_mib']} MiB after delivery had begun; "
-        f"its printed ceiling is {found['ceiling_mib']} MiB. Repeated by `make memory-long`.\n"
+        f"its printed ceiling is {found['ceiling_mib']} MiB. Revision {revised}; repeated by `make memory-long`.\n"
     )
     _replace(document, MEMORY_BEGIN, MEMORY_END, text)
 
@@ -80,4 +83,4 @@ def render(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write_memory(Path(sys.argv[1]), Path(sys.argv[2]))
+    write_memory(Path(sys.argv[1]), Path(sys.argv[2]), f"{revision()}, {datetime.now(UTC):%Y-%m-%d}")

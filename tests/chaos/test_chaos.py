@@ -58,7 +58,7 @@ def test_the_figures_about_memory_are_written_too(tmp_path: Path) -> None:
     document, figures = tmp_path / "doc.md", tmp_path / "memory.json"
     document.write_text(f"a\n{MEMORY_BEGIN}\nold\n{MEMORY_END}\nb\n")
     figures.write_text(json.dumps({"backlog_mb": 4145, "records": 5010000, "stopped_s": 60.0, "stopped_mib": 127, "peak_mib": 128, "ceiling_mib": 257}))
-    write_memory(document, figures)
+    write_memory(document, figures, "abc1234567, 2026-01-02")
 
-    assert all(each in document.read_text() for each in ("4,145 MB", "5,010,000", "60 s", "127 MiB", "128 MiB", "257 MiB"))
+    assert all(each in document.read_text() for each in ("4,145 MB", "5,010,000", "60 s", "127 MiB", "128 MiB", "257 MiB", "abc1234567, 2026-01-02"))
     assert "old" not in document.read_text()
