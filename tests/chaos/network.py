@@ -97,14 +97,17 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
         for gateway in self.gateways.values():
             gateway.socket.close()
 
@@ -117,7 +120,7 @@ class Network:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-        self._call(asyncio.start_server(accepted, sock=gateway.socket))
+        self._servers.append(self._call(asyncio.start_server(accepted, sock=gateway.socket)))
         return gateway
 
     def cut(self, how: Cut, *names: str) -> None:
@@ -151,10 +154,17 @@ class Network:
         """How many are open."""
         return sum(len(self.gateways[name].connections) for name in names)
 
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _reset(self, gateway: Gateway) -> None:
-        for connection in list(gateway.connections):
+        while gateway.connections:
             gateway.hits += 1
-            connection.reset()
+            gateway.connections.pop().reset()
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)

@@ -66,12 +66,21 @@ def test_a_partition_that_moved_at_another_time_was_not_moved_by_the_fault(at: f
     assert [found] == judge(killed(), at=at).explain([found])
 
 
-def test_calm_ends_what_a_fault_explains() -> None:
-    """What moved after everything was settled and committed has another reason."""
-    window = killed()
-    window.over(104)
+def test_a_partition_that_the_replica_did_not_have_was_not_moved_by_its_end() -> None:
+    """Although it moved from one of the two senders to the other at that time."""
+    window = Window("replica killed", 100, 106, lanes=True, replica="a", partitions=frozenset({1}))
 
     assert [copy()] == judge(window).explain([copy()])
+
+
+def test_calm_ends_what_a_fault_explains() -> None:
+    """What moved, or was under way, after everything was settled and committed has another reason."""
+    window, cut = killed(), Window("AEP frozen", 90, 104, answers=True, repeats=9)
+    window.over(104)
+    cut.over(104)
+    late = copy(before=104.5)
+
+    assert [late] == judge(window, cut).explain([late])
 
 
 def test_a_bound_is_used_up() -> None:
@@ -82,6 +91,23 @@ def test_a_bound_is_used_up() -> None:
 
     assert copies[-2:] == judge(window).explain(copies)
     assert (allowed, allowed) == (window.copies, window.repeats)
+
+
+def test_where_commits_fail_more_may_come_again() -> None:
+    """What was settled since the fault began, beside the commit interval."""
+    allowed = UNCOMMITTED + math.ceil(PER_S * (0.5 + 5))
+    copies = [copy(offset=number, after=110 + number / 1000) for number in range(allowed + 2)]
+    window = Window("brokers frozen", 100, 106, lanes=True, commits=True)
+
+    assert copies[-2:] == judge(window).explain(copies)
+
+
+def test_a_stopped_replica_loses_its_own_answers() -> None:
+    """Not those of the others."""
+    window = Window("zombie", 100, 110, answers=True, replica="a", repeats=9)
+    own, other = copy(before=101, by="a", after=104), copy(before=101, by="c", after=104)
+
+    assert [other] == judge(window).explain([own, other])
 
 
 def test_a_lost_answer_explains_the_messages_of_its_request_once() -> None:
