@@ -67,7 +67,7 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     limit = [min(quota, run["configured"] or quota) for quota in found.quota[settled]]
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
     shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
-    windows = [sum(found.accepted[n : n + WINDOW_S]) / WINDOW_S for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
+    windows = [_mean(found, n) for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
     return {
         "used": accepted / max(1.0, sum(limit)),
         "refused": sum(found.refused[settled]) / max(1.0, requests),
@@ -75,6 +75,13 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
         "most": max(windows),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
     }
+
+
+def _mean(found: Curves, start: int) -> float:
+    """Messages a second over `WINDOW_S` samples, each weighed with the time since the one before it."""
+    times = [found.at[start - 1] if start else 0.0, *found.at[start : start + WINDOW_S]]
+    spans = [after - before for before, after in pairwise(times)]
+    return sum(span * accepted for span, accepted in zip(spans, found.accepted[start : start + WINDOW_S], strict=True)) / max(0.001, sum(spans))
 
 
 def _recovered(found: Curves, start: int, raised_at: float) -> float | None:

@@ -70,11 +70,11 @@ class Rate:
 
     CUT = 0.98
     """What a search that met a 429 leaves of what got through or, where others use the quota too, of what was there before it."""
-    YIELD = 0.9
+    YIELD = 0.82
     """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it is met more often, and so gives more."""
     HALF = 0.5
     """The most that one 429 takes."""
-    DRIFT = 0.024
+    DRIFT = 0.042
     """Of a request's messages, that all replicas together add each second: who has little of the quota grows by more of it than who has much."""
     CALM_S, BRIEF_S, LONG_S = 9.0, 4.0, 90.0
     """Seconds between a cut and the next search for more, for a replica alone: of a settled rate, of an unsettled one; and at most, for a small share."""
@@ -135,7 +135,10 @@ class Rate:
             self.learned = self._base = max(1.0, self.LEAST * self._messages, self._base * share / self._share)
             self._known *= share / self._share
             self._share, self._saturated = share, False
+            first_search = not self._calm_s
             self._rest(unsettled=True)
+            if first_search:  # it goes on: those that start within seconds of each other search together, or one finds everything and the others nothing
+                self._calm_s = 0.0
 
     def delay(self, now: float) -> float:
         """Seconds until the next request may go. A batch may overdraw, and the next one waits for it."""

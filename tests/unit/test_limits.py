@@ -181,6 +181,19 @@ def test_the_rate_moves_with_the_partitions() -> None:
     assert round(rate.limit) == 9000
 
 
+def test_a_first_search_goes_on_when_another_member_joins() -> None:
+    """A second after the first 429: were the search put off, those that joined last would find all that there is."""
+    rate = Rate()
+    rate.hold(0.5)
+    rate.accepted(8000, 0.0)
+    rate.pushed_back(1.0)
+    rate.hold(1 / 3)
+    before = rate.limit
+    use(rate, 1.0, 8.0)
+
+    assert rate.limit > 1.5 * before
+
+
 def test_a_share_starts_small() -> None:
     """What got through before the first 429 is luck where others send too."""
     rate = Rate()
@@ -200,7 +213,7 @@ def test_a_share_searches_more_rarely_but_searches(share: float, calm_s: float) 
     drifted = rate.limit
     use(rate, now, 6.0)
 
-    assert drifted < before * 1.1
+    assert drifted < before * 1.2
     assert rate.limit > drifted * 1.4
 
 
@@ -209,7 +222,7 @@ def test_after_a_search_a_share_is_what_it_was_or_half_of_what_it_got() -> None:
     near, far = settled(0.5), settled(0.5)
     before = near.limit
     near.pushed_back(use(near, 3.0, 41.0))
-    assert 0.98 * before < near.limit < 1.1 * before
+    assert 0.98 * before < near.limit < 1.15 * before
 
     end = use(far, 3.0, 50.0)
     reached = far.limit

@@ -186,14 +186,14 @@ def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
-@pytest.mark.parametrize("apart_s", [0.0, 40.0])
+@pytest.mark.parametrize("apart_s", [0.0, 1.5, 40.0])
 def test_three_processes_refuse_little_and_share_fairly(latency_s: float, apart_s: float) -> None:
     """From 60 seconds after the last one started: in 90 seconds, and in the minutes after them, less than 1% of requests are refused.
 
     Each hit is chance, some 7 in 90 seconds: what is asked of each run is little more than the goal, what is asked of all of them together is the goal.
     """
     at = 60 + 2 * apart_s
-    early, late = [], []
+    early, late, least = [], [], []
     for seed in range(8):
         it = world(latency_s, 3, apart_s=apart_s, seed=seed)
         it.run(at + 390)
@@ -201,11 +201,13 @@ def test_three_processes_refuse_little_and_share_fairly(latency_s: float, apart_
         late.append(refused(it.replicas, at + 90, at + 390))
 
         assert used(it.replicas, at, at + 390) >= 0.95
-        assert min(used([replica], at, at + 390) for replica in it.replicas) >= 0.7 / 3
+        least.append(min(used([replica], at, at + 390) for replica in it.replicas) * 3)
 
     assert sum(early) / len(early) < 0.0085
     assert sum(late) / len(late) < 0.009
     assert max(*early, *late) < 0.015
+    assert sum(least) / len(least) >= 0.8
+    assert min(least) >= 0.6
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
