@@ -16,24 +16,17 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.admin_connections import BACKLOG, SAFE_HEADERS, BoundedConnection
 from bridge.statuspage import page, summary
 
 MAX_BODY = 8192
 """Bytes of a request body; nothing here needs more."""
 SKIP_TIMEOUT_S = 30.0
-SAFE_HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +81,8 @@ def app(view: View) -> ASGIApp:
             order = json.loads(await request.body())
             topic, partition, offset = str(order["topic"]), int(order["partition"]), int(order["offset"])
             who, why = str(order["who"])[:200], str(order["why"])[:1000]
+        except ClientDisconnect:
+            return JSONResponse({"error": f"the order was cut off, or is longer than {MAX_BODY} bytes"}, 413)
         except (ValueError, KeyError, TypeError, RecursionError):
             return JSONResponse({"error": "needed: topic, partition, offset, who and why"}, 400)
         if not who or not why:
@@ -129,7 +124,7 @@ class _Guard:
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > MAX_BODY:
+        if len(length) > 6 or (length.isdigit() and int(length) > MAX_BODY):
             refusal: Callable[[Scope, Receive, Send], Awaitable[None]] = PlainTextResponse("too large", 413)
             await refusal(scope, receive, safe)
             return
@@ -144,7 +139,16 @@ class Admin:
         self._socket = socket.create_server((host, port), family=family)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            app(view), log_config=None, access_log=False, lifespan="off", server_header=False, limit_concurrency=100, timeout_keep_alive=30, ws="none"
+            app(view),
+            http=BoundedConnection,
+            ws="none",
+            lifespan="off",
+            backlog=BACKLOG,
+            timeout_keep_alive=30,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            log_level="error",  # a line for each stranger's nonsense would be theirs to write
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, name="admin", daemon=True)
