@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def check(
     config: ConfigOption,
     offline: Annotated[bool, typer.Option("--offline", help="Only what needs no connection: file, environment, memory.")] = False,
-    send_test: Annotated[str, typer.Option(metavar="TOPIC", help="Also send one record of this topic, with AEP's own validation, and show the verdict.")] = "",
+    send_test: Annotated[
+        str, typer.Option(metavar="TOPIC", help="Also send one record of this topic, with AEP's own validation, and show the verdict. Not with --offline.")
+    ] = "",
     replicas: Annotated[int, typer.Option(min=0, help="How many replicas are planned, to be held against the partitions; 0: not known.")] = 0,
     output: Output = Form.AUTO,
 ) -> None:
@@ -38,6 +40,9 @@ def check(
     from bridge import check as checks
     from bridge.configuration import ConfigurationError, load
 
+    if offline and send_test:
+        typer.echo("--offline and --send-test exclude each other: sending a record needs connections; leave out one of them", err=True)
+        raise typer.Exit(2)
     scripted = as_json(output)
     try:
         settings = load(config, os.environ)

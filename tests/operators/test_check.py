@@ -193,3 +193,11 @@ def test_brokers_that_refuse_are_told_from_those_that_are_away(
     assert do in brokers["do"]
     assert "ok" == one(found, "inlet 0123456789ab")["level"]
     assert "password-canary" not in json.dumps(found) + error
+
+
+def test_nothing_is_sent_offline(tmp_path: Path) -> None:
+    """`--offline` with `--send-test` is wrong use, said before anything is looked at: the test was not made, and must not seem to have passed."""
+    done = aep_bridge("check", "-c", tmp_path / "none.yaml", "--offline", "--send-test", "t", code=2)
+
+    assert "" == done.stdout
+    assert "--offline and --send-test exclude each other" in done.stderr
