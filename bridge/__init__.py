@@ -18,8 +18,8 @@ What holds at every moment:
 - The event's own bytes go out. They are checked and spliced, never parsed and printed again.
 - Memory is bounded: what is read and not settled fits each inlet's window, or reading stops.
 
-The pure rooms (`model`, `routing`, `payload`, `batcher`, `ledger`, `delivery`, `inlet`, `limits`) know no clock, no thread and no client; `pump` reaches the
-world through `ports`. So the simulation in `tests/simulation` runs this very engine. `service` puts the real parts together.
+The pure rooms (`model`, `routing`, `payload`, `halfpairs`, `batcher`, `ledger`, `delivery`, `inlet`, `limits`) know no clock, no thread and no client; `pump`
+reaches the world through `ports`. So the simulation in `tests/simulation` runs this very engine. `service` puts the real parts together.
 """
 
 __version__ = "0.1.0"

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from bridge import halfpairs
+
 HEAD, TAIL = b'{"messages":[', b"]}"
 FRAME = len(HEAD) + len(TAIL)
 """Bytes of a request body beside its messages and the commas between them."""
@@ -46,18 +48,19 @@ _SCALAR = re.compile(rb"[^,\]}\s]+")
 _MARKS = re.compile(rb'["{}\[\]]')
 
 
-def insert_dataset(value: bytes, dataset_id: str, *, absent: bool) -> bytes | None:
+def insert_dataset(value: bytes, dataset_id: str, *, absent: bool, read: bytes | None = None) -> bytes | None:
     """The message with `"datasetId"` written into its header, every other byte as it was; None where it has no header object.
 
     `value` must be valid JSON. With `absent` the header has no such key, and ours goes in front; else it has one that holds null, and ours goes last, where
-    a reader that keeps the last of two keys (Jackson, AEP's) finds it.
+    a reader that keeps the last of two keys (Jackson, AEP's) finds it. `read` is a copy to look at in its place, with everything where it is in the value.
     """
+    read = value if read is None else read
     member = b'"datasetId":%b' % msgspec.json.encode(dataset_id)
-    first = _HEADER_FIRST.match(value)
-    if absent and first is not None and value.count(b'"header"') == 1 and b"\\u00" not in value:  # an escape may spell a second "header"
+    first = _HEADER_FIRST.match(read)
+    if absent and first is not None and read.count(b'"header"') == 1 and b"\\u00" not in read:  # an escape may spell a second "header"
         at = first.end()
         return b"%b%b%b%b" % (value[:at], member, b"" if value[at] == ord("}") else b",", value[at:])
-    span = _member(value, b'"header"')
+    span = _member(read, b'"header"')
     if span is None or value[span[0]] != ord("{"):
         return None
     start, end = span
@@ -237,7 +240,7 @@ def _careful(answer: bytes, count: int) -> list[Verdict]:
     if not _is_text(answer):
         return [UNKNOWN] * count
     try:
-        entries = _multi_status.decode(answer)
+        entries = halfpairs.decoded(_multi_status, answer)  # an error text may repeat what a message has
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return [UNKNOWN] * count
     responses = entries.responses
@@ -315,7 +318,7 @@ def _problem_decoder() -> msgspec.json.Decoder[_Entry]:
 def problem(answer: bytes) -> str:
     """The error text of an answer that refuses a whole request: Adobe's problem JSON where it is one, else the first 500 characters."""
     try:
-        entry = _problem_decoder().decode(answer)
+        entry = halfpairs.decoded(_problem_decoder(), answer)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return _tidy(answer[:2000].decode("utf-8", "replace"))[:500] or "no error text"
     return _text(entry)

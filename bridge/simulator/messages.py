@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bridge import halfpairs
 from bridge.simulator.config import Config
 
 HEADER_MISSING = "The 'header' field is mandatory. Provide a valid 'header' value and try again."
@@ -74,23 +75,40 @@ class Judged:
 
 
 def split(body: bytes) -> list[msgspec.Raw] | None:
-    """The messages of a batch, each in its own bytes; none where the body is not UTF-8, not JSON, nested too deep, or has no list of messages."""
+    """The messages of a batch, each in its own bytes; none where the body is not UTF-8, not JSON, nested too deep, or has no list of messages.
+
+    Half of a surrogate pair, escaped, is no mistake to Jackson, and so none here.
+    """
     try:
         body.decode()
-        return _batch.decode(body).messages
+        messages = halfpairs.decoded(_batch, body).messages
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return _originals(messages, body)
 
 
 def entity_bytes(message: bytes) -> bytes:
     """The entity inside an enveloped message, byte for byte."""
-    return bytes(_raw_envelope.decode(message).body.xdm_entity)
+    return bytes(_originals([halfpairs.decoded(_raw_envelope, message).body.xdm_entity], message)[0])
+
+
+def _originals(parts: list[msgspec.Raw], whole: bytes) -> list[msgspec.Raw]:
+    """The parts in their own bytes, where they were read in a copy; they follow each other."""
+    copy = halfpairs.replaced(whole)
+    if copy is None:
+        return parts
+    found, at = [], 0
+    for part in map(bytes, parts):
+        start = copy.index(part, at)
+        at = start + len(part)
+        found.append(msgspec.Raw(whole[start:at]))
+    return found
 
 
 def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
     """A top-level field of the entity: a text as it is, anything else as JSON; empty where it is missing."""
-    entity = _raw_envelope.decode(message).body.xdm_entity if enveloped else message
-    value = _fields.decode(entity).get(field)
+    entity = halfpairs.decoded(_raw_envelope, message).body.xdm_entity if enveloped else message
+    value = halfpairs.decoded(_fields, entity).get(field)
     if value is None:
         return ""
     decoded = msgspec.json.decode(value)
@@ -100,7 +118,7 @@ def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
 def judge_raw(message: msgspec.Raw) -> Judged:
     """A bare object is accepted as it is."""
     try:
-        return Judged(_text(_entity.decode(message).id))
+        return Judged(_text(halfpairs.decoded(_entity, message).id))
     except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, "Message is not a JSON object")
 
@@ -109,7 +127,7 @@ def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judged:
     """An enveloped message, held against the inlet's organisation and datasets."""
     where = f"inletId: [{inlet}] imsOrgId: [{config.org}]"
     try:
-        envelope = _envelope.decode(message)
+        envelope = halfpairs.decoded(_envelope, message)
     except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, f"{where} Message has unknown xdm format")
     header, body = envelope.header, envelope.body

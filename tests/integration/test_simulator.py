@@ -234,6 +234,18 @@ def test_bytes_and_order_are_kept_on_request() -> None:
         assert httpx.get(f"{sim.url}/__admin/message/a").content == spaced
 
 
+def test_half_a_surrogate_pair_is_no_mistake() -> None:
+    """The real service reads with Jackson, which takes it; what is kept is what was sent."""
+    odd = msgspec.json.encode(message("a", name="X")).replace(b'"X"', rb'"\ud83d"')
+    with Simulator(Config(keep_bytes=True, order_key="name")) as sim:
+        answer = httpx.post(sim.batch_url, content=b'{"messages":[%b,%b]}' % (msgspec.json.encode(message("b")), odd))
+
+        assert {"a": 1, "b": 1} == sim.accepted
+        assert [207, 207] == [entry.get("statusCode", 207) for entry in answer.json()["responses"]]
+        assert odd == sim.message("a")
+        assert rb'{"_id":"a","name":"\ud83d"}' == sim.entity("a")
+
+
 def test_fast_mode_counts(sim: Simulator) -> None:
     """Nothing is validated and no id is kept; the answer is complete."""
     sim.configure({"fast": True})

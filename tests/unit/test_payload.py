@@ -220,6 +220,13 @@ def test_an_answer_that_cannot_be_read_is_unknown(raw: bytes) -> None:
     assert [UNKNOWN] * 2 == verdicts(raw, 2)
 
 
+def test_an_error_text_may_have_half_a_surrogate_pair_in_it() -> None:
+    """It repeats what a message had: the answer is understood all the same."""
+    raw = rb'{"responses":[{"xactionId":"b:0"},{"xactionId":"b:1","status":400,"message":"bad name \ud83d\\ude00"}]}'
+
+    assert [ACCEPTED, Verdict(Kind.REFUSED, 400, r"bad name ?\ude00")] == verdicts(raw, 2)
+
+
 def test_the_top_level_is_read_leniently() -> None:
     """Other spellings, long numbers, more keys: only `responses` counts."""
     raw = b'{"inletID":"x","batchId":17,"receivedTimeMs":15656285838540000000000000,"responses":[{"xactionId":"a:0","more":[{}]}]}'
@@ -319,6 +326,7 @@ def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: Ki
         ),
         (b'{"title":"Invalid"}', "Invalid"),
         (b'{"status":"401","message":"Ims service token is empty"}', "Ims service token is empty"),
+        (b'{"message":"no good: \\ud83d"}', "no good: ?"),
         (b"", "no error text"),
         (b"{}", "no error text"),
         (b"<html>\n bad\xff gateway</html>", "<html> bad\ufffd gateway</html>"),
