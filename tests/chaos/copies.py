@@ -86,6 +86,29 @@ class Judge:
         return False
 
 
+class Waiting:
+    """The cause that is no fault: a partition was handed over in good order while an older record of it waited unsent, and what was accepted behind that came again.
+
+    `settled`: for each partition its offsets, and when each was first accepted or dead-lettered.
+    """
+
+    def __init__(self, moves: Mapping[int, Sequence[Handover]], released: Mapping[int, Sequence[float]], settled: Mapping[int, Mapping[int, float]]) -> None:
+        self._moves, self._released, self._settled = moves, released, settled
+
+    def explains(self, copy: Copy) -> bool:
+        """Whether between the two arrivals one gave the partition back and the other was given it, with an older record unsettled then."""
+        senders = {copy.before.replica, copy.after.replica}
+        settled = self._settled.get(copy.partition, {})
+        for released in self._released.get(copy.partition, ()):
+            if not copy.before.at <= released <= copy.after.at:
+                continue
+            for move in self._moves.get(copy.partition, ()):
+                if released <= move.at <= copy.after.at and copy.offset >= move.base and (copy.letter or move.replica in senders):
+                    if any(settled.get(offset, 0.0) > released for offset in range(move.base, copy.offset)):
+                        return True
+        return False
+
+
 def _count(window: Window, copy: Copy) -> None:
     window.letter_copies += copy.letter
     window.copies += not copy.letter

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.chaos.ask import Refused
-from tests.chaos.copies import DRAIN_S, SESSION_S
+from tests.chaos.copies import SESSION_S
+from tests.chaos.fleet import END_S
 from tests.chaos.members import Replica
-from tests.chaos.stage import HIT_S, REPLICAS, Stage
+from tests.chaos.stage import REPLICAS, Stage
 from tests.chaos.timeline import Window
 
 Fault = Callable[[Stage], Window]
@@ -25,7 +26,7 @@ def killed(stage: Stage) -> Window:
     with stage.fault("replica killed", lanes=True, replica=replica.name, hits=len(replica.held)) as window:
         replica.signal(signal.SIGKILL)
         replica.process.wait(30)
-        stage.remove(replica)
+        stage.fleet.remove(replica)
         time.sleep(SESSION_S)  # so long its partitions are nobody's
     return window
 
@@ -34,8 +35,8 @@ def terminated(stage: Stage) -> Window:
     """SIGTERM of a replica; another one is started. It drains: no repeats."""
     replica = stage.pick()
     with stage.fault("replica terminated", detail={"name": replica.name}, hits=len(replica.held)) as window:
-        stage.ended(replica, replica.end(DRAIN_S + 30), asked=True)
-        stage.remove(replica)
+        stage.fleet.ended(replica, replica.end(END_S))
+        stage.fleet.remove(replica)
         if stage.alone:
             stage.calm()
     return window
@@ -49,7 +50,7 @@ def zombie(stage: Stage) -> Window:
         before = replica.held
 
         def taken() -> int:
-            others = frozenset[int]().union(*(each.held for each in list(stage.replicas) if each is not replica))
+            others = frozenset[int]().union(*(each.held for each in stage.fleet.living if each is not replica))
             return _stopped(replica) * len(before & others)
 
         window.hits = stage.last(SESSION_S + 3, taken)
@@ -66,21 +67,23 @@ def scaled(stage: Stage) -> Window:
     """1, 6, 2 replicas and back to three."""
     with stage.fault("scaled 1-6-2") as window:
         for wanted in (1, 6, 2):
-            stage.scale(wanted)
+            stage.fleet.scale(wanted)
             window.hits += _ready(stage)
             time.sleep(1)
-        stage.scale(REPLICAS)
+        stage.fleet.scale(REPLICAS)
         if stage.alone:
             stage.calm()
     return window
 
 
 def _ready(stage: Stage) -> bool:
-    """Whether all replicas came to be ready."""
-    deadline = time.monotonic() + HIT_S
-    while not (ready := all(replica.ready() for replica in list(stage.replicas) if not replica.stopped)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return ready
+    """Whether as many replicas as there should be came to be ready."""
+
+    def ready() -> bool:
+        living = stage.fleet.living
+        return len(living) == stage.fleet.wanted and all(replica.ready() for replica in living)
+
+    return bool(stage.last(0, ready))
 
 
 def partition_added(stage: Stage) -> Window:
@@ -89,7 +92,7 @@ def partition_added(stage: Stage) -> Window:
     with stage.fault("partition added", detail={"partitions": number + 1}) as window:
         stage.ask("partitions", stage.topic, str(number + 1))
         stage.partitions += 1
-        window.hits = stage.last(1, lambda: sum(number in replica.held for replica in list(stage.replicas)))
+        window.hits = stage.last(1, lambda: sum(number in replica.held for replica in stage.fleet.living))
         if stage.alone:
             stage.calm()
     return window

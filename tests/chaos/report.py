@@ -57,6 +57,7 @@ def render(found: dict[str, Any]) -> str:
         ("Lost", f"{figures['lost']:,}"),
         ("Wrongly dead-lettered", f"{figures['dead_lettered_wrongly']:,}"),
         ("Copies", f"{figures['copies']:,} of at most {figures['copies_bound']:,}"),
+        ("… behind an older record that waited when its partition was handed over", f"{figures['copies_behind_waiting_records']:,}"),
         ("… without a fault that explains them", f"{figures['copies_unexplained']:,}"),
         ("Copies of dead letters", f"{figures['dead_letter_copies']:,}"),
         ("Faults, kinds of faults", f"{figures['faults']:,}, {figures['fault_kinds']}"),

@@ -6,7 +6,6 @@ import json
 import math
 import random
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,22 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException
-from confluent_kafka import TopicPartition as Position
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 import bridge
 from bridge.simulator import Config, Simulator
 from tests.chaos.ask import ask
 from tests.chaos.copies import DRAIN_S, REQUEST_TIMEOUT_S, SESSION_S, UNCOMMITTED
+from tests.chaos.fleet import REVOKE_S, Fleet
 from tests.chaos.members import Cluster, Producing, Replica, TimedAccounting
 from tests.chaos.network import Network
-from tests.chaos.timeline import Window, held
+from tests.chaos.offsets import Offsets
+from tests.chaos.timeline import Window
 from tests.support.clients import unique, until
 
 PARTITIONS, REPLICAS = 6, 3
 IN_FLIGHT, BATCH = 4, 100
-REVOKE_S, HIT_S, CALM_S = 5.0, 40.0, 60.0
+HIT_S, CALM_S = 40.0, 90.0
 AEP = ("aep",)
 
 
@@ -63,12 +63,8 @@ class Stage:
         self.partitions = PARTITIONS
         self.windows: list[Window] = []
         self.lock = threading.RLock()
-        self.replicas: list[Replica] = []
-        self.every: list[Replica] = []
-        self.wanted = REPLICAS
+        self.fleet = Fleet(lambda number: Replica(number, self.config, self.folder), self.rng, self.note, self.problem)
         self.problems: list[str] = []
-        self.commits: dict[int, list[tuple[float, int]]] = {}
-        """By partition: what was seen to be committed, and when that was known."""
         self.alone = False
         """Whether faults come one by one now, with calm between them."""
         self.revoked = 0.0
@@ -85,10 +81,11 @@ class Stage:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             exits.callback(self._timeline.close)
-            self.network = exits.enter_context(Network(lambda: {replica.pid for replica in list(self.replicas)}))
+            self.network = exits.enter_context(Network(lambda: {replica.pid for replica in list(self.fleet.running)}))
             self.kafka = Cluster()
             self.kafka.gateways = {node: self.network.add(f"broker-{node}", self.kafka.port(node)).port for node in range(1, 4)}
             exits.enter_context(self.kafka)
+            self.offsets = Offsets(self.kafka.properties(), self.group, self.topic, lambda: self.partitions, self.problem)
             self._create(self.topic, min_insync_replicas="2")
             self._create(self.dead_letter_topic, min_insync_replicas="2", retention_ms="-1", max_message_bytes=str(2 << 20))
             self.secret = self.folder / "client-secret"
@@ -101,16 +98,16 @@ class Stage:
             gateway = self.network.add("aep", self.sim.port)
             self.address = f"http://127.0.0.1:{gateway.port}"
             self.producing = Producing(self.kafka.properties(), self.topic, self.sim.config.org, self.plan.per_s, self.plan.size, self.plan.seed)
-            exits.callback(self._end_replicas)
-            self.scale(REPLICAS)
-            for replica in self.replicas:
+            exits.callback(self.fleet.close)
+            self.fleet.scale(REPLICAS)
+            for replica in self.fleet.running:
                 until(lambda each=replica: each.ready() or not each.alive, 60, f"{replica.name} is not ready: see {replica.log}")
                 assert replica.alive, f"{replica.name} ended at its start:\n{replica.log.read_text()[-3000:]}"
             self.producing.start()
             exits.callback(self.producing.stop)
             exits.callback(self._over.set)
-            for work in (self._supervise, self._watch_commits):
-                threading.Thread(target=work, name=work.__name__, daemon=True).start()
+            threading.Thread(target=self.fleet.supervise, args=(self._over,), name="supervisor", daemon=True).start()
+            threading.Thread(target=self.offsets.watch, args=(self._over,), name="offsets", daemon=True).start()
             self._exits = exits.pop_all()
         return self
 
@@ -212,51 +209,24 @@ class Stage:
         return int(self.sim.stats["tokens"].get(what, 0))
 
     def letters(self) -> int:
-        """How many there are in the dead-letter topic."""
-        reader = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
-        try:
-            return sum(reader.get_watermark_offsets(Position(self.dead_letter_topic, number), 10)[1] for number in range(PARTITIONS))
-        except KafkaException:
-            return -1
-        finally:
-            reader.close()
+        """How many there are in the dead-letter topic; -1 where the brokers don't say."""
+        return self.offsets.size(self.dead_letter_topic, PARTITIONS)
 
     def calm(self) -> None:
         """Waits until every partition has an owner and everything produced so far is settled and committed; no earlier fault explains anything from then on."""
         deadline = time.monotonic() + CALM_S
-        reader = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
-        try:
-            while not self._owned() and time.monotonic() < deadline:
-                time.sleep(0.1)
-            ends = self._ends(reader, deadline)
-            while time.monotonic() < deadline:
-                seen = {number: self.commits.get(number, [(0.0, -1)])[-1][1] for number in ends}
-                if all(seen[number] >= end for number, end in ends.items() if end):
-                    break
-                time.sleep(0.1)
-            else:
-                self.problem(f"no calm within {CALM_S:.0f} s: committed {seen} of {ends}")
-        finally:
-            reader.close()
+        while not self.fleet.settled(self.partitions) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        ends = self.offsets.ends(deadline)
+        while not self.offsets.reached(ends):
+            if time.monotonic() > deadline:
+                self.problem(f"no calm within {CALM_S:.0f} s: {self.offsets.lag()} records behind what is asked for, {ends}")
+                break
+            time.sleep(0.1)
         now = time.time()
         for window in self.windows:
             window.over(now)
         self.note("calm")
-
-    def _ends(self, reader: Consumer, deadline: float) -> dict[int, int]:
-        """Where each partition ends now."""
-        while True:
-            try:
-                return {number: reader.get_watermark_offsets(Position(self.topic, number), 10)[1] for number in range(self.partitions)}
-            except KafkaException:
-                if time.monotonic() > deadline:
-                    raise
-
-    def _owned(self) -> bool:
-        """Whether as many replicas as there should be are ready, and each partition belongs to one."""
-        replicas = [replica for replica in list(self.replicas) if replica.alive and not replica.stopped]
-        owned = [partition for replica in replicas for partition in replica.held]
-        return len(replicas) == self.wanted and sorted(owned) == list(range(self.partitions)) and all(replica.ready() for replica in replicas)
 
     def problem(self, text: str) -> None:
         """Something that must not be."""
@@ -264,128 +234,18 @@ class Stage:
         self.note("problem", text=text)
         print(f"  PROBLEM: {text}", flush=True)
 
-    # -- replicas ---------------------------------------------------------------------
-
-    def start_replica(self) -> Replica:
-        """One more."""
-        with self.lock:
-            replica = Replica(len(self.every) + 1, self.config, self.folder)
-            self.every.append(replica)
-            self.replicas.append(replica)
-        self.note("replica.started", name=replica.name, pid=replica.pid)
-        return replica
-
     def pick(self) -> Replica:
-        """A running one that has partitions, at random; any running one where none has in `HIT_S`."""
-        deadline = time.monotonic() + HIT_S
-        while True:
-            with self.lock:
-                running = [replica for replica in self.replicas if replica.alive and not replica.stopped]
-            busy = [replica for replica in running if replica.held]
-            if busy or (running and time.monotonic() > deadline):
-                return self.rng.choice(busy or running)
-            time.sleep(0.1)
+        """A replica that has partitions, at random."""
+        return self.fleet.pick(HIT_S)
 
-    def scale(self, wanted: int) -> None:
-        """Starts or ends (by SIGTERM, all at once) as many as it takes."""
-        with self.lock:
-            self.wanted = wanted
-            surplus = self.replicas[wanted:]
-            del self.replicas[wanted:]
-        for replica in surplus:
-            if replica.alive:
-                replica.signal(signal.SIGTERM)
-        for replica in surplus:
-            self.ended(replica, replica.end(DRAIN_S + 20), asked=True)
-        while len(self.replicas) < wanted:
-            self.start_replica()
-
-    def remove(self, replica: Replica) -> None:
-        """It is no longer one of the replicas; the supervisor starts another."""
-        with self.lock:
-            if replica in self.replicas:
-                self.replicas.remove(replica)
-
-    def ended(self, replica: Replica, code: int, *, asked: bool) -> None:
-        """Notes how a replica ended; one that was asked to must have drained, in time and without a watchdog."""
-        self.note("replica.ended", name=replica.name, code=code)
-        if asked and code != 0 and not (code == -signal.SIGTERM and not replica.begun):
-            self.problem(f"{replica.name} was asked to end and ended with {code}: see {replica.log.name}")
-
-    def cut_off(self) -> list[Window]:
-        """The revokes and drains whose deadlines passed with requests open, as the logs tell: a named cause of copies, but not where a fault was alone."""
-        found = []
-        for replica in self.every:
-            for event in [event for event in replica.lanes if event.what == "cut off"]:
-                start = event.at - (REVOKE_S if event.partitions else DRAIN_S)
-                partitions = event.partitions or held(replica.lanes, start, event.at)
-                if not any(window.alone and window.start <= event.at <= window.end for window in self.windows):
-                    found.append(Window("revoke cut off", start, event.at, lanes=True, replica=replica.name, partitions=partitions, hits=1))
-        return found
-
-    def _supervise(self) -> None:
-        """Starts what is missing, as a cluster does, and looks at what runs."""
-        while not self._over.wait(0.5):
-            for replica in list(self.replicas):
-                if replica.alive:
-                    replica.inspect()
-                elif not replica.stopped:
-                    self.problem(f"{replica.name} ended by itself with {replica.process.returncode}: see {replica.log.name}")
-                    self.remove(replica)
-            with self.lock:
-                missing = self.wanted - len(self.replicas)
-            for _ in range(missing):
-                self.start_replica()
-
-    def _end_replicas(self) -> None:
-        for replica in self.every:
-            if replica.alive:
-                replica.signal(signal.SIGCONT)
-                replica.signal(signal.SIGTERM)
-        for replica in self.every:
-            replica.end(DRAIN_S + 20)
-
-    # -- what the group has committed -------------------------------------------------------
-
-    def _watch_commits(self) -> None:
-        """Committed offsets never go back, whoever wakes up."""
-        consumer = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
-        while not self._over.wait(0.5):
-            self.look(consumer)
-        consumer.close()
-
-    def look(self, consumer: Consumer) -> bool:
-        """Reads the committed offsets; whether that worked."""
-        try:
-            found = consumer.committed([Position(self.topic, number) for number in range(self.partitions)], 5)
-        except KafkaException:
-            return False
-        for each in found:
-            if each.error is None and each.offset >= 0:
-                seen = self.commits.setdefault(each.partition, [])
-                if seen and each.offset < seen[-1][1]:
-                    self.problem(f"partition {each.partition}: the committed offset went back from {seen[-1][1]} to {each.offset}")
-                seen.append((time.time(), each.offset))
-        return True
-
-    def lag(self) -> int:
-        """Records behind; -1 where the brokers don't say."""
-        consumer = Consumer({**self.kafka.properties(), "group.id": self.group, "log_level": 0})
-        try:
-            done = consumer.committed([Position(self.topic, number) for number in range(self.partitions)], 10)
-            ends = [consumer.get_watermark_offsets(Position(self.topic, each.partition), 10)[1] for each in done]
-            return sum(end - max(each.offset, 0) for each, end in zip(done, ends, strict=True))
-        except KafkaException:
-            return -1
-        finally:
-            consumer.close()
+    # -- the end ------------------------------------------------------------------------------
 
     def finish(self) -> float:
         """Ends the producer, and waits until everything is settled and committed. The seconds since the last fault; raises no error."""
         over = max((window.end for window in self.windows), default=time.time())
         self.producing.stop()
         self.note("producer.stopped", acknowledged=len(self.producing.acknowledged))
-        while (lag := self.lag()) != 0:
+        while (lag := self.offsets.lag()) != 0:
             if time.time() - over > self.plan.settle_s:
                 self.behind = lag
                 self.problem(f"the lag is {lag} {self.plan.settle_s:.0f} s after the last fault")
@@ -394,8 +254,7 @@ class Stage:
         seconds = time.time() - over
         self.note("lag.gone", seconds=round(seconds, 1))
         self._over.set()
-        for replica in list(self.replicas):
+        for replica in list(self.fleet.running):
             replica.inspect()
-        for replica in list(self.replicas):
-            self.ended(replica, replica.end(DRAIN_S + 20), asked=True)
+        self.fleet.end(list(self.fleet.running))
         return seconds

@@ -27,7 +27,19 @@ def test_what_the_short_form_leaves_out_beside_others_is_alone() -> None:
 
 
 def _verdict(folder: Path, **figures: Any) -> Path:
-    told = dict.fromkeys(("lost", "copies_unexplained", "dead_letter_copies", "faults_alone", "faults_without_a_hit", "replicas_started", "files_written"), 0)
+    told = dict.fromkeys(
+        (
+            "lost",
+            "copies_unexplained",
+            "copies_behind_waiting_records",
+            "dead_letter_copies",
+            "faults_alone",
+            "faults_without_a_hit",
+            "replicas_started",
+            "files_written",
+        ),
+        0,
+    )
     told |= dict.fromkeys(("events_produced", "events_accepted", "events_dead_lettered", "copies", "copies_bound", "fault_kinds", "peak_memory_mib"), 1)
     told |= {"seconds": 60, "faults": 2, "dead_lettered_wrongly": 0, "settled_after_s": 1.5, **figures}
     told |= {"added_copies_noticed": "300 of 300", "added_copies_noticed_among_other_faults": "7 of 300"}

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, added
+from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
 from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
 from tests.chaos.verdict import early, tried, unhit
 
@@ -126,6 +126,25 @@ def test_a_cut_explains_what_was_accepted_while_it_was_on() -> None:
     outside = [copy(before=at) for at in (98, 106 + UNDER_WAY_S + 0.1)]
 
     assert [inside[2], *outside] == judge(window).explain([*inside, *outside])
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "older", "released"),
+    [
+        (True, copy(offset=50), 109, 104),
+        (False, copy(offset=50), 103, 104),
+        (False, copy(offset=40), 109, 104),
+        (False, copy(offset=50, to="c"), 109, 104),
+        (False, copy(offset=50), 109, 98),
+        (False, copy(offset=50), 109, 106),
+    ],
+    ids=["it waited", "it was settled", "it was not older", "somebody else sent it", "released before it was accepted", "released after the next had it"],
+)
+def test_what_was_accepted_behind_a_record_that_waited_may_come_again(expected: bool, found: Copy, older: float, released: float) -> None:
+    """The next owner reads from the record that its predecessor gave back unsent."""
+    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [released]}, {0: {45: older, 50: 99}})
+
+    assert expected is waiting.explains(found)
 
 
 def test_a_letter_may_be_published_again_where_its_acknowledgement_was_lost() -> None:

@@ -111,3 +111,13 @@ def handovers(lanes: Iterable[tuple[str, Sequence[LaneEvent]]], commits: dict[in
                 index += 1
             handover.base = base
     return found
+
+
+def releases(lanes: Iterable[Sequence[LaneEvent]]) -> dict[int, list[float]]:
+    """By partition: when a replica gave it back in good order."""
+    found: dict[int, list[float]] = {}
+    for events in lanes:
+        for event in events:
+            for partition in event.partitions if event.what == "revoked" else ():
+                found.setdefault(partition, []).append(event.at)
+    return {partition: sorted(times) for partition, times in found.items()}

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.copies import Copy, Judge, added
+from tests.chaos.copies import Copy, Judge, Waiting, added
 from tests.chaos.stage import Stage
-from tests.chaos.timeline import Arrival, Window, handovers, held
+from tests.chaos.timeline import Arrival, Window, handovers, held, releases
 
 BEFORE_S = 1.0
 """So long before a fault of a replica its partitions count as touched: they may be on their way to another one."""
@@ -60,15 +60,15 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
     check("events were not acknowledged to the producer", kinds.keys() - produced.keys())
     if altered:
         problems.append(f"{altered} dead letters are not what was produced, byte for byte")
-    problems += early(produced, {**letters, **accepted}, stage.commits)
+    problems += early(produced, {**letters, **accepted}, stage.offsets.commits)
     problems += unhit(stage.windows)
 
-    windows = [*stage.windows, *stage.cut_off()]
+    windows = [*stage.windows, *stage.fleet.cut_off(stage.windows)]
     for window in windows:
         if window.replica is not None and window.partitions is None:
-            lanes = next(replica.lanes for replica in stage.every if replica.name == window.replica)
+            lanes = next(replica.lanes for replica in stage.fleet.every if replica.name == window.replica)
             window.partitions = held(lanes, window.start - BEFORE_S, window.end)
-    moves = handovers(((replica.name, replica.lanes) for replica in stage.every), stage.commits)
+    moves = handovers(((replica.name, replica.lanes) for replica in stage.fleet.every), stage.offsets.commits)
     judging = Judge(windows, moves, stage.plan.per_s)
     copies = [
         Copy(event, *produced.get(event, (-1, -1)), before, after, letter)
@@ -76,7 +76,12 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         for event, times in source.items()
         for before, after in pairwise(sorted(times, key=lambda arrival: arrival.at))
     ]
-    unexplained = judging.explain(copies)
+    settled: dict[int, dict[int, float]] = {}
+    for event, (partition, offset) in produced.items():
+        settled.setdefault(partition, {})[offset] = min((arrival.at for arrival in (*accepted.get(event, ()), *letters.get(event, ()))), default=math.inf)
+    waiting = Waiting(moves, releases(replica.lanes for replica in stage.fleet.every), settled)
+    without = judging.explain(copies)
+    unexplained = [copy for copy in without if not waiting.explains(copy)]
     left = frozenset(unexplained)
     if unexplained:
         example = unexplained[0]
@@ -87,7 +92,7 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         )
     noticed, blind = tried(judging, windows, {event: where for event, where in produced.items() if event in accepted}, accepted)
     problems += [f"the judge is blind: {text}" for text in blind]
-    for replica in stage.every:
+    for replica in stage.fleet.every:
         if replica.files:
             problems.append(f"{replica.name} had files open for writing: {sorted(replica.files)}")
     if stage.sim.stats["max_request_bytes"] > 1_000_000:
@@ -99,6 +104,7 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "events_dead_lettered": len(letters),
         "copies": sum(not copy.letter for copy in copies),
         "copies_bound": sum(window.repeats for window in windows),
+        "copies_behind_waiting_records": len(without) - len(unexplained),
         "copies_unexplained": len(unexplained),
         "dead_letter_copies": sum(copy.letter for copy in copies),
         "lost": len(lost),
@@ -109,11 +115,11 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "faults_without_a_hit": sum(window.hits == 0 for window in stage.windows),
         **noticed,
         "partitions_moved": sum(map(len, moves.values())),
-        "replicas_started": len(stage.every),
+        "replicas_started": len(stage.fleet.every),
         "requests": sum(stage.accounting.outcomes.values()),
         "settled_after_s": round(settled_s, 1),
-        "files_written": len({file for replica in stage.every for file in replica.files}),
-        "peak_memory_mib": max(replica.peak for replica in stage.every) >> 20,
+        "files_written": len({file for replica in stage.fleet.every for file in replica.files}),
+        "peak_memory_mib": max(replica.peak for replica in stage.fleet.every) >> 20,
         "answers": dict(stage.accounting.outcomes.most_common()),
     }
     return Verdict(
