@@ -29,6 +29,7 @@ from bridge.model import Letter, TopicPartition
 from bridge.payload import envelope
 from bridge.ports import Fatal
 from bridge.routing import Route, routes_by_topic
+from bridge.sections import secret_of
 from bridge.sender import Endpoint, HttpSender
 from bridge.settings import AepSettings, Settings, TopicSettings
 from bridge.source import KafkaSource, SourceEvents
@@ -182,7 +183,7 @@ class Service:
             alive=self.alive,
             ready=self.ready,
             status=self.status,
-            token=None if token_file is None else lambda: token_file.read_text().strip(),
+            token=None if token_file is None else lambda: secret_of(token_file),
             skip=self.skip,
         )
 

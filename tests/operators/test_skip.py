@@ -1,0 +1,124 @@
+"""`aep-bridge skip` on its way to the bridge: whose order it is, and what is wrong with it in words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from bridge.admin import Admin, View
+from bridge.commands import app
+from bridge.sections import secret_of
+
+
+class Desk:
+    """An admin port whose orders are noted, and the command that gives them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.orders: list[tuple[object, ...]] = []
+        self.token, self.file = folder / "admin-token", folder / "token"
+        for file in (self.token, self.file):
+            file.write_text("open sesame\n")
+        self.admin = Admin(
+            View(CollectorRegistry(), lambda: None, lambda: None, dict, token=lambda: secret_of(self.token), skip=self._skip),
+            "127.0.0.1",
+            0,
+        )
+        self.url = f"http://127.0.0.1:{self.admin.port}"
+
+    def _skip(self, *order: object) -> Future[str]:
+        self.orders.append(order)
+        done: Future[str] = Future()
+        done.set_result("moved to t.dlq")
+        return done
+
+    def order(self, *more: str, record: str = "t/0/1", admin: str | None = None) -> Result:
+        given = ["skip", record, "--why", "ticket 4711", "--token-file", str(self.file), "--admin", admin or self.url, *more]
+        result = CliRunner().invoke(app, given)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    running = Desk(tmp_path)
+    running.admin.start()
+    yield running
+    running.admin.stop()
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As in the image: a number without a name. (The folder is there before: pytest looks whose it is.)"""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 65_532_000)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_user_without_a_name_has_to_say_who_it_is(desk: Desk) -> None:
+    """`kubectl exec` gives a number that is everybody's: an audit needs a person."""
+    asked = desk.order()
+
+    assert (2, []) == (asked.exit_code, desk.orders)
+    assert "uid 65532000" in asked.stderr
+    assert "say with --who" in asked.stderr
+    assert 0 == desk.order("--who", "ada").exit_code
+    assert [("t", 0, 1, "ada", "ticket 4711")] == desk.orders
+
+
+def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one in the audit."""
+    monkeypatch.setenv("LOGNAME", "grace")
+
+    assert 0 == desk.order().exit_code
+    assert [("t", 0, 1, "grace", "ticket 4711")] == desk.orders
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"\xff\xfeopen", "is not UTF-8 text"), (b" \n", "is empty"), ("öffne".encode(), "printable ASCII"), (b"open\nsesame", "printable ASCII")],
+)
+def test_a_token_file_that_holds_no_token_is_told(desk: Desk, content: bytes, told: str) -> None:
+    """In a line that names the file, and shows nothing of what it holds."""
+    desk.file.write_bytes(content)
+    refused = desk.order("--who", "ada")
+
+    assert (2, []) == (refused.exit_code, desk.orders)
+    assert f"{desk.file}: " in refused.stderr
+    assert told in refused.stderr
+    assert "sesame" not in refused.output
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"\xff\xfeopen", "is not UTF-8 text"), (b"", "is empty")])
+def test_a_token_file_of_the_bridge_that_holds_none_is_told(desk: Desk, content: bytes, told: str) -> None:
+    """And lets nobody in, with whatever token."""
+    desk.token.write_bytes(content)
+    refused = desk.order("--who", "ada")
+
+    assert (1, []) == (refused.exit_code, desk.orders)
+    assert f"the admin token can't be read: {told}" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "admin", "more", "code", "told"),
+    [
+        ("t/0/²", None, (), 2, "write TOPIC/PARTITION/OFFSET"),
+        ("t/0/1", "http://[::1", (), 2, "write it like http://10.0.0.7:8080"),
+        ("t/0/1", "localhost:8080", (), 3, "is this the admin port"),
+        ("t/0/1", None, ("--why", "\udcff"), 2, "must be text in UTF-8"),
+    ],
+)
+def test_what_else_is_wrong_is_told(desk: Desk, record: str, admin: str | None, more: tuple[str, ...], code: int, told: str) -> None:
+    """No traceback for a mistyped argument."""
+    refused = desk.order("--who", "ada", *more, record=record, admin=admin)
+
+    assert (code, []) == (refused.exit_code, desk.orders)
+    assert told in refused.stderr
