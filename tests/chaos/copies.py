@@ -57,7 +57,7 @@ class Judge:
     def _answer_lost(self, copy: Copy) -> bool:
         """Whether the answer to the first of the two (or the acknowledgement of the letter) was lost. It then explains one copy: this."""
         before = copy.before
-        found = None if copy.letter else self._rules.get(before.rule)
+        found = None if copy.letter or before.rule is None else self._rules.get(before.rule)
         for window in self._letters if copy.letter else self._answers:
             if found is None and _on(window, before.at) and window.replica in (None, before.replica) and (copy.letter or window.copies < window.repeats):
                 found = window

@@ -6,8 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.chaos import campaign
 from tests.chaos.campaign import ALONE, BRIEF, order
+from tests.chaos.faults import Fault
 from tests.chaos.report import BEGIN, END, MEMORY_BEGIN, MEMORY_END, write, write_memory
+from tests.chaos.stage import Plan
+from tests.chaos.timeline import Window
 
 
 def test_a_seed_is_a_schedule() -> None:
@@ -24,6 +30,54 @@ def test_what_the_short_form_leaves_out_beside_others_is_alone() -> None:
     """Each kind comes in the short form too."""
 
     assert set(ALONE) >= BRIEF
+
+
+class _Stage:
+    """Notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.plan = Plan(seed=7)
+        self.hits: dict[str, int] = {}
+        self.alone = False
+        self.done: list[tuple[str, bool]] = []
+        self.problems: list[str] = []
+
+    def calm(self) -> None:
+        self.done.append(("calm", self.alone))
+
+    def problem(self, text: str) -> None:
+        self.problems.append(text)
+
+    def note(self, event: str, **fields: Any) -> None:
+        pass
+
+
+def test_the_short_form_has_each_kind_once_those_alone_first_and_what_hit_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault that can't be made is a problem, and comes once more too."""
+
+    def fault(name: str, *hits: int) -> Fault:
+        following = iter(hits)
+
+        def make(stage: Any) -> Window:
+            stage.done.append((name, stage.alone))
+            if (found := next(following)) < 0:
+                raise OSError("no")
+            return Window(name, 0, hits=found)
+
+        return make
+
+    faults = {"terminated": fault("terminated", 1, 1), "throttled": fault("throttled", 1), "hang": fault("hang", 0, 3), "drip": fault("drip", -1, 1)}
+    for name, value in {"ALL": faults, "PROCESSES": {"terminated": 0}, "NEIGHBOURS": {"throttled": 0, "hang": 0, "drip": 0}, "GAP_S": 0}.items():
+        monkeypatch.setattr(campaign, name, value)
+    stage: Any = _Stage()
+    campaign._faults(stage, list(faults))
+
+    assert ("calm", True) == stage.done[0]
+    assert {("terminated", True), ("throttled", True)} == set(stage.done[1:3])
+    assert {("terminated", False), ("hang", False), ("drip", False)} == set(stage.done[3:6])
+    assert [("hang", False), ("drip", False)] == stage.done[6:]
+    assert ["the fault drip could not be made: OSError('no')"] == stage.problems
+    assert {"terminated": 2, "throttled": 1, "hang": 3, "drip": 1} == stage.hits
 
 
 def _verdict(folder: Path, **figures: Any) -> Path:
