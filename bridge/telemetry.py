@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from bridge import __version__
 from bridge.events import Events
+from bridge.kafka_errors import explained
 from bridge.model import Answer, Letter, TopicPartition
 from bridge.status import lag as lag_of
 
@@ -213,7 +214,7 @@ class Telemetry(Events):
     def kafka_error(self, error: str) -> None:
         """The client reports trouble that it deals with itself."""
         if (more := self._quiet.let("kafka", error[:60])) is not None:
-            log.warning("kafka.error", error=error, more=more)
+            log.warning("kafka.error", error=explained(error), more=more)
 
     def paused(self, partitions: Iterable[TopicPartition], reason: str) -> None:
         log.info("lane.paused", partitions=[str(partition) for partition in partitions], reason=reason)

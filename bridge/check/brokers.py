@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from bridge.check.certificate import fault
 from bridge.check.findings import TIMEOUT_S, Finding, Level
+from bridge.kafka_errors import CLIENT_CERTIFICATE, unverified, wants_certificate
 from bridge.settings import Settings
 
 _SOON_S = 3.0
 """An address that is refused, or not known, is given so long."""
 
+_AUTHORITY = "set ssl.ca.location in kafka.properties to the PEM file of the authority that signed the brokers' certificates"
 _CAUSES: tuple[tuple[int, str, float, bool], ...] = (
     (KafkaError._AUTHENTICATION, "check sasl.mechanism, sasl.username and the password in kafka.properties (better: sasl.password_file)", 0, False),
-    (KafkaError._SSL, "set ssl.ca.location in kafka.properties to the PEM file of the authority that signed the brokers' certificates", 0, False),
+    (KafkaError._SSL, _AUTHORITY, 0, False),
     (KafkaError._RESOLVE, "check the names in kafka.bootstrap_servers, and DNS", _SOON_S, True),
     (KafkaError._TRANSPORT, "check kafka.bootstrap_servers, firewalls, and that security.protocol fits the brokers' listener", _SOON_S, True),
 )
@@ -45,11 +49,23 @@ def reached(settings: Settings) -> tuple[AdminClient | None, Finding]:
             return admin, Finding(Level.OK, "brokers", f"{len(cluster.brokers)} of them answer over {protocol}")
         admin.poll(0)
         tried = time.monotonic() - started
+        if found := _of_certificates(settings, heard.values()):
+            return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {found[0]}", found[1])
         for code, advice, patience, away in _CAUSES:
             if code in heard and tried >= patience:
                 return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {_told(heard[code])}", advice, unreachable=away)
         if tried >= TIMEOUT_S:
             return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {last}; {_SILENT}", do, unreachable=True)
+
+
+def _of_certificates(settings: Settings, heard: Iterable[str]) -> tuple[str, str] | None:
+    """What is wrong with their certificate or ours, and what to do; None where it is something else."""
+    for error in heard:
+        if wants_certificate(error):
+            return _told(error), CLIENT_CERTIFICATE
+        if unverified(error):
+            return fault(settings) or (_told(error), _AUTHORITY)
+    return None
 
 
 def _told(text: str) -> str:

@@ -162,6 +162,9 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
     [
         ("password", 1, "Authentication failed", "sasl.password_file"),
         ("authority", 1, "certificate verify failed", "ssl.ca.location"),
+        ("ELSEWHERE", 1, "is not valid for '127.0.0.1'", "advertised.listeners"),
+        ("EXPIRED", 1, "certificate has expired", "clock"),
+        ("MUTUAL", 1, "alert bad certificate", "ssl.certificate.location"),
         ("mechanism", 1, "Unsupported SASL mechanism", "sasl.mechanism"),
         ("protocol", 3, "closed without a word", "security.protocol"),
         ("name", 3, "Failed to resolve", "DNS"),
@@ -170,19 +173,22 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
 def test_brokers_that_refuse_are_told_from_those_that_are_away(
     change: str, code: int, told: str, do: str, secure_kafka: Kafka, configure: Configure, tmp_path: Path
 ) -> None:
-    """A wrong password, an unknown authority, another mechanism, no TLS where TLS is wanted, an unknown name: each with its cause and the setting to look at."""
-    properties: dict[str, str] = secure_kafka.properties("SASL_SSL")
+    """A wrong password, an unknown authority, a certificate for another name, an expired one, none of ours where one is wanted, another mechanism, no TLS
+    where TLS is wanted, an unknown name: each with its cause and the setting to look at."""
+    properties: dict[str, str] = secure_kafka.properties(change if change.isupper() else "SASL_SSL")
     servers = properties.pop("bootstrap.servers")
     if change == "password":
         properties["sasl.password"] = "password-canary"
     elif change == "authority":
         trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
         properties["ssl.ca.location"] = str(tmp_path / "other.pem")
+    elif change == "MUTUAL":
+        del properties["ssl.certificate.location"], properties["ssl.key.location"]
     elif change == "mechanism":
         properties["sasl.mechanism"] = "PLAIN"
     elif change == "protocol":
         properties = {}
-    else:
+    elif change == "name":
         servers = "no-such-host.invalid:9092"
     with Simulator(Config()) as sim:
         ended, found, error = check(configure(sim, "t", kafka={"bootstrap_servers": servers, "properties": properties}), tmp_path)

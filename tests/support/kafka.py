@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 import signal
 import subprocess
@@ -25,19 +26,21 @@ from tests.support.ports import free_port
 
 USER, PASSWORD = "alice", "alice-secret"
 READY_S = 90
+_ODD = ("MUTUAL", "ELSEWHERE", "EXPIRED")
 _JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms128m", "-Xmx512m", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
 
 class Kafka:
     """A cluster in a directory of its own, gone when the context ends. Nodes are numbered from 1.
 
-    `secure`: also listens with TLS, and with SASL_SSL SCRAM-SHA-512 for `USER`. `settings`: more broker properties.
+    `secure`: also listens with TLS, and with SASL_SSL SCRAM-SHA-512 for `USER`; with TLS and a client's certificate (MUTUAL); and with certificates
+    for another name (ELSEWHERE) and of long ago (EXPIRED). `settings`: more broker properties.
     """
 
     def __init__(self, nodes: int = 1, *, secure: bool = False, settings: dict[str, str] | None = None) -> None:
         self.nodes, self.secure, self._settings = nodes, secure, settings or {}
         self.directory = Path(tempfile.mkdtemp(prefix="aep-bridge-kafka-"))
-        self.listeners = ["PLAINTEXT", "SSL", "SASL_SSL"] if secure else ["PLAINTEXT"]
+        self.listeners = ["PLAINTEXT", "SSL", "SASL_SSL", *_ODD] if secure else ["PLAINTEXT"]
         self._names = [*self.listeners, "CONTROLLER"]
         self._ports = {node: {name: free_port() for name in self._names} for node in range(1, nodes + 1)}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -70,9 +73,11 @@ class Kafka:
         """The client properties that connect to one listener."""
         found = {"bootstrap.servers": self.bootstrap(listener)}
         if listener != "PLAINTEXT":
-            found |= {"security.protocol": listener, "ssl.ca.location": str(self.ca_file)}
+            found |= {"security.protocol": "SSL" if listener in _ODD else listener, "ssl.ca.location": str(self.ca_file)}
         if listener == "SASL_SSL":
             found |= {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": USER, "sasl.password": PASSWORD}
+        if listener == "MUTUAL":
+            found |= dict.fromkeys(("ssl.certificate.location", "ssl.key.location"), str(self.directory / "client.pem"))
         return found
 
     @property
@@ -152,7 +157,9 @@ class Kafka:
             "controller.quorum.voters": ",".join(f"{each}@127.0.0.1:{self._ports[each]['CONTROLLER']}" for each in self._ports),
             "listeners": ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in self._names),
             "advertised.listeners": ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in self.listeners),
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL", *(f"{name}:SSL" for name in _ODD)]
+            ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.directory / f"data-{node}"),
@@ -179,6 +186,8 @@ class Kafka:
             settings |= {
                 "ssl.keystore.type": "PEM",
                 "ssl.keystore.location": str(self.directory / "server.pem"),
+                "listener.name.mutual.ssl.client.auth": "required",
+                **{f"listener.name.{name}.ssl.keystore.location": str(self.directory / f"{name}.pem") for name in ("elsewhere", "expired")},
                 "ssl.truststore.type": "PEM",
                 "ssl.truststore.location": str(self.ca_file),
                 "sasl.enabled.mechanisms": "SCRAM-SHA-512",
@@ -195,10 +204,17 @@ class Kafka:
 
     def _write_certificates(self) -> None:
         authority = trustme.CA()
-        server = authority.issue_cert("127.0.0.1", "localhost")
-        key = load_pem_private_key(server.private_key_pem.bytes(), None)
-        parts = [key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]  # the broker reads PKCS #8 only
-        (self.directory / "server.pem").write_bytes(b"".join([*parts, *(each.bytes() for each in server.cert_chain_pems)]))
+        day, names = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC), ("127.0.0.1", "localhost")
+        issued = {
+            "server": authority.issue_cert(*names),
+            "elsewhere": authority.issue_cert("elsewhere.example"),
+            "expired": authority.issue_cert(*names, not_before=day, not_after=day + datetime.timedelta(days=1)),
+            "client": authority.issue_cert("bridge@example.com"),
+        }
+        for name, each in issued.items():
+            key = load_pem_private_key(each.private_key_pem.bytes(), None)
+            parts = [key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]  # the broker reads PKCS #8 only
+            (self.directory / f"{name}.pem").write_bytes(b"".join([*parts, *(part.bytes() for part in each.cert_chain_pems)]))
         authority.cert_pem.write_to_path(str(self.ca_file))
 
 
