@@ -3,127 +3,109 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from prometheus_client import generate_latest
 
 from bridge.telemetry import Telemetry
+from tests.helm.alert_cases import AT, CASES, ENDS, NEIGHBOURS, POD, Series
 from tests.helm.tools import ROOT, alerts, call
 
-AT = "namespace='default',pod='r-aep-bridge-1'"
-
-CASES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    # alert: series that make it fire, series that must not; one value a minute, judged after 45
-    "AepBridgeLagGrowsIdle": (
-        {"aep_bridge_consumer_lag{topic='t',partition='0',AT}": "0+100x60", "aep_bridge_in_flight{inlet='i',AT}": "0x60"},
-        {
-            "aep_bridge_consumer_lag{topic='t',partition='0',AT}": "0+100x60",
-            "aep_bridge_in_flight{inlet='i',AT}": "0x60",
-            "aep_bridge_requests_total{inlet='i',status='503',AT}": "0+1x60",
-        },
-    ),
-    "AepBridgeDeliveryStalled": (
-        {"aep_bridge_watermark_age_seconds{topic='t',partition='0',AT}": "0+60x60"},
-        {"aep_bridge_watermark_age_seconds{topic='t',partition='0',AT}": "0 60 120 180 240 0 60 120 180 240 0 60 120 0x60"},
-    ),
-    "AepBridgeInletHeld": (
-        {"aep_bridge_inlet_held{inlet='i',reason='credentials',AT}": "1x60"},
-        {"aep_bridge_inlet_held{inlet='i',reason='none',AT}": "0x60"},
-    ),
-    "AepBridgeDeadLetters": (
-        {"aep_bridge_records_dead_lettered_total{topic='t',reason='refused',AT}": "_x40 1x20"},
-        {"aep_bridge_records_dead_lettered_total{topic='t',reason='refused',AT}": "3x60"},
-    ),
-    "AepBridgeDeadLetterTopicUnwritable": (
-        {"aep_bridge_dead_letter_failures_total{topic='t',AT}": "0x35 1+1x25"},
-        {"aep_bridge_dead_letter_failures_total{topic='t',AT}": "0x20 1x40"},
-    ),
-    "AepBridgeThrottled": (
-        {"aep_bridge_requests_total{inlet='i',status='429',AT}": "0+30x60", "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+70x60"},
-        {"aep_bridge_requests_total{inlet='i',status='429',AT}": "0+5x60", "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+95x60"},
-    ),
-    "AepBridgeTokenRefreshFails": (
-        {"aep_bridge_token_refresh_failures_total{inlet='i',AT}": "_x36 1+1x20"},
-        {"aep_bridge_token_refresh_failures_total{inlet='i',AT}": "_x20 1x40"},
-    ),
-    "AepBridgeCommitsFail": (
-        {"aep_bridge_commit_age_seconds{AT}": "0x30 0+60x30"},
-        {"aep_bridge_commit_age_seconds{AT}": "0 0.4 0.1 0x60"},
-    ),
-    "AepBridgeRebalanceStorm": (
-        {"aep_bridge_rebalances_total{kind='revoked',AT}": "0+2x60"},
-        {"aep_bridge_rebalances_total{kind='revoked',AT}": "0x38 1 2 3x20", "aep_bridge_rebalances_total{kind='assigned',AT}": "0+5x60"},
-    ),
-    "AepBridgePodWithoutPartitions": (
-        {"aep_bridge_assigned_partitions{AT}": "0x60"},
-        {"aep_bridge_assigned_partitions{AT}": "0x40 4x20"},
-    ),
-    "AepBridgeRestarts": (
-        {"process_start_time_seconds{AT}": "100x20 200x5 300x5 400x20"},
-        {"process_start_time_seconds{AT}": "100x30 200x30"},
-    ),
-    "AepBridgePossibleLoss": (
-        {"aep_bridge_possible_loss_total{topic='t',AT}": "0x20 1x40", "aep_bridge_rewinds_total{topic='t',AT}": "0x20 1x40"},
-        {"aep_bridge_possible_loss_total{topic='t',AT}": "1x60", "aep_bridge_rewinds_total{topic='t',AT}": "0x10 1x50"},
-    ),
-    "AepBridgeAbsent": (
-        {"aep_bridge_build_info{version='1',namespace='other',pod='x-1'}": "1x60"},
-        {"aep_bridge_build_info{version='1',AT}": "1x60"},
-    ),
-}
+Rule = dict[str, Any]
+Group = dict[str, object]
 
 
 @pytest.fixture(scope="module")
-def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The release's rules as a rule file of Prometheus."""
-    path = tmp_path_factory.mktemp("rules") / "alerts.yaml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "aep-bridge", "rules": alerts()}]}))
+def rules() -> list[Rule]:
+    """The rules of the release that the cases are about."""
+    return alerts()
+
+
+def write(folder: Path, rules: list[Rule]) -> Path:
+    """A rule file of Prometheus."""
+    path = folder / "alerts.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "aep-bridge", "rules": rules}]}))
     return path
 
 
-def test_every_alert_has_a_case() -> None:
+def test_every_alert_has_a_case(rules: list[Rule]) -> None:
     """No alert is untested, and no test is of an alert that is gone."""
-    assert [rule["alert"] for rule in alerts()] == list(CASES)
+    assert [rule["alert"] for rule in rules] == list(CASES)
 
 
-def test_prometheus_takes_the_rules(rules: Path) -> None:
+def test_prometheus_takes_the_rules(rules: list[Rule], tmp_path: Path) -> None:
     """`promtool check rules` finds nothing."""
-    done = call("promtool", "check", "rules", rules)
+    done = call("promtool", "check", "rules", write(tmp_path, rules))
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def judge(name: str, fires: dict[str, str], quiet: dict[str, str], rules: Path, folder: Path) -> None:
-    """Asks `promtool` whether the alert fires, once, for the first series and not for the second."""
+def group(name: str, what: str, series: Series, firing: Mapping[str, int], pods: Collection[str] = (AT,)) -> Group:
+    """What happens to each of these pods, and how many alerts of that name fire when. A whole hour at once is asked for as "ever"."""
+    state = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
+    looks = [("60m", f"sum(count_over_time({state}[60m]))", firing[when]) if when == "ever" else (when, f"count({state})", firing[when]) for when in firing]
+    return {
+        "name": f"{name}: {what}",
+        "interval": "1m",
+        "input_series": [
+            {"series": key.replace("AT", pod).replace("'", '"'), "values": values} for key, values in series.items() for pod in pods if "AT" in key or pod == AT
+        ],
+        "promql_expr_test": [
+            {"expr": f"{expression} or vector(0)", "eval_time": when, "exp_samples": [{"labels": "{}", "value": value}]} for when, expression, value in looks
+        ],
+    }
 
-    def group(series: dict[str, str], firing: int) -> dict[str, object]:
-        expression = f"count(ALERTS{{alertname='{name}',alertstate='firing'}}) or vector(0)"
-        return {
-            "interval": "1m",
-            "input_series": [{"series": key.replace("AT", AT).replace("'", '"'), "values": value} for key, value in series.items()],
-            "promql_expr_test": [{"expr": expression, "eval_time": "45m", "exp_samples": [{"labels": "{}", "value": firing}]}],
-        }
 
-    test = folder / "test.yaml"
-    test.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": [group(fires, 1), group(quiet, 0)]}))
+def judge(name: str, rules: list[Rule], folder: Path, groups: list[Group]) -> None:
+    """Has `promtool` see whether all of it is so of this alert."""
+    rule_file, test = write(folder, [rule for rule in rules if rule["alert"] == name]), folder / "test.yaml"
+    test.write_text(yaml.safe_dump({"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": groups}))
     done = call("promtool", "test", "rules", test)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_alert(name: str, rules: Path, tmp_path: Path) -> None:
-    """It fires for the first series, for this alert alone counted once, and is quiet for the second."""
-    judge(name, *CASES[name], rules, tmp_path)
+def test_alert(name: str, rules: list[Rule], tmp_path: Path) -> None:
+    """It fires, once, for each of the first series, and at no minute of the hour for the second, nor for what happens to another release."""
+    fires, quiet = CASES[name]
+    groups = [group(name, what, series, {"45m": 1}) for what, series in fires.items()]
+    groups += [group(name, what, series, {"ever": 0}) for what, series in quiet.items()]
+    if name != "AepBridgeAbsent":
+        groups += [group(name, f"{what}, elsewhere", series, {"ever": 0}, NEIGHBOURS) for what, series in fires.items()]
+    judge(name, rules, tmp_path, groups)
 
 
-@pytest.mark.parametrize("what", ["possible_loss", "rewinds"])
-@pytest.mark.parametrize("values", ["0x20 1x40", "_x20 1x40"], ids=["counted later", "counted before the first scrape"])
-def test_either_way_of_a_loss_is_enough(what: str, values: str, rules: Path, tmp_path: Path) -> None:
-    """At an assignment or while reading; mostly it is found at the start of a pod, before Prometheus has seen its counter at 0."""
-    judge("AepBridgePossibleLoss", {f"aep_bridge_{what}_total{{topic='t',AT}}": values}, {}, rules, tmp_path)
+@pytest.mark.parametrize("name", ENDS)
+def test_what_tells_of_an_event_ends(name: str, rules: list[Rule], tmp_path: Path) -> None:
+    """Nobody has to acknowledge it."""
+    series, fires, over = ENDS[name]
+    judge(name, rules, tmp_path, [group(name, "ends", series, {fires: 1, over: 0})])
+
+
+LONG = ("a-name-as-long-as-the-chart-lets-it-be-" + "x" * 20)[:52]
+
+
+@pytest.mark.parametrize(
+    ("args", "ours", "others"),
+    [
+        (("--set", "staticMembership.enabled=true"), ("r-aep-bridge-0", "r-aep-bridge-12"), ("r-aep-bridge-eu-0", POD, "r-aep-bridge-eu-6d5f9c7b8d-x2k7p")),
+        (("--set", f"fullnameOverride={LONG}"), (f"{LONG}-6d5f9x2k7p",), (f"{LONG}-0", f"{LONG}-eu-6d5f9c7b8d-x2k7p")),
+        (("--set", f"fullnameOverride={LONG[:46]}"), (f"{LONG[:46]}-6d5f9c7b8d-x2k7p",), (f"{LONG[:46]}-eu-6d5f9c7b" + "x2k7p",)),
+        (("--set", "fullnameOverride=eu.bridge"), ("eu.bridge-6d5f9c7b8d-x2k7p",), ("eu-bridge-6d5f9c7b8d-x2k7p",)),
+    ],
+    ids=["StatefulSet", "cut", "just not cut", "dots"],
+)
+def test_a_release_knows_its_pods(args: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...], tmp_path: Path) -> None:
+    """By the names that Kubernetes gives the pods of its workload, however long its own name is."""
+    rules, name = alerts(*args), "AepBridgeInletHeld"
+    (what, held), *_ = CASES[name][0].items()
+    alive, elsewhere = (["namespace='default',pod='" + pod + "'" for pod in pods] for pods in (ours, others))
+    judge(name, rules, tmp_path, [group(name, what, held, {"45m": 1}, [pod]) for pod in alive] + [group(name, what, held, {"ever": 0}, elsewhere)])
 
 
 def test_every_alert_has_a_runbook() -> None:

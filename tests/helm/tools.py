@@ -70,7 +70,7 @@ def invalid(version: str, text: str) -> list[str]:
     return [f"{entry['kind']} {entry['name']}: {entry['msg']}" for entry in found if entry["status"] != "statusValid"]
 
 
-def alerts() -> list[dict[str, Any]]:
+def alerts(*args: str) -> list[dict[str, Any]]:
     """The rules of the chart, as a release has them."""
-    rules = [entry for entry in manifests(values=CHART / "ci" / "08-pod-monitor-values.yaml") if entry["kind"] == "PrometheusRule"]
+    rules = [entry for entry in manifests(*args, values=CHART / "ci" / "08-pod-monitor-values.yaml") if entry["kind"] == "PrometheusRule"]
     return list(rules[0]["spec"]["groups"][0]["rules"])
