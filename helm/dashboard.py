@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-BY = 'namespace=~"$namespace",pod=~"$pod"'
+BY = 'namespace="$namespace",job="$job",pod=~"$pod"'
+"""One release: each monitor of the chart is a job of its own."""
 WINDOW = "$__rate_interval"
 
 Query = tuple[str, str]
@@ -194,7 +195,9 @@ def dashboard() -> dict[str, Any]:
             "list": [
                 {"name": "datasource", "type": "datasource", "query": "prometheus"},
                 _variable("namespace", "label_values(aep_bridge_build_info, namespace)"),
-                _variable("pod", 'label_values(aep_bridge_build_info{namespace=~"$namespace"}, pod)'),
+                _variable("job", 'label_values(aep_bridge_build_info{namespace="$namespace"}, job)'),
+                _variable("pod", 'label_values(aep_bridge_build_info{namespace="$namespace",job="$job"}, pod)')
+                | {"includeAll": True, "multi": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}},
             ]
         },
         "panels": panels,
@@ -207,9 +210,5 @@ def _variable(name: str, query: str) -> dict[str, Any]:
         "type": "query",
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
         "query": {"query": query, "refId": name},
-        "includeAll": True,
-        "multi": True,
-        "allValue": ".*",
-        "current": {"text": "All", "value": "$__all"},
         "refresh": 2,
     }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import yaml
 
 from tests.helm.tools import CHART, call
 
-VARIABLES = {"$namespace": ".*", "$pod": ".*", "$__rate_interval": "1m"}
+BY = 'namespace="$namespace",job="$job",pod=~"$pod"'
+VARIABLES = {'="$namespace"': '=~".*"', '="$job"': '=~".*"', "$pod": ".*", "$__rate_interval": "1m"}
 
 
 def dashboard_queries() -> list[str]:
@@ -36,6 +38,16 @@ def test_every_query_parses(tmp_path: Path) -> None:
     done = call("promtool", "check", "rules", rules)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_shows_one_release() -> None:
+    """Every metric is asked for in one namespace and one job, of which one is chosen at a time: releases are never summed up together."""
+    board = json.loads((CHART / "files" / "dashboard.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    chosen = {variable["name"]: variable for variable in board["templating"]["list"]}
+
+    assert all(re.findall(r"\b(?:aep_bridge|process)_\w+", each) == re.findall(rf"(\w+){re.escape('{' + BY)}", each) for each in expressions)
+    assert not any(chosen[name].get("multi") or chosen[name].get("includeAll") for name in ("namespace", "job"))
 
 
 def test_panels_do_not_overlap() -> None:
