@@ -24,7 +24,10 @@ that is meant to be kept. `config/minimal.yaml` is the smallest file, `config/ae
   An item of a list is addressed by its index: `AEP_BRIDGE_TOPICS__1__DATASET_ID`; the index after the last one adds an item. Names with dots and hyphens are
   written with underscores: `AEP_BRIDGE_KAFKA__PROPERTIES__SASL_PASSWORD`, `AEP_BRIDGE_AEP__HEADERS__X_SANDBOX_NAME`.
 - **Secrets.** Every secret can come from a file, under the same key with `_file` behind it: `client_secret_file`, `proxy_url_file`, and in `kafka.properties`
-  and `headers` any name at all (`sasl.password_file`, `x-api-key_file`). The client secret is read anew for each token; the others are read at start.
+  and `headers` any name at all (`sasl.password_file`, `x-api-key_file`).
+  A rotated one counts without a restart: the client secret at the next token, headers and the proxy's URL at the next request, certificates at the next
+  connection, the admin token at the next order. Not so what `kafka.properties` takes from files: that is read when Kafka's clients are made; restart after
+  a rotation.
   Secrets are masked in logs, errors and the status page.
 - **Mistakes.** Unknown keys and unknown `AEP_BRIDGE_…` variables are errors. All problems are told at once, each as
   `file:line:column: key: what is wrong; what to do`, and the process ends with exit code 2.

@@ -48,11 +48,13 @@ class Endpoint:
     name: str
     url: str
     """Of the batch endpoint."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Configured ones; they win over our own, `Authorization` only where there is no token source."""
+    headers: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Configured ones, or what gives those of now: the same object as long as they are the same, printable ASCII.
+
+    They win over our own, `Authorization` only where there is no token source."""
     token: TokenSource | None = None
-    proxy: str | None = field(default=None, repr=False)
-    """A URL, "" for none, None for the environment's."""
+    proxy: str | Callable[[], str | None] | None = field(default=None, repr=False)
+    """A URL, "" for none, None for the environment's; or what gives that of now."""
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
@@ -97,21 +99,9 @@ class _Crew:
         if inlet.url.startswith("https:"):
             self._tls.context()
         LeanTransport(tls=self._tls, proxy=inlet.proxy).close()
-        ours = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"aep-bridge/{__version__}"}
-        for name, value in inlet.headers.items():
-            if not (name + value).isascii() or not (name + value).isprintable():
-                msg = f"the header {name!r} of inlet {inlet.name!r} holds something other than printable ASCII"
-                raise ValueError(msg)
         self._url = httpx.URL(inlet.url)
-        headers = {"Host": self._url.netloc.decode(), **ours, **{name.title(): value for name, value in inlet.headers.items()}}
-        self._fields = [(name.encode(), value.encode()) for name, value in headers.items() if name not in ("Content-Length", "Transfer-Encoding")]
-        self._anonymous = [field for field in self._fields if field[0] != b"Authorization"]
-        self._secrets = [part for value in inlet.headers.values() for part in (value, *value.split()) if len(part) >= _SECRET_LENGTH]
-        self._keys = [
-            part.encode() for name, value in inlet.headers.items() if _SECRET_NAME.search(name) for part in value.split() if len(part) >= _SECRET_LENGTH
-        ]
-        self._bearing: tuple[str, list[tuple[bytes, bytes]]] = "", self._fields
-        """The last bearer token, and the fields with it."""
+        self._reread = inlet.headers if callable(inlet.headers) else None
+        self._head = _Head(inlet.headers() if callable(inlet.headers) else inlet.headers, self._url, inlet.name)
         self._lock = Lock()
         self._waiting: deque[_Job] = deque()
         """What no worker has yet."""
@@ -162,17 +152,21 @@ class _Crew:
 
     def _carry(self, transport: LeanTransport, post: Post) -> Answer:
         """The answer to one post. Never raises."""
-        began, size, secrets = time.monotonic(), 0, list(self._secrets)
+        began, size, secrets = time.monotonic(), 0, list(self._head.secrets)
         try:
             deadline = began + post.timeout_s
-            fields = self._fields
+            head = self._head
+            if self._reread is not None and (given := self._reread()) is not head.given:
+                head = self._head = _Head(given, self._url, self._inlet.name)
+                secrets += head.secrets
+            fields = head.fields
             bearer = None if self._inlet.token is None else self._inlet.token.bearer(deadline)
             if bearer is not None:
                 secrets.append(bearer)
-                fields = self._with(bearer)
+                fields = head.bearing(bearer)
             size = post.size
             status, heads, text = transport.post(self._url, fields, size, partial(body, post.pieces), deadline, self._max_answer_bytes)
-            answer = self._judge(status, heads, text, bearer)
+            answer = self._judge(status, heads, text, head, bearer)
         except TokenError as error:
             answer = Answer(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
         except AnswerTooLarge as error:
@@ -193,15 +187,7 @@ class _Crew:
                 self._on_request(self._inlet.name, answer.fault.value if answer.fault else str(answer.status), time.monotonic() - began, size)
         return answer
 
-    def _with(self, bearer: str) -> list[tuple[bytes, bytes]]:
-        """The fields with this token: the same object as long as it is the same token."""
-        known, fields = self._bearing
-        if known != bearer:
-            fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
-            self._bearing = bearer, fields
-        return fields
-
-    def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, bearer: str | None) -> Answer:
+    def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, head: _Head, bearer: str | None) -> Answer:
         """The response as a value; tells the token source what became of its token."""
         was_good, token = False, self._inlet.token
         if token is not None and bearer is not None:
@@ -211,10 +197,38 @@ class _Crew:
                 was_good = token.refused(bearer)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in fields}
         # The answer's texts go into logs and dead letters: one that repeats our headers must not carry the token there.
-        for secret in [*self._keys, *([bearer.encode()] if bearer else [])]:
+        for secret in [*head.keys, *([bearer.encode()] if bearer else [])]:
             if secret in answer:
                 answer = answer.replace(secret, b"***")
         return Answer(status=status, headers=headers, body=answer, token_was_good=was_good)
+
+
+class _Head:
+    """What goes before a request's body, made once of the headers that are configured, and what of it must be shown to nobody."""
+
+    def __init__(self, given: Mapping[str, str], url: httpx.URL, inlet: str) -> None:
+        """Raises ValueError for what no header can have."""
+        for name, value in given.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                msg = f"the header {name!r} of inlet {inlet!r} holds something other than printable ASCII"
+                raise ValueError(msg)
+        ours = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"aep-bridge/{__version__}"}
+        headers = {"Host": url.netloc.decode(), **ours, **{name.title(): value for name, value in given.items()}}
+        self.given = given
+        self.fields = [(name.encode(), value.encode()) for name, value in headers.items() if name not in ("Content-Length", "Transfer-Encoding")]
+        self._anonymous = [field for field in self.fields if field[0] != b"Authorization"]
+        self.secrets = [part for value in given.values() for part in (value, *value.split()) if len(part) >= _SECRET_LENGTH]
+        self.keys = [part.encode() for name, value in given.items() if _SECRET_NAME.search(name) for part in value.split() if len(part) >= _SECRET_LENGTH]
+        self._bearing: tuple[str, list[tuple[bytes, bytes]]] = "", self.fields
+        """The last bearer token, and the fields with it."""
+
+    def bearing(self, bearer: str) -> list[tuple[bytes, bytes]]:
+        """The fields with this token: the same object as long as it is the same token."""
+        known, fields = self._bearing
+        if known != bearer:
+            fields = [*self._anonymous, (b"Authorization", f"Bearer {bearer}".encode("ascii"))]
+            self._bearing = bearer, fields
+        return fields
 
 
 def _next(hand: SimpleQueue[_Job | None], transport: LeanTransport) -> _Job | None:

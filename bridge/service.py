@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -28,6 +29,7 @@ from bridge.memory import ceiling, used
 from bridge.model import Letter, TopicPartition
 from bridge.payload import envelope
 from bridge.ports import Fatal
+from bridge.rereading import Rereading
 from bridge.routing import Route, routes_by_topic
 from bridge.sections import secret_of
 from bridge.sender import Endpoint, HttpSender
@@ -47,6 +49,7 @@ STALLED_S = 60.0
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
 LAST_LETTERS = 20
+T = TypeVar("T")
 
 
 class _Partition(msgspec.Struct):
@@ -84,6 +87,7 @@ class Service:
         names: dict[object, str] = {}
         self.routes = routes = [self._route(topic, names) for topic in settings.topics]
         inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
+        self._proxies = {name: self._proxy(name, aep) for name, aep in inlets.items()}
         self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(name, aep)) is not None}
         self._on_buried = self.telemetry.buried
         self.telemetry.buried = self._buried  # type: ignore[method-assign]  # one more listener, for the status page
@@ -152,13 +156,24 @@ class Service:
         return Endpoint(
             name=name,
             url=aep.batch_url,
-            headers=aep.header_values(),
+            headers=self._reread(name, "headers", aep.header_files, aep.header_values) if aep.header_files else aep.header_values(),
             token=self.tokens.get(name),
-            proxy=aep.proxy(),
+            proxy=self._proxies[name],
             ca_file=_text(aep.ca_file),
             cert_file=_text(aep.client_cert_file),
             key_file=_text(aep.client_key_file),
             max_in_flight=self.settings.delivery.max_in_flight,
+        )
+
+    def _proxy(self, name: str, aep: AepSettings) -> str | Callable[[], str | None] | None:
+        return aep.proxy() if aep.proxy_url_file is None else self._reread(name, "proxy_url", [aep.proxy_url_file], aep.proxy)
+
+    def _reread(self, inlet: str, what: str, files: Sequence[Path], read: Callable[[], T]) -> Rereading[T]:
+        return Rereading(
+            files,
+            read,
+            lambda: log.info("file.read_anew", inlet=inlet, what=what),
+            lambda error: log.error("file.unusable", inlet=inlet, what=what, error=error, what_follows="what was read before is used; it is tried again"),
         )
 
     def _token_source(self, name: str, aep: AepSettings) -> TokenSource | None:
@@ -171,7 +186,7 @@ class Service:
             client_id=auth.client_id,
             secret=auth.secret,
             scope=auth.scope,
-            client=httpx.Client(transport=LeanTransport(tls=tls, proxy=aep.proxy())),
+            client=httpx.Client(transport=LeanTransport(tls=tls, proxy=self._proxies[name])),
             refresh_ahead_s=auth.refresh_ahead_s,
             on_failure=lambda error: self.telemetry.token_refresh_failed(name, error),
         )

@@ -115,14 +115,14 @@ class _Inlet(Section):
     ims_org_id: Text | None = None
     """The organisation, `…@AdobeOrg`. Needed for topics of format `entity`."""
     headers: Annotated[dict[str, str | SecretStr], OrEmpty, _HEADERS] = Field(default={})
-    """Headers of every request: `x-adobe-flow-id`, `x-sandbox-name`, …. A name with `_file` behind it takes the value from a file.
+    """Headers of every request: `x-adobe-flow-id`, `x-sandbox-name`, …. A name with `_file` behind it takes the value from a file, read anew when that changes.
     Their values are masked wherever they could be shown, but for names that are known to hold no secret, such as these."""
     auth: Auth | None = None
     """Credentials; leave out for an inlet without authentication."""
     proxy_url: Annotated[SecretStr, AfterValidator(_proxy)] | None = None
     """HTTP proxy, `http://[user:password@]host:port`; empty for none. Without it, HTTPS_PROXY and NO_PROXY count."""
     proxy_url_file: FilePath | None = None
-    """File with the proxy's URL."""
+    """File with the proxy's URL, read anew when it changes."""
     ca_file: FilePath | None = None
     """PEM file with the certificate authorities to trust instead of the usual ones."""
     client_cert_file: FilePath | None = None
@@ -213,9 +213,14 @@ class AepSettings(_Inlet):
         values = {**dict(self), "headers": tuple(sorted(self.headers.items(), key=lambda item: item[0].lower()))}
         return tuple(values[name] for name in sorted(values))
 
+    @property
+    def header_files(self) -> list[Path]:
+        """The files that headers come from."""
+        return [Path(str(value)) for name, value in self.headers.items() if name.endswith(FILE)]
+
     def header_values(self) -> dict[str, str]:
-        """The headers to send, secrets included, those in files read now. Raises OSError."""
-        return {name.removesuffix(FILE): secret_of(Path(str(value))) if name.endswith(FILE) else revealed(value) for name, value in self.headers.items()}
+        """The headers to send, secrets included, those in files read now. Raises OSError, and ValueError for what no header can have."""
+        return {name.removesuffix(FILE): _header_of(Path(str(value))) if name.endswith(FILE) else revealed(value) for name, value in self.headers.items()}
 
     def proxy(self) -> str | None:
         """The proxy's URL, password included, read now if it is in a file; "" for none, None for the environment's. Raises OSError, ValueError."""
@@ -276,6 +281,13 @@ class TopicSettings(Section):
     def dead_letter_topic_for(self, topic: str) -> str:
         """Where the refused records of a topic that this entry matches go."""
         return self.dead_letter_topic or f"{topic}.dlq"
+
+
+def _header_of(path: Path) -> str:
+    text = secret_of(path)
+    if not text.isascii() or not text.isprintable():
+        raise ValueError(f"{path}: holds something other than printable ASCII, which no header can have")
+    return text
 
 
 def _legal_name(given: str, hint: str) -> str:

@@ -38,7 +38,8 @@ class Kafka(Section):
     """The consumer group; replicas of one bridge share it, two bridges don't."""
     properties: Annotated[dict[str, Value | SecretStr], OrEmpty, _PROPERTIES_SCHEMA] = Field(default={})
     """Any property of librdkafka: `security.protocol`, `sasl.*`, `ssl.*`, `group.protocol`, ….
-    A name with `_file` behind it (`sasl.password_file`) takes the value from a file. Secrets are masked wherever they could be shown."""
+    A name with `_file` behind it (`sasl.password_file`) takes the value from a file, once, when the clients are made: restart after a rotation.
+    Secrets are masked wherever they could be shown."""
 
     @field_validator("bootstrap_servers")
     @classmethod

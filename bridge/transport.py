@@ -115,13 +115,14 @@ def proxy_for(origin: _Origin, given: str | None) -> Proxy | None:
 
 
 class LeanTransport(httpx.BaseTransport):
-    """See the module. `proxy`: a URL, "" for none, None for the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`."""
+    """See the module. `proxy`: a URL, "" for none, None for the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; or what gives that of now."""
 
-    def __init__(self, *, tls: Tls | None = None, proxy: str | None = None, kept_s: float = KEPT_S) -> None:
-        if proxy:
-            Proxy.parse(proxy)
+    def __init__(self, *, tls: Tls | None = None, proxy: str | Callable[[], str | None] | None = None, kept_s: float = KEPT_S) -> None:
+        self._ask_proxy = proxy if callable(proxy) else None
+        self._given_proxy = given = proxy() if callable(proxy) else proxy
+        if given:
+            Proxy.parse(given)
         self._tls = tls or Tls()
-        self._given_proxy = proxy
         self._kept_s = kept_s
         self._proxy: Proxy | None = None
         self._sock: socket.socket | None = None
@@ -163,6 +164,9 @@ class LeanTransport(httpx.BaseTransport):
             self._url, self._target = url, (url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
             self._peer = _authority(*self._target[1:])
         origin, peer = self._target, self._peer
+        if self._ask_proxy is not None and (given := self._ask_proxy()) != self._given_proxy:
+            self._given_proxy = given
+            self.close()
         if self._sock is None or self._origin != origin or self._stale(self._sock):
             self.close()
             self._sock, self._origin = self._connect(origin, deadline), origin

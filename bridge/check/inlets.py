@@ -29,14 +29,14 @@ def _inlet(aep: AepSettings) -> Iterator[Finding]:
     try:
         tls = Tls(*(None if path is None else str(path) for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)))
         transport = LeanTransport(tls=tls, proxy=aep.proxy())
+        headers = aep.header_values()
     except (OSError, ValueError) as problem:
-        yield Finding(Level.FAIL, what, str(problem), "check ca_file, client_cert_file, client_key_file and proxy_url")
+        yield Finding(Level.FAIL, what, str(problem), "check ca_file, client_cert_file, client_key_file, proxy_url and the headers' files")
         return
     for finding in proxies(aep, what):
         yield finding
         if finding.level is Level.FAIL:
             return
-    headers = dict(aep.header_values())
     with httpx.Client(transport=transport, trust_env=False) as client:
         if aep.auth is not None:
             auth = aep.auth

@@ -91,6 +91,19 @@ def test_a_topic_overrides_any_key_of_the_inlet() -> None:
     assert ("bbbb", "other", "") == (second.inlet_id, second.auth.client_id, second.proxy())
 
 
+def test_a_header_file_holds_what_a_header_can_have(tmp_path: Path) -> None:
+    """Anything else is told with the file's name, and without what it holds."""
+    file = tmp_path / "key"
+    file.write_text("schlüssel")
+    found = settings(aep={"inlet_url": INLET, "headers": {"x-api-key_file": str(file), "x-a": "1"}}).aep
+
+    assert [file] == found.header_files
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        found.header_values()
+    assert str(file) in str(caught.value)
+    assert "schl" not in str(caught.value).replace(str(file), "")
+
+
 def test_a_proxy_file_takes_the_place_of_the_default_proxy(tmp_path: Path) -> None:
     """And the other way round: one of the two is in force."""
     (tmp_path / "proxy").write_text("http://u:p@proxy:3128\n")
