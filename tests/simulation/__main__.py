@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from tests.simulation.campaign import campaign
-from tests.simulation.mutants import survey, table, write
+from tests.simulation.hunt import survey, table, write
 from tests.simulation.world import simulate
 
 

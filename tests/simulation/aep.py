@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from bridge.model import Answer, Fault, Post
 from tests.simulation.scenario import Interval, Scenario
-from tests.simulation.truth import Nature, Rec, Request, Truth, Violation
+from tests.simulation.truth import Life, Nature, Rec, Request, Truth, Violation
 
 ID = re.compile(rb'"_id":"(\d+)"')
 FRAME = len(b'{"messages":[]}')
@@ -26,10 +26,14 @@ class Aep:
     rng: Random
     number: int = 0
     tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
+    lowered: set[str] = field(default_factory=set)
+    """Inlets that take one message at a time, and have said so."""
+    spite: dict[str, Interval] = field(default_factory=dict)
+    """Inlets that began to refuse everything right after a 413 and an acceptance."""
     good_tokens: set[tuple[str, str]] = field(default_factory=set)
 
-    def receive(self, member: str, post: Post, now: float) -> tuple[Request, Answer]:
-        """Takes a request; returns the truth about it and the answer that arrives at its `arrives_at`."""
+    def receive(self, member: str, ticket: object, life_of: Callable[[Rec], Life], post: Post, now: float) -> tuple[Request, Answer]:
+        """Takes a request of the batch that goes by `ticket`; returns the truth about it and the answer that arrives at its `arrives_at`."""
         self.number += 1
         recs = [self._identify(piece, post.inlet) for piece in post.pieces]
         size = FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
@@ -41,14 +45,15 @@ class Aep:
             raise Violation(f"a request with several datasets: {recs}")
         if len({id(rec) for rec in recs}) < len(recs):
             raise Violation(f"a request with a record twice: {recs}")
-        request = Request(self.number, member, post.inlet, recs, [], size, self.truth.tick(), now)
+        request = Request(self.number, member, post.inlet, recs, [], size, self.truth.tick(), now, post.timeout_s, ticket=ticket)
         for rec in recs:
             if member not in rec.lives:
                 raise Violation(f"{rec} was sent by {member}, which never read it")
-            request.lives.append(rec.lives[member])
+            request.lives.append(life_of(rec))
             rec.requests.append(request)
         request.accepted, request.told = [False] * len(recs), [None] * len(recs)
         answer = self._answer(request, post, now)
+        request.fault = answer.fault
         self.truth.accept(request)
         return request, answer
 
@@ -70,7 +75,9 @@ class Aep:
         latency = rng.choice((0.02, 0.05, 0.3)) * rng.uniform(0.5, 1.5)
         if not calm and rng.random() < 0.03:
             latency = rng.uniform(0.5, post.timeout_s * 1.2)
-        interval = self._interval(request.inlet, now + latency / 2)
+        interval = self.spite.get(request.inlet) or self._interval(request.inlet, now + latency / 2)
+        if interval is not None and not interval.start <= now + latency / 2 < interval.end:
+            interval = None
         mode = interval.mode if interval else ""
         if not mode and not calm and rng.random() < self.scenario.noise:
             mode = rng.choice(("503", "429", "hang", "reset before", "reset after", "late", "garbage", "credentials", "500", "502", "token", "oversize", "408"))
@@ -137,12 +144,17 @@ class Aep:
             self.good_tokens.discard((request.member, request.inlet))
         request.token_was_good = good
         body = self.rng.choice((b"", b'{"status":"%d","title":"no"}' % status, b'{"status":%d,"report":{"message":"Message has unknown xdm format"}}' % status))
+        if status == 401 and body:
+            body = b'{"status":"401","title":"Ims service token is empty"}'
         return Answer(status, headers, body, token_was_good=good)
 
     def _judge(self, request: Request, mode: str, *, calm: bool) -> Answer:
         """AEP works, and looks at the messages."""
         scenario, rng = self.scenario, self.rng
-        if request.size > scenario.limit:
+        one_by_one = not calm and request.sent_at >= scenario.spite_from and len(request.recs) > 1
+        if one_by_one:
+            self.lowered.add(request.inlet)
+        if one_by_one or request.size > scenario.limit:
             return self._refusal(request, "413", None)
         if not calm and scenario.capacity is not None and not self._capacity(request, scenario.capacity):
             return self._refusal(request, "429", None)
@@ -159,6 +171,8 @@ class Aep:
                 status = rng.choice((429, 502, 503, 504))
             statuses.append(status)
         request.accepted = [status == 200 for status in statuses]
+        if not calm and request.inlet in self.lowered - self.spite.keys() and any(request.accepted):
+            self.spite[request.inlet] = Interval(request.processed_at, request.processed_at + scenario.spite_s, rng.choice(("400", "422")))
         odd = rng.random() < scenario.odd_shapes
         body, request.told = multi_status(rng, statuses, odd=odd and not calm)
         request.status = 200 if odd and rng.random() < 0.3 else 207

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
 from bridge.model import Slice, TopicPartition
-from tests.simulation.truth import Life, Log, Rec, Truth, Violation
+from tests.simulation.truth import CREATED_ANEW, CUT_OFF, Life, Log, Rec, Truth, Violation
+from tests.simulation.window import Quota, beside
 
 if TYPE_CHECKING:
     from tests.simulation.member import Member
 
-OBJECT_BYTES = 600
 COMMIT_EVERY_S = 0.5
 PATIENCE_TURNS, PATIENCE_S = 3, 0.1
 """Turns, and seconds, after which a full window or a lane too far ahead must have stopped its reading."""
@@ -27,28 +28,37 @@ class Broker:
 
     truth: Truth
     rng: Random
+    quota: Quota
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     owner: dict[TopicPartition, str | None] = field(default_factory=dict)
     target: dict[TopicPartition, str] = field(default_factory=dict)
     free_at: dict[TopicPartition, float] = field(default_factory=dict)
+    rewound: set[TopicPartition] = field(default_factory=set)
+    """Partitions that are read again from further back than what is committed."""
 
     def create(self, where: TopicPartition) -> None:
         self.truth.logs[where] = Log(where)
         self.owner[where], self.free_at[where] = None, 0.0
+
+    def partitions(self) -> dict[str, int]:
+        """How many each topic has."""
+        return Counter(where.topic for where in self.owner)
 
     def commit(self, member: str, where: TopicPartition, offset: int, now: float) -> None:
         """A commit of an owner; anybody else's is fenced."""
         if self.owner[where] != member:
             return
         before = self.committed.get(where)
-        if before is not None and offset < before:
+        if before is not None and offset < before and where not in self.rewound:
             raise Violation(f"{member} moved the committed offset of {where} back from {before} to {offset}")
         self.truth.covers(where, offset, now, f"{member} committed")
         self.committed[where] = offset
+        self.rewound.discard(where)
 
     def release(self, where: TopicPartition, at: float) -> None:
         """Nobody owns it any more."""
         self.owner[where], self.free_at[where] = None, at
+        self.quota.changes.append(at)
 
     def rebalance(self, members: Sequence[Member], now: float) -> None:
         """Draws who shall own what; owners that must give something up hear of it in one of their next reads."""
@@ -124,7 +134,7 @@ class SimulatedSource:
             if position is None:
                 raise Violation(f"{member.name} stores {where} at {offset}, which it does not hold")
             if position.incarnation != self._broker.truth.logs[where].incarnation:
-                continue  # the topic was created anew, and the broker knows
+                continue  # the topic was created anew or cut off, and the broker knows
             self._broker.truth.covers(where, offset, member.now, f"{member.name} stored")
             self.stored[where] = offset
             if member.say:
@@ -191,6 +201,7 @@ class SimulatedSource:
         for where in coming:
             start = broker.committed.get(where, 0)
             broker.owner[where] = member.name
+            broker.quota.changes.append(member.now)
             self.held[where] = _Position(start, Life(member.name, where, "", start, broker.truth.logs[where].incarnation), broker.truth.logs[where].incarnation)
             self.stored.pop(where, None)
         if member.say:
@@ -251,9 +262,11 @@ class SimulatedSource:
     def _take(self, where: TopicPartition, position: _Position, limit: int) -> Slice | None:
         log = self._broker.truth.logs[where]
         if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
-            position.life.ended = "created anew"
+            position.life.ended = CUT_OFF if log.cut_off else CREATED_ANEW
+            position.life.lane = self._member.pump.ledger.lanes.get(where)
             self._member.owes(position.life)
-            position.offset, position.incarnation, position.end_told = 0, log.incarnation, -1
+            position.offset, position.incarnation, position.end_told = log.start, log.incarnation, -1
+            self._broker.rewound.add(where)
             position.life = Life(self._member.name, where, incarnation=log.incarnation)
             self._member.rewound.add(where)
         start = bisect_left(log.recs, position.offset, key=lambda rec: rec.at)
@@ -265,12 +278,10 @@ class SimulatedSource:
         next_offset = log.end if told else records[-1].at + 1
         if told:
             position.end_told = log.end
-        position.offset = position.life.read_to = next_offset
-        for rec in records:
-            rec.lives[self._member.name] = position.life
         if records:
-            self._member.check_reading(where, records)
-        overhead = sum(len(rec.name or b"") + OBJECT_BYTES for rec in records)
+            self._member.check_reading(position.life, records)
+        position.offset = position.life.read_to = next_offset
+        overhead = sum(map(beside, records))
         if self._member.say:
             self._member.say(f"reads {where}: {[rec.at for rec in records]} → {next_offset}")
         return Slice(where, records, [rec.data for rec in records], next_offset, overhead)

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count, pairwise
 from random import Random
 from typing import TYPE_CHECKING
@@ -15,13 +16,15 @@ from bridge.inlet import Inlet
 from bridge.model import Letter, Post, Published, TopicPartition
 from bridge.pump import PAUSE_AFTER_S, Pump, Skip, Task
 from bridge.routing import routes_by_topic
+from tests.simulation.conduct import Conduct
+from tests.simulation.court import Court
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
-from tests.simulation.truth import POISON, UNSENDABLE, Life, Nature, Rec, Request, Violation
+from tests.simulation.truth import CUT_OFF, Life, Nature, Rec, Request, Violation
+from tests.simulation.window import Window
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-SETUP = frozenset({302, 404, 407})
 MAX_CALLS = 300_000
 OVERSHOOT = 400
 """Records that may be read between two looks at the lanes, 50 ms apart, at the speed of the simulated source."""
@@ -69,17 +72,16 @@ class Member:
             say = world.say
             self.say = lambda text: say(f"{self.now:10.3f} {self.name}  {text}")
         self.turns = self.calls = 0
+        self.turned_at = now
         self.crash_in: int | None = None
         self.drain_until = math.inf
         self.draining = False
         self.rewound: set[TopicPartition] = set()
         self.owed: list[Rec] = []
         """What it read of logs that are gone, and was not settled then: nobody else can deliver it."""
-        self.in_flight: Counter[str] = Counter()
-        self.quiet: dict[str, tuple[float, float]] = {}
-        """Inlet → since when Retry-After has been known, and until when nothing goes out."""
-        self.misled: dict[str, float] = {}
-        """Inlets whose answers speak of the address, since when: one request at a time."""
+        self.conduct = {each: Conduct(each, name, scenario.policy) for each in scenario.inlets}
+        self.windows = {each: Window(name, scenario.policy.window_bytes) for each in scenario.inlets}
+        self.court = Court(world.truth, name, scenario.policy.flood_guard)
         self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
         self.pump = Pump(
@@ -92,7 +94,7 @@ class Member:
             settings=scenario.settings,
             events=Watcher(self),
         )
-        self.pump.partitions_of = {topic.name: topic.partitions for topic in scenario.topics}
+        self.pump.partitions_of = world.broker.partitions()
         self.source = SimulatedSource(world.broker, self, rng)
         self.pump.source = self.source
 
@@ -158,18 +160,11 @@ class Member:
     def _arrived(self, request: Request) -> None:
         truth = self.world.truth
         request.arrived_seq, request.arrived_at = truth.tick(), self.now
-        self.in_flight[request.inlet] -= 1
         for rec in request.recs:
             rec.under_way.discard(self.name)
         truth.learn(request)
-        if any(told is not None and 200 <= told < 300 for told in request.told):
-            self.misled.pop(request.inlet, None)
-        elif request.status in SETUP or (request.status in (401, 403) and not request.token_was_good):
-            self.misled.setdefault(request.inlet, self.now)
-        if request.retry_after is not None:
-            since, until = self.quiet.get(request.inlet, (0.0, 0.0))
-            if self.now + request.retry_after > until:
-                self.quiet[request.inlet] = (since if until > self.now else self.now), self.now + request.retry_after
+        self.court.answered(request)
+        self.conduct[request.inlet].arrived(request)
         if self.say:
             told = Counter(request.told)
             self.say(f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}")
@@ -178,35 +173,33 @@ class Member:
 
     def send(self, ticket: object, post: Post) -> None:
         self.port("send")
-        inlet, scenario = post.inlet, self.world.scenario
-        flying = self.in_flight[inlet]
-        if flying >= scenario.policy.max_in_flight:
-            raise Violation(f"{flying + 1} requests in flight to {inlet}")
-        if flying and self.pump.inlets[inlet].hold is not None:
-            raise Violation(f"{inlet} is held, and a second request goes out")
-        if flying and self.misled.get(inlet, self.now) < self.now:
-            raise Violation(f"{inlet} answers as a wrong address does, and a second request goes out")
-        since, until = self.quiet.get(inlet, (0.0, 0.0))
-        if since < self.now < until - 1e-6:
-            raise Violation(f"Retry-After of {inlet} is ignored: {until - self.now:.1f} s too early")
-        partial = isinstance(ticket, Task) and any(rec.lives[self.name] in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
-        request, answer = self.world.aep.receive(self.name, post, self.now)
+        inlet = post.inlet
+        begun = isinstance(ticket, Task) and any(self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
+        request, answer = self.world.aep.receive(self.name, ticket, partial(self.life, ticket), post, self.now)
+        self.conduct[inlet].sent(request)
         for rec, life in zip(request.recs, request.lives, strict=True):
-            self._may_send(rec, life, partial=partial)
+            self._may_send(rec, life, begun=begun)
             rec.under_way.add(self.name)
-        if scenario.settings.ordered:
+        if self.world.scenario.settings.ordered:
             self._in_order(request)
-        self.in_flight[inlet] += 1
+        self.world.quota.sends.append((self.now, inlet, len(request.recs)))
         if self.say:
             self.say(f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}")
         heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
 
-    def _may_send(self, rec: Rec, life: Life, *, partial: bool) -> None:
+    def life(self, ticket: object, rec: Rec) -> Life:
+        """The life in which this batch got the record: where a partition was cut off and is read again, the engine's lane tells the two apart."""
+        before = rec.before.get(self.name)
+        if before is None or not isinstance(ticket, Task):
+            return rec.lives[self.name]
+        return next((life for life in before if life.lane in ticket.batch.lanes), rec.lives[self.name])
+
+    def _may_send(self, rec: Rec, life: Life, *, begun: bool) -> None:
         position = self.source.held.get(rec.where)
         if position is None or position.life is not life:
             if rec.where not in self.rewound:
                 raise Violation(f"{rec} is sent by {self.name}, which does not hold its partition any more")
-        elif rec.where in self.source.closing and not partial:  # the rest of a batch that is settled in part is finished, or that part would be sent twice
+        elif rec.where in self.source.closing and not begun:  # the rest of a batch that is settled in part is finished, or that part would be sent twice
             raise Violation(f"{rec} is sent while its partition is being revoked")
         if self.name in rec.under_way and life.member == self.name and not life.ended:
             if any(request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests[:-1]):
@@ -217,13 +210,13 @@ class Member:
     def _in_order(self, request: Request) -> None:
         """Where order is kept, all before it in its partition is settled when a record goes out, or goes out with it."""
         life, carried = request.lives[0], set(request.recs)
-        if any(each is not life for each in request.lives):
+        if any(each.where != life.where for each in request.lives):
             raise Violation(f"request {request.number} mixes partitions")
         for before, after in pairwise(request.recs):
             if before.at >= after.at:
                 raise Violation(f"request {request.number} carries {after} behind {before}")
         log = self.world.truth.logs[life.where]
-        if life.incarnation != log.incarnation:
+        if any(each.incarnation != log.incarnation for each in request.lives):
             return
         while life.in_order < len(log.recs) and (rec := log.recs[life.in_order]).at < request.recs[-1].at:
             if rec.piece is not None and rec not in carried and rec.lives.get(self.name) is life and life not in rec.known:
@@ -240,10 +233,12 @@ class Member:
         carried: list[tuple[Rec, Life]] = []
         share = self.world.letter_fault(self.now)
         for at, letter in enumerate(letters):
-            self.world.truth.judge(letter, self.name, f"{letter.record.topic()}.dlq")
             rec = letter.record
-            assert isinstance(rec, Rec)
-            carried.append((rec, rec.lives[self.name]))
+            if not isinstance(rec, Rec):
+                raise Violation(f"a dead letter of something else: {rec!r}")
+            life = self.life(ticket, rec)
+            self.court.judge(rec, letter, ticket, life, f"{rec.where.topic}.dlq")
+            carried.append((rec, life))
             lost = share > 0 and self._rng.random() < share
             if lost:
                 failed.append(at)
@@ -265,6 +260,7 @@ class Member:
     def turn(self) -> None:
         """Once around the engine's loop."""
         self.turns += 1
+        self.turned_at = self.now
         if self._rng.random() < self.world.stalls(self.now):
             self.now += self._rng.choice((0.5, 3.0))
         self.pump.turn(self.source)
@@ -297,12 +293,11 @@ class Member:
         for name, inlet in pump.inlets.items():
             if abs(inlet.used - weights[name]) > 1.0:
                 raise Violation(f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}")
-            if inlet.in_flight != self.in_flight[name]:
-                raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {self.in_flight[name]}")
-            self._over(name, is_over=inlet.used >= inlet.policy.window_bytes)
-        most = self.world.scenario.settings.max_uncommitted_records
-        for where, lane in pump.ledger.lanes.items():
-            self._over(where, is_over=lane.uncommitted >= most)
+            if inlet.in_flight != (flying := len(self.conduct[name].flying)):
+                raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {flying}")
+            self._over(name, is_over=self.windows[name].full)
+        for where, position in self.source.held.items():
+            self._over(where, is_over=self._too_far(position.life))
 
     def _over(self, what: object, *, is_over: bool) -> None:
         if is_over:
@@ -310,19 +305,39 @@ class Member:
         else:
             self.source.over.pop(what, None)
 
-    def check_reading(self, where: TopicPartition, records: Sequence[Rec]) -> None:
-        """Nothing is read into a window that has been full for a while, nor for a lane that is too far ahead."""
-        inlet, lane = self.pump.inlets[records[0].inlet], self.pump.ledger.lanes.get(where)
-        full = inlet.used >= inlet.policy.window_bytes
-        ahead = lane is not None and lane.uncommitted >= self.world.scenario.settings.max_uncommitted_records
-        if not full:
-            self._over(records[0].inlet, is_over=False)
-        if not ahead:
-            self._over(where, is_over=False)
-        for what in ([records[0].inlet] if full else []) + ([where] if ahead else []):
+    def check_reading(self, life: Life, records: Sequence[Rec]) -> None:
+        """Nothing is read into a full window, beyond the read that fills it, nor for a lane that is too far ahead. Then they count as read.
+
+        Where other inlets have room, their partitions are read on, and the full one's are paused within `PATIENCE_S`.
+        """
+        name, where = records[0].inlet, life.where
+        window = self.windows[name]
+        ahead = self._too_far(life)
+        self._over(name, is_over=window.full)
+        self._over(where, is_over=ahead)
+        alone = len(self.windows) == 1
+        for what, turns, seconds in ((name, 0 if alone else PATIENCE_TURNS, 0.0 if alone else PATIENCE_S), (where, PATIENCE_TURNS, PATIENCE_S)):
             turn, since = self.source.over.get(what, (self.turns, self.now))
-            if self.turns - turn > PATIENCE_TURNS and self.now - since > PATIENCE_S:
-                raise Violation(f"{where} is read on, though {what} has been over its limit for {self.now - since:.2f} s")
+            if self.turns - turn > turns and self.turned_at - since >= seconds:
+                raise Violation(f"{where} is read on, though {what} is over its limit for {self.now - since:.2f} s ({window})")
+        for rec in records:
+            if (earlier := rec.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
+                rec.before.setdefault(self.name, []).append(earlier)
+            rec.lives[self.name], rec.read[self.name] = life, self.world.truth.tick()
+            self.court.read(rec)
+            if rec.piece is not None or not self.world.truth.settled(rec, self.now):
+                window.read(rec, life)
+
+    def _too_far(self, life: Life) -> bool:
+        """Whether a life has read further ahead of its first open record than it may."""
+        log, truth = self.world.truth.logs[life.where], self.world.truth
+        if life.incarnation != log.incarnation:
+            return False
+        while life.behind < len(log.recs) and (rec := log.recs[life.behind]).at < life.read_to:
+            if rec.lives.get(self.name) is life and life not in rec.known and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped):
+                return life.read_to - rec.at >= self.world.scenario.settings.max_uncommitted_records
+            life.behind += 1
+        return False
 
     def check_revoke(self, parts: Sequence[TopicPartition], started: float) -> None:
         """In-flight requests were waited for, and no longer than allowed."""
@@ -336,13 +351,21 @@ class Member:
                 if isinstance(request, Request) and not lives.isdisjoint(request.lives):
                     raise Violation(f"the revoke of {parts[0]} did not wait for request {request.number}")
 
+    @property
+    def _late(self) -> bool:
+        """Whether a revoke goes on without what is still open, since its deadline has passed."""
+        started = self.now if self.source.revoking_since is None else self.source.revoking_since
+        return self.now - started >= min(self.world.scenario.settings.revoke_timeout_s, max(0.0, self.drain_until - started)) - 0.02
+
     def check_bound(self, life: Life, how: str) -> None:
         """What the next owner will read again is bounded, and where all was settled, it is nothing."""
         broker, truth = self.world.broker, self.world.truth
+        if life.incarnation != truth.logs[life.where].incarnation:
+            return
         committed = broker.committed.get(life.where, 0)
         read = [rec for rec in truth.logs[life.where].recs if committed <= rec.at < life.read_to and rec.lives.get(self.name) is life]
         repeats = [rec for rec in read if life in rec.known]
-        if how == "revoked" and broker.owner[life.where] == self.name and read and len(repeats) == len(read):
+        if how == "revoked" and not self._late and broker.owner[life.where] == self.name and read and len(repeats) == len(read):
             raise Violation(f"{life.where} was revoked with everything settled, but committed at {committed}, not {life.read_to}")
         most = self.world.scenario.settings.max_uncommitted_records
         recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
@@ -384,6 +407,3 @@ class Member:
         }
         if full := {name: what for name, what in left.items() if what}:
             raise Violation(f"{self.name} has something left at the end: {full}")
-
-
-__all__ = ["POISON", "UNSENDABLE", "Crash", "Member", "Nature"]

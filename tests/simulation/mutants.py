@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
-import textwrap
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
-from bridge import batcher, delivery, inlet, ledger, payload, pump
-from tests.simulation.campaign import Failure, attempt
-
-BEGIN, END = "<!-- mutants: written by make simulate-mutants -->", "<!-- end of mutants -->"
+from bridge import batcher, delivery, inlet, ledger, limits, payload, pump
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +24,15 @@ def _bug(title: str, module: Any, name: str, *changes: str) -> Mutant:
 
 MUTANTS = (
     _bug("commits the highest offset instead of the watermark", ledger, "Lane.watermark", "return first", "pass"),
-    _bug("a late outcome moves a dead lane", ledger, "Ledger.resolve", "lane.state is not State.DEAD and ", ""),
+    _bug(
+        "a late outcome moves a dead lane",
+        ledger,
+        "Ledger.resolve",
+        "lane.state is not State.DEAD and ",
+        "",
+        " and self.lanes.get(lane.source) is lane",
+        "",
+    ),
     _bug(
         "settles before the dead letter is acknowledged",
         delivery,
@@ -140,81 +137,26 @@ MUTANTS = (
     ),
     _bug("takes an end of partition before what was read for nothing new", pump, "Pump.take_in", "part.next_offset < lane.next", "False"),
     _bug("a second inlet that fills up is paused late", pump, "Pump.balance", "not self._stood", "now - since >= PAUSE_AFTER_S"),
+    _bug("counts no bytes", batcher, "Batcher.add", "(weight := size + fits * overhead)", "(weight := 0.0 * size)"),
+    _bug("forgets what records hold beside their bytes", batcher, "Batcher.add", "(weight := size + fits * overhead)", "(weight := size)"),
+    _bug("forgets the value beside the message made of it", pump, "_originals", "return sum(", "return 0 * sum("),
+    _bug("skips nothing of a topic that was created anew", pump, "Pump._find", "batches += [", "_ = ["),
+    _bug("convicts when everything is refused", delivery, "_Case.judge_alone", "reply.evidence > suspicion.alone_refused or silent", "True"),
+    _bug("takes what passed after a 413 for evidence of a 400", delivery, "_Case.judge_refusal", "(suspicion.for_size and answer.status != 413)", "False"),
+    _bug("the flood guard never holds", inlet, "Inlet.flood_allows", "if guard and not broken", "if False and not broken"),
+    _bug("everyone bisects at once", inlet, "Inlet.take_turn", "return self.bisecting is who", "return True"),
+    _bug("no hold when everything is refused", delivery, "_Case.judge_refusal", "if nobody_accepted and self.rounds >= 3:", "if False:"),
+    _bug("no hold after failures", inlet, "Inlet.failed", "if self.failures >= UNAVAILABLE_AFTER:", "if False:"),
+    _bug("no hold after unreadable answers", delivery, "_Case.judge_unknown", "if inlet.unreadable >= 3:", "if False:"),
+    _bug("no hold where the address is wrong", delivery, "_Case.judge", 'self.inlet.held("address", detail, reply.sent, reply.now)', "pass"),
+    _bug("no hold where a fresh token is refused", delivery, "_Case.judge_credentials", "    self.inlet.held(", "    (lambda *_: None)("),
+    _bug("ignores the organisation's rate", pump, "Pump._share", "= total * share or 1.0", "= None"),
+    _bug("each member takes the organisation's whole rate", pump, "Pump._share", "= total * share or 1.0", "= total"),
+    _bug("a 413 teaches nothing", inlet, "Inlet.refuses_size", "self.max_bytes = min(self.max_bytes, learned)", "pass"),
+    _bug("what timed out twice goes out as it was", delivery, "_Case.judge_fault", "if part.timeouts >= 2:", "if False:"),
+    _bug("what timed out twice gets no more time", delivery, "_Case.judge_fault", "part.timeout_s * 2", "part.timeout_s"),
+    _bug("what timed out twice is not halved", delivery, "_Case.judge_fault", "if len(part.indexes) > 1:", "if False:"),
+    _bug("no back-off", inlet, "Inlet.backoff", "return max(0.01,", "return 0.0 * max(0.01,"),
+    _bug("a 429 slows nothing", inlet, "Inlet.throttled", "self.concurrency.pushed_back(sent, self.tick)", "return"),
+    _bug("as many requests at once after a failure as before", limits, "Concurrency.pushed_back", "self.limit = max(1.0, self.limit / 2)", "pass"),
 )
-
-
-@contextmanager
-def broken(mutant: Mutant) -> Iterator[None]:
-    """The engine with this bug. Fails where the source no longer has the place that the bug changes."""
-    *path, name = mutant.name.split(".")
-    holder: Any = getattr(mutant.module, path[0]) if path else mutant.module
-    original = vars(holder)[name]
-    code: Any = original.fget if isinstance(original, property) else original
-    source = textwrap.dedent(inspect.getsource(code))
-    for old, new in mutant.changes:
-        if old not in source:
-            raise LookupError(f"{mutant.name} has changed: the bug {mutant.title!r} finds no {old!r}")
-        source = source.replace(old, new)
-    space: dict[str, Any] = {}
-    exec(compile(source, f"<mutant of {mutant.name}>", "exec"), mutant.module.__dict__, space)  # noqa: S102  (our own source)
-    holders = [holder] if path else [each for key, each in sys.modules.items() if key.startswith("bridge") and getattr(each, name, None) is original]
-    try:
-        for each in holders:
-            setattr(each, name, space[name])
-        yield
-    finally:
-        for each in holders:
-            setattr(each, name, original)
-
-
-@dataclass(frozen=True, slots=True)
-class Caught:
-    """How a mutant was found out."""
-
-    mutant: str
-    histories: int
-    seed: int | None
-    """None: it got away."""
-    what: str = ""
-
-
-def hunt(number: int, limit: int) -> Caught:
-    """Runs histories from seed 0 on, until one of them finds the bug."""
-    mutant = MUTANTS[number]
-    with broken(mutant):
-        for seed in range(limit):
-            found = attempt(seed)
-            if isinstance(found, Failure):
-                if not found.what.startswith("Violation"):
-                    raise RuntimeError(f"{mutant.title}, seed {seed}: {found.where}")
-                return Caught(mutant.title, seed + 1, seed, found.what)
-    return Caught(mutant.title, limit, None)
-
-
-def _hunt(job: tuple[int, int]) -> Caught:
-    return hunt(*job)
-
-
-def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caught]:
-    """Hunts every mutant."""
-    found = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
-        for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
-            say(f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}")
-            found.append(each)
-    return found
-
-
-def table(found: list[Caught]) -> str:
-    """The survey in Markdown."""
-    lines = ["| deliberate bug | histories until it was caught |", "|---|---:|"]
-    lines += [f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in found]
-    return "\n".join(lines)
-
-
-def write(document: str, text: str) -> None:
-    """Replaces the table between the two marks of a document."""
-    path = Path(document)
-    before, _, rest = path.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -35,7 +36,9 @@ MODES = (
     "oversize",
     "late",
 )
-WHOLE_MODES = ("400", "422")
+RARE_MODES = ("413", "413", "408", "504", "425", "405", "415")
+"""Drawn apart from the others, so that a seed's history stays what it is but for these."""
+WHOLE_MODES = ("400", "422", "413")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,10 @@ class Scenario:
     """Messages a second that AEP takes."""
     limit: int = 1_000_000
     """Bytes of a request body that AEP takes."""
+    spite_from: float = math.inf
+    """From here on AEP takes one message at a time, and answers 413 to more."""
+    spite_s: float = 0.0
+    """Seconds in which it refuses everything after the first acceptance that follows such a 413, which says nothing of that."""
     stalls: float = 0.0
     """The share of turns in which a process stands still for a while."""
     value_bytes: int = 80
@@ -138,6 +145,7 @@ def plan(seed: int) -> Scenario:
     _records(rng, scenario)
     _faults(rng, scenario)
     _group(rng, scenario)
+    _rare(Random(f"rare 11 {seed}"), scenario)
     scenario.events.sort()
     return scenario
 
@@ -210,6 +218,29 @@ def _group(rng: Random, scenario: Scenario) -> None:
         if rng.random() < 0.6:  # while batches are open and requests are out
             at = min(span, rng.choice([when for when, what, _ in scenario.events if what == "produce"]) + rng.choice((0.03, 0.2, 1.0)) * rng.random())
         scenario.events.append((at, kind, rng.randrange(1 << 30)))
+
+
+def _rare(rng: Random, scenario: Scenario) -> None:
+    """What happens in few histories. The seeds of `test_histories_that_failed_once` are not among them."""
+    span = scenario.calm_at
+    for found in scenario.intervals.values():
+        for at, interval in enumerate(found):
+            if rng.random() < 0.25:
+                found[at] = replace(interval, mode=rng.choice(RARE_MODES))
+    if scenario.flavour == "limit" and rng.random() < 0.5:
+        scenario.spite_from, scenario.spite_s = span * rng.uniform(0.55, 0.8), rng.uniform(3, 20)
+        scenario.settings.max_messages = rng.choice((2, 3, 1000))
+        scenario.events = [each for each in scenario.events if each[1] != "produce" or each[0] < scenario.spite_from - 5]
+        scenario.events += [(rng.uniform(scenario.spite_from, span), "produce", rng.choice((2, 2, 3))) for _ in range(6)]
+    if scenario.policy.max_messages_per_s is not None:
+        scenario.poison.pop(Nature.WHOLE, None)  # or an ordered partition would wait for an operator too often
+        scenario.events += [(span * at, "produce", 40) for at in (0.35, 0.36, 0.7, 0.71)]
+    if scenario.flavour == "flood" and rng.random() < 0.5:
+        for found in scenario.intervals.values():
+            found.append(Interval(span * 0.1, span * 0.9, "each 400"))
+    if scenario.flavour in ("group", "mixed") and rng.random() < 0.3:
+        produced = [when for when, what, _ in scenario.events if what == "produce"]
+        scenario.events += [(rng.choice(produced) + rng.uniform(0, 2), "truncate", rng.randrange(1 << 30)) for _ in range(rng.randint(1, 3))]
 
 
 def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition, at: int, number: int, *, healthy: bool = False) -> Rec:

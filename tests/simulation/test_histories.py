@@ -22,6 +22,9 @@ def test_fixed_histories() -> None:
     assert report.histories == FIXED
     assert min(report.causes.values()) > 0, "every kind of repeat was seen"
     assert len(report.flavours) == 8
+    assert report.residue.keys() <= {"each", "whole"}
+    assert report.residue["whole"] <= max(10, FIXED // 100), "healthy records refused alone twice: two in a thousand histories, when this was written"
+    assert report.residue["each"] <= max(1500, 2 * FIXED), "healthy records that AEP refused by name: 786 in a thousand histories, when this was written"
 
 
 def test_fresh_histories() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from tests.simulation.kafka import Broker
 from tests.simulation.member import LEAP_S, Crash, Member
 from tests.simulation.scenario import WHOLE_MODES, Scenario, Topic, plan, record
 from tests.simulation.truth import EVER, Nature, Rec, Truth, Violation
+from tests.simulation.window import Quota
 
-MAX_TURNS = 60_000
+MAX_TURNS = 200_000
 TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
 """At the end a healthy record a partition, every so often: convictions need others that pass. Then the operator skips what is stuck."""
 QUIET = int(3 * LEAP_S / TRICKLE_EVERY_S)
@@ -48,16 +50,17 @@ class World:
     def __init__(self, scenario: Scenario, say: Callable[[str], None] | None = None) -> None:
         self.scenario, self.say = scenario, say
         self.routes = scenario.routes()
-        self.truth = Truth(scenario.settings.ordered, not scenario.tombstones, scenario.policy.flood_guard)
-        self.truth.flapping = {name: sum(each.mode in WHOLE_MODES for each in found) for name, found in scenario.intervals.items()}
+        self.truth = Truth(scenario.settings.ordered, not scenario.tombstones)
+        self.truth.flapping = {name: sum(each.mode in WHOLE_MODES for each in found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()}
         self._rng = Random(f"world {scenario.seed}")
-        self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"))
+        self.quota = Quota()
+        self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"), self.quota)
         self.aep = Aep(scenario, self.truth, Random(f"aep {scenario.seed}"))
         self.members: list[Member] = []
         self._names = count(1)
         self._events: list[tuple[float, int, str, int]] = []
         self._seq = count()
-        self.turns = self.skipped = 0
+        self.turns = self.skipped = self.most_members = 0
         self.now = 0.0
         for topic in scenario.topics:
             for partition in range(topic.partitions):
@@ -100,6 +103,8 @@ class World:
             self._turn(self._furthest_behind())
         self._wind_up()
         self.truth.account()
+        if (rate := self.scenario.policy.max_messages_per_s) is not None:
+            self.quota.check(self.scenario.inlets, rate, self.most_members * self.scenario.settings.max_messages)
         for member in self.members:
             member.check_empty()
             member.check()
@@ -180,6 +185,8 @@ class World:
             self.broker.rebalance(self.members, self.now)
         elif what == "recreate":
             self._recreate(rng.choice(list(self.truth.logs)))
+        elif what == "truncate":
+            self._truncate(rng.choice(list(self.truth.logs)), rng)
         elif what == "partition":
             self._partition(rng.choice(self.scenario.topics))
         elif what == "isolated?":
@@ -221,6 +228,7 @@ class World:
             return
         name = f"m{next(self._names)}"
         self.members.append(Member(self, name, self.now, Random(f"{name} {self.scenario.seed}")))
+        self.most_members = max(self.most_members, len(self.members))
         self.broker.rebalance(self.members, self.now)
 
     def _stop(self, member: Member) -> None:
@@ -236,7 +244,7 @@ class World:
     def _recreate(self, where: TopicPartition) -> None:
         """The topic is deleted and created anew: its records and its committed offsets are gone."""
         log = self.truth.logs[where]
-        log.recs, log.end, log.checked = [], 0, 0
+        log.recs, log.end, log.start, log.checked, log.cut_off = [], 0, 0, 0, False
         log.incarnation += 1
         self.broker.committed.pop(where, None)
         for member in self.members:
@@ -245,10 +253,33 @@ class World:
         for _ in range(self._rng.randint(0, 6)):
             self._append(topic, where)
 
+    def _truncate(self, where: TopicPartition, rng: Random) -> None:
+        """A replica that lagged becomes the leader: what only the others had is gone. And retention has deleted some of what is committed."""
+        log, committed = self.truth.logs[where], self.broker.committed.get(where, 0)
+        if log.end <= committed:
+            return
+        log.end = rng.randint(committed, log.end - 1)
+        log.start = rng.randint(log.start, committed)
+        del log.recs[bisect_left(log.recs, log.end, key=lambda rec: rec.at) :]
+        log.checked, log.cut_off = min(log.checked, len(log.recs)), True
+        log.incarnation += 1
+        for member in self.members:
+            position = member.source.held.get(where)
+            if position is not None and position.offset <= log.end and position.incarnation == log.incarnation - 1:  # it has not read so far, and goes on
+                position.incarnation = position.life.incarnation = log.incarnation
+                position.end_told = min(position.end_told, log.end)
+            else:
+                member.source.stored.pop(where, None)
+        topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
+        for _ in range(rng.randint(0, 6)):
+            self._append(topic, where)
+
     def _partition(self, topic: Topic) -> None:
         """A partition is added."""
         where = TopicPartition(topic.name, sum(each.topic == topic.name for each in self.truth.logs))
         self.broker.create(where)
+        for member in self.members:
+            member.pump.partitions_of = self.broker.partitions()
         self.broker.rebalance(self.members, self.now)
 
     def _isolated(self) -> None:
@@ -306,9 +337,10 @@ class World:
         """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
         orders = []
         for member in self.members:
-            stuck = [rec for batch in member.pump.tasks for rec in batch.records if isinstance(rec, Rec) and rec.nature is not Nature.HEALTHY]
-            for rec in [rec for rec in stuck if rec.piece is not None and rec.lives[member.name] not in rec.known][:3]:
-                orders.append(member.skip(rec))
+            held = [(task, rec) for batch, task in member.pump.tasks.items() for rec in batch.records if isinstance(rec, Rec)]
+            poison = [(task, rec) for task, rec in held if rec.nature is not Nature.HEALTHY and rec.piece is not None]
+            stuck = [rec for task, rec in poison if member.life(task, rec) not in rec.known]
+            orders += [member.skip(rec) for rec in stuck[:3]]
         return orders
 
     def _unsettled(self) -> list[Rec]:

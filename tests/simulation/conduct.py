@@ -1,0 +1,217 @@
+"""What a member may do to an inlet after the answers that it got: the Conviction table's holds, halvings and lessons, read from the log of requests alone.
+
+The engine's state is not asked. Where several rules of the engine meet, the looser reading is taken: a rule here may come late, and is never wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from bridge.inlet import Policy
+from bridge.model import Fault
+from tests.simulation.truth import PERMANENT, Rec, Request, Violation
+
+FAILURES, UNREADABLE, REFUSALS = 5, 3, 3
+"""In a row, with nothing accepted, after which an inlet is held: failures, answers that say nothing, refusals of parts of one batch."""
+FLOOR_BYTES, MAX_TIMEOUT_S = 10_000, 300.0
+PROBES, PROBES_S = 10, 1.0
+"""So many probes of a held inlet, one after the other, have waited so long together. Each wait is drawn from zero up; a sum as low as this has a chance of 1e-11."""
+
+
+@dataclass(slots=True)
+class _Course:
+    """How one batch fared."""
+
+    refusals: int = 0
+    first_refused: int = 0
+    last: dict[Rec, Request] = field(default_factory=dict)
+    """The last request that carried each record."""
+    timed_out: dict[tuple[Rec, ...], list[float]] = field(default_factory=dict)
+    """For the records of a request: the seconds that it had, each time that it timed out in a row."""
+    at_least: dict[Rec, float] = field(default_factory=dict)
+    """Seconds that a request with this record must have at least."""
+
+
+class Conduct:
+    """One member at one inlet."""
+
+    def __init__(self, inlet: str, member: str, policy: Policy) -> None:
+        self.inlet, self._member, self._policy = inlet, member, policy
+        self.flying: list[Request] = []
+        self._courses: dict[object, _Course] = {}
+        self._failures = self._unreadable = self._refused_row = 0
+        self._accepted_seq = -1
+        self._held: tuple[float, str] | None = None
+        """Since when, and why."""
+        self._limit, self._cut_seq, self._cut_at = float(policy.max_in_flight), -1, -math.inf
+        self._before_cut = (-math.inf, 0.0)
+        """At this moment the limit was so high."""
+        self._sizes: list[tuple[int, int]] = []
+        """Ticks at which a 413 arrived, and the bytes that a batch read later must not exceed."""
+        self._waits: list[float] = []
+        self._probed_at: float | None = None
+        self._quiet = (0.0, 0.0)
+        """Since when Retry-After has been known, and until when nothing goes out."""
+
+    # -- a request goes out ---------------------------------------------------------
+
+    def sent(self, request: Request) -> None:
+        """Raises where it may not. What arrived at this very moment may not have been looked at yet."""
+        now, flying = request.sent_at, len(self.flying)
+        if flying >= self._policy.max_in_flight:
+            raise Violation(f"{flying + 1} requests in flight to {self.inlet}")
+        if flying and self._held is not None and self._held[0] < now:
+            raise Violation(f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), and a second request goes out")
+        limit = max(self._limit, self._before_cut[1]) if self._before_cut[0] >= now else self._limit
+        if flying >= max(1, int(limit)):
+            raise Violation(f"{flying + 1} requests in flight to {self.inlet}, which has answered so that {limit:.2f} are allowed")
+        since, until = self._quiet
+        if since < now < until - 1e-6:
+            raise Violation(f"Retry-After of {self.inlet} is ignored: {until - now:.1f} s too early")
+        self._probe(now)
+        course = self._courses.get(request.ticket)
+        if course is None:
+            course = self._courses[request.ticket] = _Course()
+            self._fits(request)
+        self._bisects(request, course)
+        self._has_time(request, course)
+        course.last.update(dict.fromkeys(request.recs, request))
+        self.flying.append(request)
+
+    def _probe(self, now: float) -> None:
+        if self._probed_at is None:
+            return
+        self._waits = [*self._waits[1 - PROBES :], now - self._probed_at]
+        self._probed_at = None
+        if len(self._waits) == PROBES and sum(self._waits) < PROBES_S:
+            raise Violation(f"{PROBES} probes of {self.inlet}, all in vain, have waited {sum(self._waits):.2f} s together: no back-off")
+
+    def _fits(self, request: Request) -> None:
+        """A batch that took a record after a 413 is smaller than what was refused."""
+        newest = max(rec.read[self._member] for rec in request.recs)
+        most = min((size for seq, size in self._sizes if seq < newest), default=math.inf)
+        if len(request.recs) > 1 and request.size > most:
+            raise Violation(f"request {request.number}, read after a 413, has {request.size} bytes; {most} were to be learned from it")
+
+    def _bisects(self, request: Request, course: _Course) -> None:
+        """Halves of two batches are never under way at once."""
+        before = course.last.get(request.recs[0])
+        request.half = (
+            before is not None
+            and before.status in PERMANENT
+            and 1 < len(request.recs) < len(before.recs)
+            and all(course.last.get(rec) is before for rec in request.recs)
+        )
+        other = next((each for each in self.flying if each.half and each.ticket is not request.ticket), None) if request.half else None
+        if other is not None:
+            raise Violation(f"request {request.number} is half of a refused one, while half of another batch is under way (request {other.number})")
+
+    def _has_time(self, request: Request, course: _Course) -> None:
+        """What timed out twice is halved, and has twice the time."""
+        if len(request.recs) > 1 and len(course.timed_out.get(tuple(request.recs), ())) >= 2:
+            raise Violation(f"request {request.number} carries {len(request.recs)} records that timed out twice together")
+        needed = max((course.at_least.get(rec, 0.0) for rec in request.recs), default=0.0)
+        if not needed <= request.timeout_s <= MAX_TIMEOUT_S:
+            raise Violation(f"request {request.number} has {request.timeout_s:.0f} s, after two that timed out; it should have {needed:.0f}")
+
+    # -- an answer arrives ----------------------------------------------------------
+
+    def arrived(self, request: Request) -> None:
+        """What it teaches."""
+        now, status = request.arrived_at, request.status
+        assert request.arrived_seq is not None
+        self.flying.remove(request)
+        course = self._courses[request.ticket]
+        self._time(request, course)
+        if request.retry_after is not None:
+            since, until = self._quiet
+            if now + request.retry_after > until:
+                self._quiet = (since if until > now else now), now + request.retry_after
+        probe = self._held is not None and request.sent_at > self._held[0]
+        if request.some_accepted:
+            self._accept(request)
+        elif self._pushes_back(request, course, status) and probe:
+            self._probed_at = now
+        else:
+            self._probed_at, self._waits = None, []
+        if status == 429 or 429 in request.told:
+            self._cut(request)
+
+    def _accept(self, request: Request) -> None:
+        assert request.arrived_seq is not None
+        self._failures = self._unreadable = self._refused_row = 0
+        self._accepted_seq, self._held = request.arrived_seq, None
+        self._probed_at, self._waits = None, []
+        self._limit = min(float(self._policy.max_in_flight), self._limit + 1 / max(1.0, self._limit))
+
+    def _pushes_back(self, request: Request, course: _Course, status: int) -> bool:
+        """Counts an answer that accepts nothing; whether the inlet is held for it, and waits longer."""
+        if request.fault in (Fault.TIMEOUT, Fault.CONNECTION) or status in (408, 425, 429, 502, 503, 504):
+            return self._failed(request)
+        if request.fault is Fault.CREDENTIALS or (status in (401, 403) and not request.token_was_good):
+            return self._hold(request, "credentials")
+        if request.fault is Fault.OVERSIZE or (200 <= status < 300 and all(told is None for told in request.told)):
+            self._unreadable += 1
+            return self._unreadable >= UNREADABLE and self._hold(request, "unreadable answers")
+        if 200 <= status < 300:
+            self._unreadable = 0
+            return any(told is not None and (told == 429 or told >= 500) for told in request.told) and self._failed(request)
+        if status in PERMANENT:
+            self._refused(request, course)
+            return False
+        if status == 500:
+            self._unreadable = 0
+            if len(request.recs) > 1:
+                return self._failed(request)
+            self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at  # alone it may be convicted, which cuts nothing
+            return False
+        return status not in (401, 403) and self._hold(request, "address")
+
+    def _failed(self, request: Request) -> bool:
+        self._failures += 1
+        self._cut(request)
+        return self._failures >= FAILURES and self._hold(request, f"{self._failures} failures")
+
+    def _refused(self, request: Request, course: _Course) -> None:
+        """The whole was refused, perhaps for a record."""
+        assert request.arrived_seq is not None
+        again = len(request.recs) == 1 and any(each.status in PERMANENT and len(each.recs) == 1 for each in self._earlier(request))
+        self._unreadable, self._refused_row = 0, self._refused_row + (not again)
+        request.refused_row = self._refused_row
+        course.refusals += 1
+        if course.refusals == 1:
+            course.first_refused = request.arrived_seq
+        if request.status == 413 and len(request.recs) > 1:
+            self._sizes.append((request.arrived_seq, max(FLOOR_BYTES, request.size - 1)))
+        if course.refusals >= REFUSALS and self._accepted_seq < course.first_refused:
+            self._hold(request, "refuses everything")
+
+    def _earlier(self, request: Request) -> list[Request]:
+        return [each for each in request.recs[0].requests if each.ticket is request.ticket and each is not request and each.arrived_seq is not None]
+
+    def _hold(self, request: Request, why: str) -> bool:
+        if self._held is None:
+            self._held = (request.arrived_at, why)
+        return True
+
+    def _cut(self, request: Request) -> None:
+        """Half as many at once; what went out before the last cut says nothing new, and what went out at its very moment may have."""
+        if request.sent_seq <= self._cut_seq:
+            return
+        if request.sent_at > self._cut_at:
+            if self._before_cut[0] < request.arrived_at:
+                self._before_cut = (request.arrived_at, self._limit)
+            self._limit = max(1.0, self._limit / 2)
+        self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at
+
+    def _time(self, request: Request, course: _Course) -> None:
+        together = tuple(request.recs)
+        if request.fault is not Fault.TIMEOUT:
+            course.timed_out.pop(together, None)
+            return
+        had = course.timed_out.setdefault(together, [])
+        had.append(request.timeout_s)
+        if had.count(request.timeout_s) >= 2:
+            for rec in request.recs:
+                course.at_least[rec] = min(MAX_TIMEOUT_S, request.timeout_s * 2)

@@ -1,0 +1,159 @@
+"""Whether a dead letter is a just one: the right record, for a reason that is true, with the evidence that the design asks for, in the log of requests."""
+
+from __future__ import annotations
+
+from bridge.model import Letter, Reason
+from tests.simulation.truth import PERMANENT, UNSENDABLE, Life, Nature, Rec, Request, Truth, Violation, final
+
+SECOND_LOOK_S, FEW, SUSPECT_ATTEMPTS, SUSPECT_S = 1.0, 2, 8, 300.0
+"""The design's numbers, written here again on purpose."""
+
+
+class Court:
+    """Judges the letters of one member."""
+
+    def __init__(self, truth: Truth, member: str, flood_guard: int) -> None:
+        self._truth, self._member, self._guard = truth, member, flood_guard
+        self._valid: dict[tuple[str, str], int] = {}
+        """(inlet, dataset or topic) → the tick at which one of its records was accepted, or a valid one read, last."""
+        self._flood: dict[tuple[str, str], set[tuple[int, Life]]] = {}
+        """The same → the records refused in a row since."""
+
+    # -- what the member sees -------------------------------------------------------
+
+    def read(self, rec: Rec) -> None:
+        """A record that can be sent breaks the row of those of its topic that can't."""
+        if rec.piece is not None:
+            self._dry((rec.inlet, rec.where.topic), rec.read[self._member])
+
+    def answered(self, request: Request) -> None:
+        """An acceptance breaks the row of refusals of its dataset."""
+        if request.some_accepted and request.arrived_seq is not None:
+            self._dry((request.inlet, request.recs[0].dataset or ""), request.arrived_seq)
+
+    def _dry(self, key: tuple[str, str], tick: int) -> None:
+        self._valid[key] = tick
+        self._flood.pop(key, None)
+
+    def _counts(self, rec: Rec, life: Life, key: tuple[str, str], refused: int) -> None:
+        """One more in a row. What was refused before the last good one does not count: that has broken its row."""
+        if not self._guard or refused <= self._valid.get(key, 0):
+            return
+        row = self._flood.setdefault(key, set())
+        row.add((rec.id, life))
+        if len(row) >= self._guard:
+            raise Violation(f"{rec} is number {len(row)} in a row that is dead-lettered for {key[1]} of {key[0]}, none accepted; the guard is {self._guard}")
+
+    # -- judging ---------------------------------------------------------------------
+
+    def judge(self, rec: Rec, letter: Letter, ticket: object, life: Life, expected_topic: str) -> None:
+        """Raises where the letter, of the batch that goes by `ticket`, is wrong."""
+        truth = self._truth
+        if letter.topic != expected_topic:
+            raise Violation(f"{rec} goes to {letter.topic}, not {expected_topic}")
+        reason, ordered = letter.refusal.reason, (rec.where, rec.at) in truth.skips
+        if reason is Reason.SKIPPED and ordered and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped):
+            return
+        if rec.nature in UNSENDABLE or rec.nature is Nature.TOMBSTONE:
+            if rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped:
+                raise Violation(f"{rec} is dead-lettered, but tombstones are skipped")
+            if reason is not UNSENDABLE.get(rec.nature, Reason.TOMBSTONE):
+                raise Violation(f"{rec} is dead-lettered as {reason.value}")
+            self._counts(rec, life, (rec.inlet, rec.where.topic), rec.read[self._member])
+            return
+        if reason is not Reason.REFUSED:
+            raise Violation(f"{rec} is dead-lettered as {reason.value}")
+        how = self._evidence(rec, letter, ticket, life)
+        if rec.nature is Nature.HEALTHY:
+            if how == "whole" and not truth.flapping.get(rec.inlet, 0):
+                raise Violation(f"{rec} is healthy, AEP never refused everything, and it is dead-lettered")
+            truth.residue[how] += 1
+            truth.victims[rec.inlet] += how == "whole"
+            if truth.victims[rec.inlet] > FEW * truth.flapping.get(rec.inlet, 0):
+                raise Violation(f"{rec} is healthy, and number {truth.victims[rec.inlet]} that is convicted for {truth.flapping[rec.inlet]} times of refusal")
+
+    def _evidence(self, rec: Rec, letter: Letter, ticket: object, life: Life) -> str:
+        """By which rule the record was convicted; the evidence is looked up in the requests."""
+        mine = [request for request in rec.requests if request.arrived_seq is not None and request.ticket is ticket]
+        if not mine:
+            raise Violation(f"{rec} is dead-lettered as refused, and {self._member} never had an answer for it")
+        last = mine[-1]
+        told = last.told[last.recs.index(rec)]
+        first = next((request.arrived_seq for request in mine if _refuses(request, rec)), None)
+        self._counts(rec, life, (rec.inlet, rec.dataset or ""), first or 0)
+        if 200 <= last.status < 300:
+            if told is not None and 400 <= told < 500 and told not in (401, 403, 408, 425, 429):
+                return "each"
+            if told != 500:
+                raise Violation(f"{rec} is dead-lettered, but its last answer says {told}")
+        if last.status in PERMANENT:
+            self._convicted_of_whole(rec, mine)
+            return "whole"
+        if last.status == 500 or told == 500:
+            self._convicted_of_500(rec, mine)
+            self._follow(rec, last)
+            return "500"
+        raise Violation(f"{rec} is dead-lettered after {last.status} ({last.note}): {letter.refusal.error}")
+
+    def _follow(self, rec: Rec, last: Request) -> None:
+        """Where order is kept, a conviction settles what the same answer said of the messages behind it."""
+        at = last.recs.index(rec)
+        for place in range(at + 1, len(last.recs)):
+            told = last.told[place]
+            if told is None or not final(told):
+                return
+            if 200 <= told < 300:
+                last.recs[place].known.add(last.lives[place])
+
+    # -- the evidence ------------------------------------------------------------------
+
+    def _another_accepted(self, request: Request, after: int | None) -> bool:
+        """Whether this member saw an acceptance of a request sent after `after`, before `request` went out."""
+        assert after is not None
+        return any(
+            each.sent_seq > after and each.arrived_seq is not None and each.arrived_seq < request.sent_seq
+            for each in reversed(self._truth.passed.get((request.member, request.inlet), ()))
+        )
+
+    def _convicted_of_whole(self, rec: Rec, mine: list[Request]) -> None:
+        refused = [request for request in mine if request.status in PERMANENT]
+        alone = [request for request in refused if len(request.recs) == 1]
+        last = mine[-1]
+        if len(last.recs) != 1 or len(alone) < 2 or last.sent_at - alone[0].arrived_at < SECOND_LOOK_S - 1e-6:
+            raise Violation(f"{rec} is convicted without having been refused alone, and again alone a second later")
+        first = next((request for request in refused if request.status != 413), refused[0])  # what passes after a 413 is smaller, and says nothing of a 400
+        if not self._another_accepted(last, first.arrived_seq):
+            raise Violation(f"{rec} is convicted, but nothing else was accepted since its first refusal (request {first.number})")
+        if self._another_accepted(last, alone[0].arrived_seq):
+            return
+        if other := self._others_refused(last, alone[0]):
+            raise Violation(f"{rec} is convicted, but since it was refused alone all that AEP did was to refuse another batch too (request {other.number})")
+        if last.refused_row > FEW:
+            raise Violation(f"{rec} is convicted after {last.refused_row} refusals in a row: the inlet refuses everything")
+
+    def _others_refused(self, last: Request, alone: Request) -> Request | None:
+        """A request of another batch that was refused as a whole between two looks."""
+        assert alone.arrived_seq is not None
+        assert last.arrived_seq is not None
+        for each in reversed(self._truth.refused.get((last.member, last.inlet), ())):
+            assert each.arrived_seq is not None
+            if each.arrived_seq <= alone.arrived_seq:
+                return None
+            if each.arrived_seq < last.arrived_seq and each.ticket is not last.ticket:
+                return each
+        return None
+
+    def _convicted_of_500(self, rec: Rec, mine: list[Request]) -> None:
+        errors = [request for request in mine if request.status == 500 or request.told[request.recs.index(rec)] == 500]
+        counted, since, after = 1, errors[0].arrived_at, errors[0].arrived_seq
+        for request in errors[1:]:
+            if self._another_accepted(request, after):
+                counted, after = counted + 1, request.arrived_seq
+        if counted < SUSPECT_ATTEMPTS or mine[-1].arrived_at - since < SUSPECT_S:
+            raise Violation(f"{rec} is convicted of 500 after {counted} answers with an acceptance between, in {mine[-1].arrived_at - since:.0f} s")
+
+
+def _refuses(request: Request, rec: Rec) -> bool:
+    """Whether the answer may be the record's fault."""
+    told = request.told[request.recs.index(rec)]
+    return request.status in PERMANENT or request.status == 500 or (told is not None and 400 <= told <= 500 and told not in (401, 403, 408, 425, 429))

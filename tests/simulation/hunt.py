@@ -1,0 +1,106 @@
+"""The hunt for the deliberate bugs: the engine with one of them, histories until one breaks the contract, and the table of how many that took."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.campaign import Failure, attempt
+from tests.simulation.mutants import MUTANTS, Mutant
+
+BEGIN, END = "<!-- mutants: written by make simulate-mutants -->", "<!-- end of mutants -->"
+
+PINNED = {
+    "a revoke drops the batch's other records too": 157,
+    "each member takes the organisation's whole rate": 315,
+    "what timed out twice goes out as it was": 101,
+    "what timed out twice gets no more time": 101,
+    "what timed out twice is not halved": 101,
+}
+"""Seeds that catch what takes long to be caught; CI tries them first."""
+
+
+@contextmanager
+def broken(mutant: Mutant) -> Iterator[None]:
+    """The engine with this bug. Fails where the source no longer has the place that the bug changes."""
+    *path, name = mutant.name.split(".")
+    holder: Any = getattr(mutant.module, path[0]) if path else mutant.module
+    original = vars(holder)[name]
+    code: Any = original.fget if isinstance(original, property) else original
+    source = textwrap.dedent(inspect.getsource(code))
+    for old, new in mutant.changes:
+        if old not in source:
+            raise LookupError(f"{mutant.name} has changed: the bug {mutant.title!r} finds no {old!r}")
+        source = source.replace(old, new)
+    space: dict[str, Any] = {}
+    exec(compile(source, f"<mutant of {mutant.name}>", "exec"), mutant.module.__dict__, space)  # noqa: S102  (our own source)
+    holders = [holder] if path else [each for key, each in sys.modules.items() if key.startswith("bridge") and getattr(each, name, None) is original]
+    try:
+        for each in holders:
+            setattr(each, name, space[name])
+        yield
+    finally:
+        for each in holders:
+            setattr(each, name, original)
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """How a mutant was found out."""
+
+    mutant: str
+    histories: int
+    seed: int | None
+    """None: it got away."""
+    what: str = ""
+
+
+def hunt(number: int, limit: int, *, pinned: bool = False) -> Caught:
+    """Runs histories from seed 0 on, with `pinned` after the one that is known to find it, until one of them finds the bug."""
+    mutant = MUTANTS[number]
+    first = [PINNED[mutant.title]] if pinned and mutant.title in PINNED else []
+    with broken(mutant):
+        for seed in [*first, *range(limit)]:
+            found = attempt(seed)
+            if isinstance(found, Failure):
+                if not found.what.startswith("Violation"):
+                    raise RuntimeError(f"{mutant.title}, seed {seed}: {found.where}")
+                return Caught(mutant.title, seed + 1, seed, found.what)
+    return Caught(mutant.title, limit, None)
+
+
+def _hunt(job: tuple[int, int]) -> Caught:
+    return hunt(*job)
+
+
+def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caught]:
+    """Hunts every mutant."""
+    found = []
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+        for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
+            say(f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}")
+            found.append(each)
+    return found
+
+
+def table(found: list[Caught]) -> str:
+    """The survey in Markdown."""
+    lines = ["| deliberate bug | histories until it was caught |", "|---|---:|"]
+    lines += [f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in found]
+    return "\n".join(lines)
+
+
+def write(document: str, text: str) -> None:
+    """Replaces the table between the two marks of a document."""
+    path = Path(document)
+    before, _, rest = path.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
