@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,30 @@ TOPICS = ("web-events", "profiles")
 TIMEOUT_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A dead letter as it was found in its topic."""
+
+    topic: str
+    key: str
+    headers: tuple[tuple[str, str], ...]
+    """All of them, in order: the record's own, then ours."""
+
+    def header(self, name: str) -> str:
+        """The last of a name; empty where there is none."""
+        return next((value for each, value in reversed(self.headers) if each == name), "")
+
+    @property
+    def error(self) -> str:
+        """What was wrong."""
+        return self.header("aep.error")
+
+    @property
+    def kind(self) -> str:
+        """The error without what differs between records of the same fault."""
+        return re.sub(r"\d[\d,]*\d", "…", re.sub(r"\[[^\]]*\]", "[…]", self.error), count=1)
+
+
 @dataclass(slots=True)
 class Report:
     """What the demo saw, each number counted where it happened: at the producer, in the local AEP, in the dead-letter topics."""
@@ -31,12 +56,15 @@ class Report:
     """Different events in AEP."""
     duplicates: int = 0
     requests: Counter[str] = field(default_factory=Counter)
-    dead: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
-    """Topic, key, error and headers of each dead letter, in order."""
+    dead: list[Buried] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     wrongly_dead: list[str] = field(default_factory=list)
     retried: int = 0
     seconds: float = 0.0
+
+    def first_of_each_kind(self) -> list[Buried]:
+        """The first dead letter of each kind, by key."""
+        return sorted({letter.kind: letter for letter in reversed(self.dead)}.values(), key=lambda letter: letter.key)
 
 
 class Demo:
@@ -106,7 +134,7 @@ class Demo:
         report.requests = Counter({str(status): count for status, count in sim.stats["requests"].items()})
         report.dead = list(_letters(bootstrap))
         report.retried = int(_total(service, "retries"))
-        dead = {key for _, key, _, _ in report.dead}
+        dead = {letter.key for letter in report.dead}
         report.lost = [sample.id for sample in sent if sample.id not in sim.accepted and sample.id not in dead]
         report.wrongly_dead = [sample.id for sample in sent if sample.bad is None and sample.id in dead]
         return report
@@ -150,7 +178,7 @@ def _total(service: Service, name: str) -> float:
     )
 
 
-def _letters(bootstrap: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+def _letters(bootstrap: str) -> Iterator[Buried]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "demo-reader", "enable.auto.commit": False, "fetch.message.max.bytes": 3_000_000})
     ends: dict[tuple[str, int], int] = {}
     for topic in TOPICS:
@@ -166,19 +194,22 @@ def _letters(bootstrap: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
             continue
         left -= 1
         named = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-        headers = {name: (value or b"").decode("utf-8", "replace") for name, value in named}
-        yield str(message.topic()), cast("bytes", message.key()).decode(), headers.get("aep.error", ""), headers
+        headers = tuple((name, (value or b"").decode("utf-8", "replace")) for name, value in named)
+        yield Buried(str(message.topic()), cast("bytes", message.key()).decode(), headers)
     consumer.close()
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """The report as plain values."""
-    errors = Counter(error for _, _, error, _ in report.dead)
+    errors = Counter(letter.error for letter in report.dead)
     return {
         "produced": report.produced,
         "accepted": report.accepted,
         "dead_lettered": len(report.dead),
         "dead_lettered_by_error": dict(errors),
+        "first_dead_letters": [
+            {"topic": each.topic, "key": each.key, "headers": [list(pair) for pair in each.headers]} for each in report.first_of_each_kind()
+        ],
         "retried": report.retried,
         "duplicates": report.duplicates,
         "lost": len(report.lost),

@@ -11,6 +11,8 @@ import typer
 from bridge.commands.output import Form, Output, as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
 
     from bridge.demo import Demo, Report
@@ -79,6 +81,7 @@ def _print(report: Report, console: Console) -> None:
     from collections import Counter
 
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE, show_header=False)
@@ -87,30 +90,35 @@ def _print(report: Report, console: Console) -> None:
     table.add_row("produced", f"{report.produced:,}")
     table.add_row("accepted by AEP", f"{report.accepted:,}")
     table.add_row("dead-lettered", f"{len(report.dead):,}")
-    for error, count in Counter(_normal(error) for _, _, error, _ in report.dead).most_common():
-        table.add_row(f"  [dim]{_short(error)}[/dim]", f"[dim]{count:,}[/dim]")
+    for kind, count in Counter(letter.kind for letter in report.dead).most_common():
+        table.add_row(f"  [dim]{_short(kind)}[/dim]", f"[dim]{count:,}[/dim]")
     table.add_row("retried (waits before another attempt)", f"{report.retried:,}")
     table.add_row("duplicates", f"{report.duplicates:,}")
     table.add_row("lost", f"[{'red' if report.lost else 'green'}]{len(report.lost):,}[/]")
     console.print(table)
-    console.print("[bold]The first dead letter of each kind[/bold] (key and value are the original's, byte for byte; these headers are added)")
-    letters = Table(box=box.SIMPLE)
-    for name in ("key", "from", "reason", "status", "error"):
-        letters.add_column(name)
-    first = {_normal(error): (key, error, headers) for _, key, error, headers in reversed(report.dead)}
-    for key, error, headers in sorted(first.values(), key=lambda row: row[0]):
-        where = "/".join(headers.get(f"__connect.errors.{part}", "?") for part in ("topic", "partition", "offset"))
-        letters.add_row(key, where, headers.get("aep.reason", ""), headers.get("aep.status", "-") or "-", _short(_normal(error)))
-    console.print(letters)
+    console.print("[bold]The first dead letter of each kind, and its headers[/bold] (the record's own come first; key and value are the record's too)\n")
+    for letter in report.first_of_each_kind():
+        console.print(f"{escape(letter.topic)}, key [bold]{escape(letter.key)}[/bold]: {_short(letter.kind)}")
+        for line in _lines(letter.headers, console.width - 5):
+            console.print("    " + "  ".join(f"[cyan]{escape(name)}[/cyan]={escape(value)}" for name, value in line), soft_wrap=True, highlight=False)
+        console.print()
     verdict = "[green]Nothing was lost.[/green]" if not report.lost else f"[red]LOST: {', '.join(report.lost[:5])}[/red]"
     console.print(f"{verdict} {report.seconds:.1f} s; requests by status: {dict(report.requests)}")
 
 
-def _normal(error: str) -> str:
-    """Without what differs between records of the same fault."""
-    import re
-
-    return re.sub(r"\d[\d,]*\d", "…", re.sub(r"\[[^\]]*\]", "[…]", error), count=1)
+def _lines(headers: Iterable[tuple[str, str]], width: int) -> list[list[tuple[str, str]]]:
+    """As many on a line as fit, none of them broken; long values without their middle."""
+    lines: list[list[tuple[str, str]]] = []
+    left = 0
+    for name, value in headers:
+        shown = value if len(value) <= 60 else f"{value[:28]}…{value[-31:]}"
+        taken = len(name) + len(shown) + 3
+        if taken > left or not lines:
+            lines.append([])
+            left = width
+        lines[-1].append((name, shown))
+        left -= taken
+    return lines
 
 
 def _short(error: str) -> str:
