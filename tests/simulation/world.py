@@ -308,7 +308,7 @@ class World:
     def _wind_up(self) -> None:
         """Turns until everything is settled and committed; a trickle of healthy records gives convictions their evidence."""
         until = self.now + TRICKLE_EVERY_S
-        trickles = quiet = 0
+        trickles = quiet = done = 0
         orders: list[Skip] = []
         while not self._over():
             self._turn(self._furthest_behind())
@@ -321,7 +321,8 @@ class World:
             if any(member.pump.tasks for member in self.members):
                 self._trickle()
             else:
-                quiet += 1
+                before, done = done, sum(self.broker.committed.values())
+                quiet = quiet + 1 if done <= before else 0
                 if quiet > QUIET:
                     raise Violation(f"nothing is under way any more, but {self._leftovers()}")
             if trickles >= TRICKLES_BEFORE_SKIP and trickles % 20 == 0:
