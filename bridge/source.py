@@ -124,10 +124,11 @@ class KafkaSource:
     def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
         """Up to `limit` records and the ends of partitions; waits `timeout_s` for the first only. Raises `Fatal`."""
         try:
-            # consume(n, t) waits all of t unless n messages are there, hence no wait, and poll for a first one where there is none.
-            messages = self._consumer.consume(limit, 0)
-            if not messages and (first := self._consumer.poll(timeout_s)) is not None:
+            first = self._consumer.poll(timeout_s)
+            messages: list[Message] = []
+            if first is not None:
                 self._gone.clear()
+                # consume(n, t) waits all of t unless n messages are there, hence poll for the first and no wait for the others.
                 messages = self._consumer.consume(limit - 1, 0) if limit > 1 else []
                 if _source(first) not in self._gone:  # the second call may have taken the first one's partition away
                     messages.insert(0, first)

@@ -26,7 +26,6 @@ class Scripted:
         self.polled: Callable[[], Message | None] = lambda: None
         self.consumed: Callable[[], list[Message]] = list
         self.calls: list[tuple[str, list[tuple[str, int]]]] = []
-        self.waited = False
         self.low = 0
         self.committed_at: dict[tuple[str, int], int] = {}
         self.stored_error: KafkaError | None = None
@@ -35,13 +34,10 @@ class Scripted:
         self.topics, self.on_assign, self.on_revoke, self.on_lost = topics, on_assign, on_revoke, on_lost
 
     def poll(self, _: float) -> Message | None:
-        self.waited = True
         return self.polled()
 
     def consume(self, _: int, __: float) -> list[Message]:
-        """Nothing is there before somebody has waited for it."""
-        waited, self.waited = self.waited, False
-        return self.consumed() if waited else []
+        return self.consumed()
 
     def committed(self, positions: list[Position], _: float) -> list[Position]:
         return [Position(each.topic, each.partition, self.committed_at.get((each.topic, each.partition), each.offset)) for each in positions]
@@ -133,16 +129,6 @@ def test_the_first_record_of_a_new_assignment_is_delivered() -> None:
     client.consumed = lambda: [message(A, 8)]
 
     assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[7, 8]]
-
-
-def test_what_is_there_is_read_without_waiting() -> None:
-    """A read that finds records takes them at once, and asks nothing else."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A))
-    client.waited, client.consumed = True, lambda: [message(A, 1), message(A, 2)]
-    client.polled = lambda: pytest.fail("it waited")
-
-    assert [[record.offset() for record in each.records] for each in source.read(10, 5)] == [[1, 2]]
 
 
 def test_records_of_partitions_that_are_not_ours_are_dropped() -> None:
