@@ -121,7 +121,7 @@ class Replica:
         self.files: set[str] = set()
         self.peak = 0
         self.lanes: list[LaneEvent] = []
-        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder / "code")}
+        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": str(folder / "code")}
         command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
         # The working directory is one where nobody can write.
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc")
@@ -195,13 +195,13 @@ class Replica:
         self.process.send_signal(number)
 
     def end(self, timeout_s: float) -> int:
-        """SIGTERM, and SIGKILL where that takes too long. The exit code."""
+        """SIGTERM, and SIGABRT where that takes too long, which writes all stacks into the log. The exit code."""
         if self.alive and not self.stopped:  # a second SIGTERM would end it at once
             self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.process.send_signal(signal.SIGABRT)
             code = self.process.wait(30)
         self._reader.join(5)
         return code

@@ -74,6 +74,7 @@ def render(found: dict[str, Any]) -> str:
     command = long if plan["minutes"] else f"make chaos SEED={plan['seed']}"
     lines = [f"<!-- faults={figures['faults']} -->", "", f"Seed {plan['seed']}, {plan['per_s']:g} events a second; repeated by `{command}`.", ""]
     lines[2] += f" Revision {found['revision']}, {found['date']}."
+    lines += [f"**It did not pass**: {problem}." for problem in found["problems"]] + [""] * bool(found["problems"])
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["| fault | times | seconds | hits | copies | bound |", "|---|---:|---:|---:|---:|---:|"]
     for kind, windows in sorted(kinds.items()):

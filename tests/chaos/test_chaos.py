@@ -80,7 +80,7 @@ def test_the_short_form_has_each_kind_once_those_alone_first_and_what_hit_nothin
     assert {"terminated": 2, "throttled": 1, "hang": 3, "drip": 1} == stage.hits
 
 
-def _verdict(folder: Path, **figures: Any) -> Path:
+def _verdict(folder: Path, *problems: str, **figures: Any) -> Path:
     told = dict.fromkeys(
         (
             "lost",
@@ -100,7 +100,7 @@ def _verdict(folder: Path, **figures: Any) -> Path:
     window = {"kind": "hang", "start": 1, "end": 6, "hits": 9, "copies": 0, "repeats": 0}
     plan = {"seed": 7, "minutes": 1.0, "per_s": 300.0, "fault_s": 8.0, "outage_s": 40.0}
     path = folder / "verdict.json"
-    path.write_text(json.dumps({"plan": plan, "revision": "abc1234567", "date": "2026-01-02", "figures": told, "windows": [window]}))
+    path.write_text(json.dumps({"plan": plan, "revision": "abc1234567", "date": "2026-01-02", "figures": told, "windows": [window], "problems": problems}))
     return path
 
 
@@ -109,8 +109,9 @@ def test_the_report_names_what_was_tested_and_counts_what_was_found(tmp_path: Pa
     document = tmp_path / "doc.md"
     document.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
 
-    assert write(document, _verdict(tmp_path, dead_lettered_wrongly=4))
+    assert write(document, _verdict(tmp_path, "a replica hung", dead_lettered_wrongly=4))
     text = document.read_text()
+    assert "**It did not pass**: a replica hung." in text
     assert "Revision abc1234567, 2026-01-02." in text
     assert "`make chaos-long SEED=7 MINUTES=1 ARGS='--fault-s 8 --outage-s 40'`" in text
     assert "| Wrongly dead-lettered | 4 |" in text
