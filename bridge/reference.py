@@ -44,7 +44,12 @@ _REASONS = {
 }
 _EXIT_CODES = (
     (0, "fine", "go on"),
-    (1, "a problem was found: a check failed, an inlet is held, a replay was interrupted or refused again, the Kafka client can't go on", "read the message"),
+    (
+        1,
+        "a problem was found: a check failed, an inlet is held, a replay was interrupted or refused again, the Kafka client can't go on, "
+        "the loop of `run` stood still for two minutes (all stacks are printed)",
+        "read the message",
+    ),
     (2, "usage or configuration", "correct the command or the file: the message names the option, or file, line and key"),
     (3, "an upstream can't be reached", "look at the network, the brokers, AEP; try again"),
     (70, "`run` only: the drain hung, and the watchdog ended the process with all stacks printed", "what is not committed is read again; please report it"),

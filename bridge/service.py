@@ -41,11 +41,14 @@ from bridge.telemetry import Telemetry
 from bridge.topic_watch import TopicWatch
 from bridge.topics import TopicError, Topics
 from bridge.transport import LeanTransport, Tls
+from bridge.watchdog import watched
 
 log = structlog.get_logger("bridge")
 
 STALLED_S = 60.0
 """The loop counts as dead when it has not turned for so long. It turns while it drains, and while a revoke waits for requests."""
+HUNG_S = 120.0
+"""When it has not turned for so long, the process ends, whether anybody asks `/livez` or not."""
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
 LAST_LETTERS = 20
@@ -349,7 +352,10 @@ class Service:
         topics = [topic.topic for topic in self.settings.topics]
         log.info("bridge.started", version=__version__, group=self.settings.kafka.group_id, admin_port=self.admin.port, topics=topics)
         try:
-            with self._signals() if signals else contextlib.nullcontext():
+            if not signals:
+                return self._work()
+            hung_s = max(HUNG_S, self.settings.delivery.drain_timeout_s + 2 * WATCHDOG_S)
+            with self._signals(), watched(lambda: self.pump.beat, hung_s):
                 return self._work()
         finally:
             self.topics.stop()

@@ -32,6 +32,27 @@ main()
 """`aep-bridge run` with a client that never leaves its group, and a watchdog that is quicker than the real one."""
 
 
+STUCK = """
+import ctypes, sys, threading
+from bridge import service, watchdog
+from bridge.commands import main
+from bridge.pump import Pump
+
+service.HUNG_S, service.WATCHDOG_S, watchdog.LOOK_S = 1.0, 0.1, 0.5
+turn = Pump.turn
+
+def stuck(pump, source):
+    turn(pump, source)
+    if pump.ledger.lanes:
+        {call}
+
+Pump.turn = stuck
+sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
+main()
+"""
+"""`aep-bridge run` whose loop stands still once it has a partition."""
+
+
 def configuration(bootstrap: str, **properties: object) -> dict[str, object]:
     """One topic, an AEP that is never asked."""
     return {
@@ -72,3 +93,19 @@ def test_a_drain_that_hangs_is_ended_with_70_and_all_stacks(tmp_path: Path) -> N
                 process.kill()
     assert "the drain hangs; all stacks follow" in log.read_text()
     assert "in drain" in log.read_text()
+
+
+@pytest.mark.parametrize("call", ["threading.Event().wait()", "ctypes.PyDLL(None).sleep(100)"], ids=["waiting", "with the interpreter held"])
+def test_a_loop_that_stands_still_for_good_ends_the_process(call: str, tmp_path: Path) -> None:
+    """A call into a client that never returns: nobody may wait for it for ever, whether or not anybody asks `/livez`."""
+    path, log = tmp_path / "bridge.yaml", tmp_path / "bridge.log"
+    with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
+        path.write_text(yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}}))
+        command = [sys.executable, "-c", STUCK.replace("{call}", call), str(path)]
+        with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+            try:
+                assert 1 == process.wait(60), log.read_text()
+            finally:
+                process.kill()
+    assert "lane.assigned" in log.read_text()
+    assert "in stuck" in log.read_text()
