@@ -25,6 +25,8 @@ class _Course:
 
     refusals: int = 0
     first_refused: int = 0
+    alone: set[Rec] = field(default_factory=set)
+    """Records that were refused alone."""
     last: dict[Rec, Request] = field(default_factory=dict)
     """The last request that carried each record."""
     timed_out: dict[tuple[Rec, ...], list[float]] = field(default_factory=dict)
@@ -176,7 +178,9 @@ class Conduct:
     def _refused(self, request: Request, course: _Course) -> None:
         """The whole was refused, perhaps for a record."""
         assert request.arrived_seq is not None
-        again = len(request.recs) == 1 and any(each.status in PERMANENT and len(each.recs) == 1 for each in self._earlier(request))
+        again = len(request.recs) == 1 and request.recs[0] in course.alone
+        if len(request.recs) == 1:
+            course.alone.add(request.recs[0])
         self._unreadable, self._refused_row = 0, self._refused_row + (not again)
         request.refused_row = self._refused_row
         course.refusals += 1
@@ -186,9 +190,6 @@ class Conduct:
             self._sizes.append((request.arrived_seq, max(FLOOR_BYTES, request.size - 1)))
         if course.refusals >= REFUSALS and self._accepted_seq < course.first_refused:
             self._hold(request, "refuses everything")
-
-    def _earlier(self, request: Request) -> list[Request]:
-        return [each for each in request.recs[0].requests if each.ticket is request.ticket and each is not request and each.arrived_seq is not None]
 
     def _hold(self, request: Request, why: str) -> bool:
         if self._held is None:

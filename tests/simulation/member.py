@@ -174,7 +174,11 @@ class Member:
     def send(self, ticket: object, post: Post) -> None:
         self.port("send")
         inlet = post.inlet
-        begun = isinstance(ticket, Task) and any(self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
+        begun = (
+            bool(self.source.closing)
+            and isinstance(ticket, Task)
+            and any(self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
+        )
         request, answer = self.world.aep.receive(self.name, ticket, partial(self.life, ticket), post, self.now)
         self.conduct[inlet].sent(request)
         for rec, life in zip(request.recs, request.lives, strict=True):
