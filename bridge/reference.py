@@ -46,8 +46,7 @@ _EXIT_CODES = (
     (0, "fine", "go on"),
     (
         1,
-        "a problem was found: a check failed, an inlet is held, a replay was interrupted or refused again, the Kafka client can't go on; or the loop of `run` stood "
-        + "still for two minutes, and all its stacks were printed",
+        "a problem was found: a check failed, an inlet is held, a replay was refused again, the Kafka client or the loop of `run` stood still",
         "read the message",
     ),
     (2, "usage or configuration", "correct the command or the file: the message names the option, or file, line and key"),
