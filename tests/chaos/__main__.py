@@ -19,8 +19,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(1_000_000)))
     parser.add_argument("--minutes", type=float, default=0, help="how long faults go on; without it each kind comes once")
     parser.add_argument("--per-s", type=float, default=300, help="events a second")
-    parser.add_argument("--fault-s", type=float, default=0, help="seconds of a fault that lasts (5, with --minutes 12)")
-    parser.add_argument("--outage-s", type=float, default=0, help="seconds of an AEP outage (10, with --minutes 60)")
+    parser.add_argument("--fault-s", type=float, default=0, help="seconds of a fault that lasts (4, with --minutes 12)")
+    parser.add_argument("--outage-s", type=float, default=0, help="seconds of an AEP outage (8, with --minutes 60)")
     parser.add_argument("--only", action="append", default=[], choices=[*ALL], help="this fault (may be given several times)")
     parser.add_argument("--out", type=Path, default=Path("chaos-out"))
     parser.add_argument("--write", type=Path, help="a document whose marked part is replaced with this campaign's figures, if it passed and is the largest")
@@ -30,7 +30,7 @@ def main() -> int:
     long = given.minutes > 0
     plan = Plan(
         seed=given.seed, minutes=given.minutes, per_s=given.per_s,
-        fault_s=given.fault_s or (12 if long else 5), outage_s=given.outage_s or (60 if long else 10),
+        fault_s=given.fault_s or (12 if long else 4), outage_s=given.outage_s or (60 if long else 8),
     )  # fmt: skip
     verdict = run(plan, folder, given.only)
     if given.write and verdict.passed:

@@ -41,8 +41,8 @@ class Plan:
     seed: int
     minutes: float = 0.0
     """How long faults go on; 0 for each kind once."""
-    fault_s: float = 5.0
-    outage_s: float = 10.0
+    fault_s: float = 4.0
+    outage_s: float = 8.0
     per_s: float = 300.0
     size: int = 400
     settle_s: float = 90.0
