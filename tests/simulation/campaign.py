@@ -101,7 +101,7 @@ def campaign(seeds: Iterable[int], processes: int, progress: Callable[[int], Non
         found: Iterable[list[History | Failure]] = map(_several, parts)
         _gather(report, found, progress)
     else:
-        with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+        with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
             _gather(report, pool.map(_several, parts), progress)
     report.seconds = time.monotonic() - started
     return report

@@ -94,7 +94,7 @@ def _hunt(job: tuple[int, int]) -> Caught:
 def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caught]:
     """Hunts every mutant."""
     found = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
         for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
             say(f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}")
             found.append(each)

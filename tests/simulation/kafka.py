@@ -93,6 +93,8 @@ class _Position:
     life: Life
     incarnation: int
     end_told: int = -1
+    gone: tuple[Life, int] | None = None
+    """Of a log that is gone: the life in it, and where the next record would have been, until the first of the new log is read."""
 
 
 class SimulatedSource:
@@ -264,7 +266,7 @@ class SimulatedSource:
         if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
             position.life.ended = CUT_OFF if log.cut_off else CREATED_ANEW
             position.life.lane = self._member.pump.ledger.lanes.get(where)
-            self._member.owes(position.life)
+            position.gone = position.life, position.offset
             position.offset, position.incarnation, position.end_told = log.start, log.incarnation, -1
             self._broker.rewound.add(where)
             position.life = Life(self._member.name, where, incarnation=log.incarnation)
@@ -281,6 +283,10 @@ class SimulatedSource:
         if records:
             self._member.check_reading(position.life, records)
         position.offset = position.life.read_to = next_offset
+        if position.gone is not None:
+            (life, before), position.gone = position.gone, None
+            if (records[0].at if records else next_offset) < before:  # else it looks like a gap, and the lane goes on, as long as the partition is held
+                self._member.owes(life)
         overhead = sum(map(beside, records))
         if self._member.say:
             self._member.say(f"reads {where}: {[rec.at for rec in records]} → {next_offset}")

@@ -20,7 +20,7 @@ def _caught(number: int) -> tuple[str, int | None, int]:
 
 def test_each_mutant_is_caught() -> None:
     """Within a few hundred histories, and by a violation of the contract rather than by an exception."""
-    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
         missed = [title for title, seed, _ in pool.map(_caught, range(len(MUTANTS))) if seed is None]
 
     assert not missed
