@@ -31,7 +31,7 @@ def judge(*windows: Window, at: float = 105, base: int = 0) -> Judge:
 
 
 def killed(**fields: object) -> Window:
-    return Window("replica killed", 100, 106, lanes=True, replica="a", partitions=frozenset({0}), **fields)  # type: ignore[arg-type]
+    return Window("replica killed", 100, 106, lanes=True, replica="a", partitions=frozenset({0}), **fields)
 
 
 def test_a_lost_lane_explains_what_was_not_committed_of_it() -> None:

@@ -39,7 +39,7 @@ class Desk:
         return done
 
     def ask(self, method: str, path: str, **more: object) -> httpx.Response:
-        return httpx.request(method, f"http://127.0.0.1:{self.admin.port}{path}", timeout=10, verify=False, **more)  # type: ignore[arg-type]  # no TLS here, and no authorities to load
+        return httpx.request(method, f"http://127.0.0.1:{self.admin.port}{path}", timeout=10, verify=False, **more)  # no TLS here, and no authorities to load
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for raw bytes, until the port closes or is quiet."""
@@ -153,7 +153,7 @@ def closed(held: Sequence[socket.socket]) -> int:
         for key, _ in selector.select(0):
             with suppress(BlockingIOError):
                 try:
-                    while data := key.fileobj.recv(65536):  # type: ignore[union-attr]
+                    while data := key.fileobj.recv(65536):
                         assert data
                     count += 1
                 except ConnectionError:

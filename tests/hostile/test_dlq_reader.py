@@ -170,7 +170,7 @@ def test_what_is_no_mark_marks_nothing() -> None:
         def records(self, _: object) -> list[MemoryRecord]:
             return [MemoryRecord(DEAD, at, value, b"k%d" % at) for at, value in enumerate([*bad, good])]
 
-    found = Replayed(marks._understood(Marks(None), Bounds()))  # type: ignore[arg-type]
+    found = Replayed(marks._understood(Marks(None), Bounds()))
 
     assert [(f"k{len(bad)}", 1)] == found._base.execute("SELECT identity, count FROM marks").fetchall()
 

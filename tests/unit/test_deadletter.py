@@ -41,7 +41,7 @@ def run(*acts: Callable[[Scripted], KafkaError | None], letters: int = 2) -> tup
 
     def client(config: dict[str, Any]) -> Producer:
         made.append(Scripted(config, acts[min(len(made), len(acts) - 1)]))
-        return made[-1]  # type: ignore[return-value]
+        return made[-1]
 
     inbox = Inbox()
     dead = KafkaDeadLetters({}, inbox, client=client)
@@ -115,7 +115,7 @@ def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None
 
     def client(config: dict[str, Any]) -> Producer:
         made.append(Scripted(config, lambda _: None))
-        return made[-1]  # type: ignore[return-value]
+        return made[-1]
 
     bad = Letter(LETTER.record, "bad", LETTER.refusal, "b", "i", None)
     dead = KafkaDeadLetters({}, inbox, why_not=lambda letter: "bad is compacted" if letter.topic == "bad" else None, client=client)
@@ -131,7 +131,7 @@ def test_whose_topic_is_missing_is_told() -> None:
     inbox, missing = Inbox(), []
     errors = [KafkaError(KafkaError._UNKNOWN_PARTITION), KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), None]
     scripted = Scripted({}, lambda _: errors.pop())
-    dead = KafkaDeadLetters({}, inbox, on_missing=missing.append, client=lambda _: scripted)  # type: ignore[arg-type, return-value]
+    dead = KafkaDeadLetters({}, inbox, on_missing=missing.append, client=lambda _: scripted)
     dead.publish("t", [LETTER] * 4)
     inbox.take(10)
     dead.close(1)
