@@ -120,7 +120,9 @@ class _Crew:
                 self._idle.pop().put(job)
             elif self._workers < self._inlet.max_in_flight:
                 self._workers += 1
-                Thread(target=self._run, args=(job,), name=f"sender-{self._inlet.name}-{self._workers}", daemon=True).start()
+                hand: SimpleQueue[_Job | None] = SimpleQueue()
+                hand.put(job)  # not given to the thread itself: a Thread keeps its arguments as long as it lives
+                Thread(target=self._run, args=(hand,), name=f"sender-{self._inlet.name}-{self._workers}", daemon=True).start()
             else:
                 self._waiting.append(job)
 
@@ -130,10 +132,10 @@ class _Crew:
             for hand in self._idle:
                 hand.put(None)
 
-    def _run(self, job: _Job | None) -> None:
-        """One worker, with its first work. It closes its connection when idle, so that the far side need not."""
+    def _run(self, hand: SimpleQueue[_Job | None]) -> None:
+        """One worker, whose work comes from its hand. It closes its connection when idle, so that the far side need not."""
         transport = LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
-        hand: SimpleQueue[_Job | None] = SimpleQueue()
+        job = hand.get()
         while job is not None:
             ticket, post = job
             answer = self._carry(transport, post)

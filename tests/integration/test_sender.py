@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -235,6 +236,28 @@ def test_the_worker_that_became_idle_last_goes_first() -> None:
         sender.close()
 
         assert (3, 1, 9) == (server.connections, len(set(served)), len(served))
+
+
+def test_nothing_is_kept_of_what_was_answered() -> None:
+    """A worker that waits holds none of its earlier work, its first included: eight of them would hold eight megabytes."""
+
+    class Ticket:
+        """Can be referred to weakly."""
+
+    with RawServer(always(answer())) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="", max_in_flight=3)}, inbox)
+        tickets = [Ticket() for _ in range(3)]
+        gone = [weakref.ref(ticket) for ticket in tickets]
+        while tickets:
+            sender.send(tickets.pop(), post("web", [b"{}"], LONG))
+        assert [207] * 3 == [inbox.one().status for _ in range(3)]
+        until = time.monotonic() + LONG
+        while any(ref() for ref in gone) and time.monotonic() < until:
+            time.sleep(0.01)
+
+        assert [None] * 3 == [ref() for ref in gone]
+        sender.close()
 
 
 def test_hooks() -> None:
