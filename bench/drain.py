@@ -39,7 +39,7 @@ class Load:
 def drain(lab: Lab, sink: Child, load: Load, *, module: str = "bridge", before: Sequence[str] = ()) -> dict[str, Any]:
     """The whole process is started, empties the topic, and is stopped. CPU is counted from the first request to the last 207.
 
-    Beforehand the client may have fetched up to its 12 MB, which is 2.5% of half a gigabyte; `start_cpu_s` is all that was used until then. `split_us` is
+    Beforehand the client may have fetched up to its 10 MB, which is 2% of half a gigabyte; `start_cpu_s` is all that was used until then. `split_us` is
     the same CPU in µs an event by kind of thread; `ceiling_mb` is what the process printed as its memory's bound; `first_s` and `last_s` are on the
     clock of `time.monotonic`. `before`: a command that runs it.
     """

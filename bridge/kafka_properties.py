@@ -113,7 +113,7 @@ CONSUMER_DEFAULTS: Final[Mapping[str, str | int | bool]] = {
     "auto.offset.reset": "earliest",  # the library's own default, latest, loses the records of new partitions
     "auto.commit.interval.ms": 500,
     "fetch.queue.backoff.ms": 10,
-    "queued.max.messages.kbytes": 12_288,
+    "queued.max.messages.kbytes": 10_240,
     "partition.assignment.strategy": "cooperative-sticky",
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
     "log.connection.close": False,  # brokers close idle connections; what matters comes as an error

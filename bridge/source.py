@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "auto.offset.reset": "earliest",  # the library's own default, latest, loses the records of new partitions
     "auto.commit.interval.ms": 500,
     "fetch.queue.backoff.ms": 10,
-    "queued.max.messages.kbytes": 12_288,
+    "queued.max.messages.kbytes": 10_240,
     "partition.assignment.strategy": "cooperative-sticky",
     "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
     "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds

@@ -33,7 +33,7 @@ def test_the_consumer_gets_what_the_contract_stands_on() -> None:
         "enable.partition.eof": True,
         "auto.commit.interval.ms": 500,
         "fetch.queue.backoff.ms": 10,
-        "queued.max.messages.kbytes": 12_288,
+        "queued.max.messages.kbytes": 10_240,
         "partition.assignment.strategy": "cooperative-sticky",
         "allow.auto.create.topics": False,
     }.items() <= found.items()

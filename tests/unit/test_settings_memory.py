@@ -16,8 +16,8 @@ def test_the_ceiling_counts_every_buffer() -> None:
     """Prefetch, fetch answers, window, requests with their answers, dead letters, and the process itself."""
     size, text = ceiling(settings())
 
-    assert BASELINE + (12 + 12 + 32 + 64) * MIB + 8 * (2_000_000 + 4 * MIB) == size
-    assert text.startswith(f"{size / MIB:.0f} MiB = process 90 MiB + prefetch 12 MiB")
+    assert BASELINE + (10 + 10 + 32 + 64) * MIB + 8 * (2_000_000 + 4 * MIB) == size
+    assert text.startswith(f"{size / MIB:.0f} MiB = process 90 MiB + prefetch 10 MiB")
 
 
 def test_the_ceiling_follows_the_settings() -> None:
@@ -31,8 +31,8 @@ def test_the_ceiling_follows_the_settings() -> None:
     assert ceiling(settings())[0] == one
     assert one + 32 * MIB + 8 * (2_000_000 + 4 * MIB) == two
     assert one + 1000 == wide
-    assert one - 2 * 11 * MIB == deep  # the client lowers fetch.max.bytes to the prefetch
-    assert one + 24 * MIB == brokers
+    assert one - 2 * 9 * MIB == deep  # the client lowers fetch.max.bytes to the prefetch
+    assert one + 20 * MIB == brokers
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ What the bridge prints as `memory.ceiling` at start, in bytes. A test compares t
 {{- range include "bridge.inlets" . | fromJsonArray }}{{ $inlets = append $inlets .aep }}{{ end -}}
 {{- $inlets = $inlets | uniq | len -}}
 {{- $brokers := splitList "," (include "bridge.setting" (list . "kafka" "bootstrap_servers" "")) | len -}}
-{{- $prefetch := mul 1024 (include "bridge.number" (list . 12288 "queued.max.messages.kbytes") | int64) -}}
+{{- $prefetch := mul 1024 (include "bridge.number" (list . 10240 "queued.max.messages.kbytes") | int64) -}}
 {{- $message := include "bridge.number" (list . 1000000 "message.max.bytes") | int64 -}}
 {{- $fetch := mul $brokers (include "bridge.number" (list . (max (min 52428800 $prefetch) $message) "fetch.max.bytes") | int64) -}}
 {{- $letters := mul 1024 (include "bridge.number" (list . 65536 "queue.buffering.max.kbytes") | int64) -}}
