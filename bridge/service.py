@@ -97,6 +97,8 @@ class Service:
         self._assigned = self.telemetry.assigned
         self.telemetry.assigned = self._on_assigned  # type: ignore[method-assign]
         self.sender = HttpSender({name: self._endpoint(name, aep) for name, aep in inlets.items()}, self._completions, on_crash=self._crashed)
+        self._no_topic = False
+        """Whether all of the mapping are regexes and brokers have no topic that matches: there is no group to join yet."""
         self.topics = TopicWatch(settings, lambda: Topics(settings.admin_properties()), self._ours, self._counted, self._topic_wrong)
         self.dead_letters = KafkaDeadLetters(
             settings.producer_properties(),
@@ -216,7 +218,7 @@ class Service:
         """Why this process is not ready, or None. An AEP outage is no reason."""
         if self.pump.draining:
             return "draining"
-        return None if self.pump.joined else "the consumer group has not been joined yet"
+        return None if self.pump.joined or self._no_topic else "the consumer group has not been joined yet"
 
     def status(self) -> dict[str, Any]:
         """The pump's snapshot, with the ends of the partitions, tokens, memory, the last dead letters and the configuration, secrets masked."""
@@ -304,6 +306,7 @@ class Service:
 
     def _counted(self, counts: Mapping[str, int]) -> None:
         self.pump.partitions_of = counts
+        self._no_topic = not counts and all(topic.topic.startswith("^") for topic in self.settings.topics)
 
     def _topic_wrong(self, error: TopicError) -> None:
         self._error = error

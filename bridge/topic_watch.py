@@ -6,6 +6,7 @@ Brokers that are away are waited for, and what is wrong with one topic keeps up 
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -131,7 +132,7 @@ class TopicWatch:
             counts = topics.partitions(self._mapped, self._settings.is_dead_letter_topic)
             self._on_counts(counts)
             if self._first:
-                missing = [name for name in self._mapped if not name.startswith("^") and name not in counts]
+                missing = [name for name in self._mapped if not any(re.search(name, topic) if name.startswith("^") else name == topic for topic in counts)]
                 if missing:
                     log.warning("topics.missing", topics=missing, what_follows="they are read as soon as they exist")
                 self._todo |= counts.keys()

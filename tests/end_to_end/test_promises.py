@@ -118,13 +118,18 @@ def test_a_revoked_token_is_replaced_and_a_rotated_secret_is_read_again(kafka: K
 
 
 def test_a_regex_reads_every_matching_topic_but_never_a_dead_letter_topic(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
-    """`^regex`: topics that match are read, one made later too, each with its own dead-letter topic, which the regex matches as well and which is left alone."""
+    """`^regex`: topics that match are read, those made later too, each with its own dead-letter topic, which the regex matches as well and which is left alone.
+
+    As long as none matches there is nothing to join for: that is told, and the process is ready.
+    """
     prefix = unique("rx")
-    one = kafka.clients.create_topic(f"{prefix}-one", 1)
     with Simulator(Config()) as sim:
         config = configure(sim, topics=[{"topic": f"^{prefix}-.*"}], kafka={"properties": {"topic.metadata.refresh.interval.ms": 1000}})
-        fill(kafka, one, [("a", envelope("a", sim.config.org)), ("bad", b"junk")], 1)
         with Bridge(config, tmp_path) as bridge:
+            bridge.wait_ready()
+            assert "topics.missing" in bridge.tail()
+            one = kafka.clients.create_topic(f"{prefix}-one", 1)
+            fill(kafka, one, [("a", envelope("a", sim.config.org)), ("bad", b"junk")], 1)
             until(lambda: settled(kafka, config["kafka"]["group_id"], one, 1), 60, bridge.tail())
             two = kafka.clients.create_topic(f"{prefix}-two", 1)
             fill(kafka, two, [("b", envelope("b", sim.config.org)), ("worse", b"[]")], 1)
