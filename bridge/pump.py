@@ -146,6 +146,8 @@ class Pump:
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
         self._stop = self.draining = False
         self._drain_deadline = math.inf
+        self.leaving = False
+        """Everything is settled and stored, or given up: only the brokers are waited for, with the last commit and the leaving of the group."""
         self.beat = clock()
         """When the loop last turned."""
         self.joined = False
@@ -635,6 +637,7 @@ class Pump:
         while source.uncommitted() and self._drain_deadline - self._clock() > 0:
             source.read(READ_AT_ONCE, BUSY_S)  # a commit in the middle of a rebalance is refused: the rebalance has to end first
         abandoned = sum(len(batch.records) for batch in self.tasks)
+        self.leaving = True
         source.close()
         self._events.drained(abandoned=abandoned, seconds=self._clock() - started)
         return abandoned == 0

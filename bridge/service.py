@@ -407,6 +407,14 @@ class Service:
 
     def _watchdog(self) -> None:
         time.sleep(self.settings.delivery.drain_timeout_s + WATCHDOG_S)
+        if self.pump.leaving:  # brokers that are away are no fault of this process, and it has nothing left to do
+            log.warning(
+                "drain.brokers_silent",
+                waited_s=self.settings.delivery.drain_timeout_s + WATCHDOG_S,
+                what_follows="the process ends; the group notices after session.timeout.ms, and what is not committed is read again",
+            )
+            sys.stdout.flush()
+            os._exit(0)
         sys.stderr.write("aep-bridge: the drain hangs; all stacks follow\n")
         faulthandler.dump_traceback(all_threads=True)
         os._exit(70)

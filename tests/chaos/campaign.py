@@ -14,7 +14,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.copies import REQUEST_TIMEOUT_S
+from tests.chaos.copies import REQUEST_TIMEOUT_S, UNDER_WAY_S
 from tests.chaos.faults import PROCESSES, Fault
 from tests.chaos.neighbours import NEIGHBOURS
 from tests.chaos.stage import Plan, Stage
@@ -83,6 +83,7 @@ def _faults(stage: Stage, names: Sequence[str]) -> None:
         for name in itertools.islice(singles, len(alone)):
             _make(stage, name)
         stage.alone = False
+        time.sleep(UNDER_WAY_S)  # what arrived in the last fault that was alone is not under way when a cut begins
         _beside(stage, beside, drawn, min(until, time.monotonic() + ROUND_S) if minutes else None)
         if time.monotonic() >= until:
             break

@@ -12,11 +12,11 @@ from confluent_kafka import TopicPartition as Position
 
 
 class Offsets:
-    """Of one group and topic, asked past the gateways. `partitions`: how many the topic has now; `problem`: hears of a commit that goes back."""
+    """Of one group and topic, asked past the gateways. `partitions`: how many the topic has now."""
 
-    def __init__(self, properties: Mapping[str, str], group: str, topic: str, partitions: Callable[[], int], problem: Callable[[str], None]) -> None:
+    def __init__(self, properties: Mapping[str, str], group: str, topic: str, partitions: Callable[[], int]) -> None:
         self._properties = {**properties, "group.id": group, "log_level": 0}
-        self._topic, self._partitions, self._problem = topic, partitions, problem
+        self._topic, self._partitions = topic, partitions
         self.commits: dict[int, list[tuple[float, int]]] = {}
         """By partition: what was seen to be committed, and when that was known."""
 
@@ -32,7 +32,7 @@ class Offsets:
         return reader.committed([Position(self._topic, number) for number in range(self._partitions())], seconds)
 
     def watch(self, over: Event) -> None:
-        """Looks twice a second: committed offsets never go back, whoever wakes up."""
+        """Looks twice a second."""
         with self._reader() as reader:
             while not over.wait(0.5):
                 try:
@@ -44,10 +44,7 @@ class Offsets:
     def saw(self, at: float, offsets: Mapping[int, int]) -> None:
         """Notes what was committed at a time, at the latest."""
         for partition, offset in offsets.items():
-            seen = self.commits.setdefault(partition, [])
-            if seen and offset < seen[-1][1]:
-                self._problem(f"partition {partition}: the committed offset went back from {seen[-1][1]} to {offset}")
-            seen.append((at, offset))
+            self.commits.setdefault(partition, []).append((at, offset))
 
     def lag(self) -> int:
         """Records behind; -1 where the brokers don't say."""

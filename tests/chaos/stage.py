@@ -85,7 +85,7 @@ class Stage:
             self.kafka = Cluster()
             self.kafka.gateways = {node: self.network.add(f"broker-{node}", self.kafka.port(node)).port for node in range(1, 4)}
             exits.enter_context(self.kafka)
-            self.offsets = Offsets(self.kafka.properties(), self.group, self.topic, lambda: self.partitions, self.problem)
+            self.offsets = Offsets(self.kafka.properties(), self.group, self.topic, lambda: self.partitions)
             self._create(self.topic, min_insync_replicas="2")
             self._create(self.dead_letter_topic, min_insync_replicas="2", retention_ms="-1", max_message_bytes=str(2 << 20))
             self.secret = self.folder / "client-secret"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
 from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
-from tests.chaos.verdict import early, tried, unhit
+from tests.chaos.verdict import early, standing, tried, unhit
 
 PER_S = 100.0
 QUIET = (
@@ -208,6 +208,24 @@ def test_a_commit_before_its_records_are_settled_is_a_problem() -> None:
     assert [] == early(places, settled, {0: [(11, 1), (13, 3)]})
     assert ["partition 0: 2 was committed before e1 was settled"] == early(places, settled, {0: [(11, 2)]})
     assert ["partition 0: 4 was committed before e3 was settled"] == early(places, settled, {0: [(99, 4)]})
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen", "stood", "wrong"),
+    [
+        ("broker killed", [(99, 40), (103, 60), (107, 50)], [(99, 40), (107, 50)], []),
+        ("broker killed", [(99, 40), (103, 60), (107, 39)], [(107, 39)], ["partition 0: the committed offset went back from 60 to 39"]),
+        ("zombie", [(99, 40), (103, 60), (107, 50)], [(99, 40), (107, 50)], ["partition 0: the committed offset went back from 60 to 50"]),
+        ("broker killed", [(103, 60), (107 + AFTER_S, 50)], [(107 + AFTER_S, 50)], ["partition 0: the committed offset went back from 60 to 50"]),
+        ("broker killed", [(103, 50), (104, 50), (105, 60)], [(103, 50), (104, 50), (105, 60)], []),
+    ],
+    ids=["brokers were away", "below what was committed before", "a zombie", "much later", "forwards"],
+)
+def test_a_commit_goes_back_only_while_brokers_are_away(fault: str, seen: list[tuple[float, int]], stood: list[tuple[float, int]], wrong: list[str]) -> None:
+    """The client repeats an unanswered commit after a later one. What it undoes was committed within the fault, and counts no more."""
+    window = Window(fault, 100, 106, lanes=True, commits=fault != "zombie")
+
+    assert ({0: stood}, len(seen) - len(stood) and 1, wrong) == standing({0: seen}, [window])
 
 
 def test_who_held_what_and_when() -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.chaos.copies import Copy, Judge, Waiting, added
+from tests.chaos.copies import AFTER_S, Copy, Judge, Waiting, added
 from tests.chaos.stage import Stage
 from tests.chaos.timeline import Arrival, Window, handovers, held, releases
 
@@ -68,7 +68,9 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         if window.replica is not None and window.partitions is None:
             lanes = next(replica.lanes for replica in stage.fleet.every if replica.name == window.replica)
             window.partitions = held(lanes, window.start - BEFORE_S, window.end)
-    moves = handovers(((replica.name, replica.lanes) for replica in stage.fleet.every), stage.offsets.commits)
+    commits, went_back, wrong = standing(stage.offsets.commits, windows)
+    problems += wrong
+    moves = handovers(((replica.name, replica.lanes) for replica in stage.fleet.every), commits)
     judging = Judge(windows, moves, stage.plan.per_s)
     copies = [
         Copy(event, *produced.get(event, (-1, -1)), before, after, letter)
@@ -109,6 +111,7 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "dead_letter_copies": sum(copy.letter for copy in copies),
         "lost": len(lost),
         "dead_lettered_wrongly": len(wrongly),
+        "commits_that_went_back": went_back,
         "faults": len(stage.windows),
         "faults_alone": sum(window.alone for window in stage.windows),
         "fault_kinds": len({window.kind for window in stage.windows}),
@@ -154,6 +157,27 @@ def early(places: Mapping[str, tuple[int, int]], settled: Mapping[str, Sequence[
                 known = next(seen, None)
             latest, which = max((latest, which), (at, event))
     return found[:5]
+
+
+def standing(commits: Mapping[int, Sequence[tuple[float, int]]], windows: Sequence[Window]) -> tuple[dict[int, list[tuple[float, int]]], int, list[str]]:
+    """The commits that were seen and stood, how many did not, and those that must have stood.
+
+    Kafka's client repeats each commit that brokers left unanswered by itself: an earlier one may come in after a later one, and the committed offset goes
+    back. Never below what was committed when the brokers' trouble began, and never for another reason: not for a zombie that wakes up.
+    """
+    stood: dict[int, list[tuple[float, int]]] = {}
+    back, problems = 0, []
+    for partition, seen in commits.items():
+        kept = stood.setdefault(partition, [])
+        for at, offset in seen:
+            undone = [each for each in kept if each[1] > offset]
+            if undone:
+                back += 1
+                if not any(window.commits and window.start <= undone[0][0] and at <= min(window.end + AFTER_S, window.until) for window in windows):
+                    problems.append(f"partition {partition}: the committed offset went back from {undone[-1][1]} to {offset}")
+                kept[:] = [each for each in kept if each[1] <= offset]
+            kept.append((at, offset))
+    return stood, back, problems
 
 
 def tried(

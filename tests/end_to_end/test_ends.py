@@ -25,11 +25,11 @@ from bridge.commands import main
 from bridge.source import KafkaSource
 
 service.WATCHDOG_S = 0.5
-KafkaSource.close = lambda _: threading.Event().wait()
+KafkaSource.{method} = lambda *_: threading.Event().wait()
 sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
 main()
 """
-"""`aep-bridge run` with a client that never leaves its group, and a watchdog that is quicker than the real one."""
+"""`aep-bridge run` with a client of which a call never returns, and a watchdog that is quicker than the real one."""
 
 
 STUCK = """
@@ -78,21 +78,29 @@ def test_a_fatal_client_error_ends_the_process_with_1(tmp_path: Path) -> None:
             assert "fenced" in told[0]["error"]
 
 
-def test_a_drain_that_hangs_is_ended_with_70_and_all_stacks(tmp_path: Path) -> None:
-    """The deadline covers the leaving of the group too; what is not committed is read again."""
+@pytest.mark.parametrize(
+    ("method", "code", "told"),
+    [("uncommitted", 70, ["the drain hangs; all stacks follow", "in drain"]), ("close", 0, ["drain.brokers_silent", "what is not committed is read again"])],
+    ids=["in our hands", "in the brokers'"],
+)
+def test_a_drain_that_hangs_is_ended(method: str, code: int, told: list[str], tmp_path: Path) -> None:
+    """Within one deadline, with all stacks. Where only the leaving of the group is left, brokers are away, which is told and no fault of the process."""
     path, log = tmp_path / "bridge.yaml", tmp_path / "bridge.log"
     with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
         path.write_text(yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}}))
-        with log.open("wb") as out, subprocess.Popen([sys.executable, "-c", HANGING, str(path)], stdout=out, stderr=subprocess.STDOUT) as process:
+        with (
+            log.open("wb") as out,
+            subprocess.Popen([sys.executable, "-c", HANGING.replace("{method}", method), str(path)], stdout=out, stderr=subprocess.STDOUT) as process,
+        ):
             try:
                 until(lambda: "lane.assigned" in log.read_text(), 60, "a partition")
                 process.send_signal(signal.SIGTERM)
 
-                assert 70 == process.wait(30), log.read_text()
+                assert code == process.wait(30), log.read_text()
             finally:
                 process.kill()
-    assert "the drain hangs; all stacks follow" in log.read_text()
-    assert "in drain" in log.read_text()
+    for text in told:
+        assert text in log.read_text()
 
 
 @pytest.mark.parametrize("call", ["threading.Event().wait()", "ctypes.PyDLL(None).sleep(100)"], ids=["waiting", "with the interpreter held"])
