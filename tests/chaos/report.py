@@ -17,11 +17,11 @@ MEMORY_BEGIN, MEMORY_END = "<!-- memory: begin -->", "<!-- memory: end -->"
 
 
 def write(document: Path, verdict: Path) -> bool:
-    """Replaces the part between the marks, unless the campaign told there had more faults. Whether it did."""
+    """Replaces the part between the marks, unless the campaign told there passed and had more faults. Whether it did."""
     told = document.read_text().partition(BEGIN)[2].partition(END)[0]
     found = json.loads(verdict.read_text())
     known = re.search(r"faults=(\d+)", told)
-    if known and int(known[1]) > found["figures"]["faults"]:
+    if known and "It did not pass" not in told and int(known[1]) > found["figures"]["faults"]:
         return False
     _replace(document, BEGIN, END, render(found))
     return True
@@ -59,6 +59,7 @@ def render(found: dict[str, Any]) -> str:
         ("Copies", f"{figures['copies']:,} of at most {figures['copies_bound']:,}"),
         ("… behind an older record that waited when its partition was handed over", f"{figures['copies_behind_waiting_records']:,}"),
         ("… without a fault that explains them", f"{figures['copies_unexplained']:,}"),
+        ("Commits that brokers' trouble undid", f"{figures['commits_that_went_back']:,}"),
         ("Copies of dead letters", f"{figures['dead_letter_copies']:,}"),
         ("Faults, kinds of faults", f"{figures['faults']:,}, {figures['fault_kinds']}"),
         ("… alone, with a bound of 0 copies", f"{figures['faults_alone']:,}"),

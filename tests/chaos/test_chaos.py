@@ -86,6 +86,7 @@ def _verdict(folder: Path, *problems: str, **figures: Any) -> Path:
             "lost",
             "copies_unexplained",
             "copies_behind_waiting_records",
+            "commits_that_went_back",
             "dead_letter_copies",
             "faults_alone",
             "faults_without_a_hit",
@@ -105,7 +106,7 @@ def _verdict(folder: Path, *problems: str, **figures: Any) -> Path:
 
 
 def test_the_report_names_what_was_tested_and_counts_what_was_found(tmp_path: Path) -> None:
-    """Revision, date, command, hits of each kind; nothing is written that was not counted. A smaller campaign replaces no larger one."""
+    """Revision, date, command, hits of each kind; nothing is written that was not counted. A smaller campaign replaces no larger one that passed."""
     document = tmp_path / "doc.md"
     document.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
 
@@ -117,7 +118,8 @@ def test_the_report_names_what_was_tested_and_counts_what_was_found(tmp_path: Pa
     assert "| Wrongly dead-lettered | 4 |" in text
     assert "| hang | 1 | 5 | 9 | 0 | 0 |" in text
     assert (text.startswith("before\n"), text.endswith("\nafter\n")) == (True, True)
-    assert not write(document, _verdict(tmp_path, faults=1))
+    assert write(document, _verdict(tmp_path, faults=1))
+    assert not write(document, _verdict(tmp_path, faults=0))
 
 
 def test_the_figures_about_memory_are_written_too(tmp_path: Path) -> None:
