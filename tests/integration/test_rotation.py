@@ -15,7 +15,7 @@ from bridge.payload import body_size
 from bridge.service import Service
 from bridge.settings import Settings
 from tests.support.proxy import Proxy
-from tests.support.rawserver import Peer, RawServer, Request, answer
+from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
 
 OLD, NEW = "key-number-one-7f1c", "key-number-two-93ab"
 TOKEN = b'{"access_token":"the-token","expires_in":86399}'
@@ -53,14 +53,14 @@ def send(service: Service) -> Answer:
 
 
 def once(peer: Peer) -> None:
-    """One answer for each connection, as behind the proxy."""
+    """One answer for each connection, as behind the proxy, and said so: a client that is told nothing may use it just before it learns of the end."""
     if peer.request():
-        peer.send(answer())
+        peer.send(answer(207, ANSWER_207, "Connection: close"))
 
 
 def tokens(peer: Peer) -> None:
     if peer.request():
-        peer.send(answer(200, TOKEN))
+        peer.send(answer(200, TOKEN, "Connection: close"))
 
 
 @pytest.mark.parametrize("authenticated", [False, True])
