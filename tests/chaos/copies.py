@@ -87,9 +87,9 @@ class Judge:
 
 
 class Waiting:
-    """The cause that is no fault: a partition was handed over in good order while an older record of it waited unsent, and what was accepted behind that came again.
+    """The cause that is no fault: a partition was handed over in good order while an older record of it waited to be sent, for the first time or again, and what was accepted behind that came again.
 
-    `settled`: for each partition its offsets, and when each was first accepted or dead-lettered.
+    `settled`: for each partition its offsets, and when each was known to be accepted or dead-lettered.
     """
 
     def __init__(self, moves: Mapping[int, Sequence[Handover]], released: Mapping[int, Sequence[float]], settled: Mapping[int, Mapping[int, float]]) -> None:

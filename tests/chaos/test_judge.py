@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
 from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
-from tests.chaos.verdict import early, standing, tried, unhit
+from tests.chaos.verdict import early, known, standing, tried, unhit
 
 PER_S = 100.0
 QUIET = (
@@ -145,6 +145,16 @@ def test_what_was_accepted_behind_a_record_that_waited_may_come_again(expected: 
     waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [released]}, {0: {45: older, 50: 99}})
 
     assert expected is waiting.explains(found)
+
+
+def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
+    """AEP has it, and nobody knows: what was accepted behind it comes again with the partition's next owner."""
+    places = {"old": (0, 45), "e": (0, 50)}
+    accepted = {"old": [Arrival(99, "a", 7), Arrival(109, "b")], "e": [Arrival(99, "a"), Arrival(110, "b")]}
+    settled = known(places, accepted, {})
+
+    assert {0: {45: 109, 50: 99}} == settled
+    assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [104]}, settled).explains(copy(offset=50))
 
 
 def test_a_letter_may_be_published_again_where_its_acknowledgement_was_lost() -> None:

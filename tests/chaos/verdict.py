@@ -78,10 +78,7 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         for event, times in source.items()
         for before, after in pairwise(sorted(times, key=lambda arrival: arrival.at))
     ]
-    settled: dict[int, dict[int, float]] = {}
-    for event, (partition, offset) in produced.items():
-        settled.setdefault(partition, {})[offset] = min((arrival.at for arrival in (*accepted.get(event, ()), *letters.get(event, ()))), default=math.inf)
-    waiting = Waiting(moves, releases(replica.lanes for replica in stage.fleet.every), settled)
+    waiting = Waiting(moves, releases(replica.lanes for replica in stage.fleet.every), known(produced, accepted, letters))
     without = judging.explain(copies)
     unexplained = [copy for copy in without if not waiting.explains(copy)]
     left = frozenset(unexplained)
@@ -128,6 +125,17 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
     return Verdict(
         problems, figures, lost, [_shown(window, stage.began) for window in windows], [_told(copy, stage.began, unexplained=copy in left) for copy in copies]
     )
+
+
+def known(
+    places: Mapping[str, tuple[int, int]], accepted: Mapping[str, Sequence[Arrival]], letters: Mapping[str, Sequence[Arrival]]
+) -> dict[int, dict[int, float]]:
+    """For each partition its offsets, and when a replica could first know that they are settled: not by an answer that was spoilt."""
+    settled: dict[int, dict[int, float]] = {}
+    for event, (partition, offset) in places.items():
+        arrivals = (*accepted.get(event, ()), *letters.get(event, ()))
+        settled.setdefault(partition, {})[offset] = min((arrival.at for arrival in arrivals if arrival.rule is None), default=math.inf)
+    return settled
 
 
 def unhit(windows: Iterable[Window]) -> list[str]:
