@@ -178,8 +178,8 @@ def standing(commits: Mapping[int, Sequence[tuple[float, int]]], windows: Sequen
     for partition, seen in commits.items():
         kept = stood.setdefault(partition, [])
         for at, offset in seen:
-            undone = [each for each in kept if each[1] > offset]
-            if undone:
+            if kept and offset < kept[-1][1]:
+                undone = [each for each in kept if each[1] > offset]
                 back += 1
                 if not any(window.commits and window.start <= undone[0][0] and at <= min(window.end + AFTER_S, window.until) for window in windows):
                     problems.append(f"partition {partition}: the committed offset went back from {undone[-1][1]} to {offset}")
