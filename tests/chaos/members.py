@@ -221,8 +221,8 @@ class Producing:
     junk_share: float = 0.005
     asked: dict[str, str] = field(default_factory=dict)
     """Id → `good`, `refused` or `junk`, of everything handed to the client."""
-    acknowledged: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Id → partition and offset."""
+    acknowledged: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    """Id → partition and offset; None where the broker had it from an earlier attempt, and does not say where."""
     failed: dict[str, str] = field(default_factory=dict)
     bad: int = 0
     """How many were acknowledged that belong into the dead-letter topic."""
@@ -255,7 +255,7 @@ class Producing:
         def delivered(error: KafkaError | None, message: Message) -> None:
             event = (message.key() or b"").decode()
             if error is None:
-                self.acknowledged[event] = (message.partition() or 0, message.offset() or 0)
+                self.acknowledged[event] = (message.partition() or 0, message.offset())
                 self.bad += self.asked[event] != "good"
             else:
                 self.failed[event] = error.str()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from confluent_kafka import Message
 
 from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
 from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
-from tests.chaos.verdict import early, known, standing, tried, unhit
+from tests.chaos.verdict import early, known, placed, standing, tried, unhit
 
 PER_S = 100.0
 QUIET = (
@@ -208,6 +209,15 @@ def test_a_kind_that_never_hit_anything_is_a_problem() -> None:
     windows = [Window("hang", 1, 2), Window("hang", 3, 4, hits=2), Window("garbage", 1, 2)]
 
     assert ["the fault 'garbage' hit nothing"] == unhit(windows)
+
+
+def test_where_an_event_is_that_no_broker_told_is_looked_up() -> None:
+    """A broker that has a record already, from an attempt whose acknowledgement was lost, names no offset: nothing is known of it before the topic is read."""
+    log = [Message("t", 0, 3, b"a", b"v"), Message("t", 1, 7, b"b", b"v"), Message("t", 1, 8, b"never acknowledged", b"v")]
+
+    assert {"a": (0, 3), "b": (1, 7)} == placed({"a": (0, 3), "b": (1, None)}, lambda: log)
+    assert {"a": (0, 3), "b": (1, -1)} == placed({"a": (0, 3), "b": (1, None)}, lambda: log[:1]), "not in the topic: everything committed is too early"
+    assert {"a": (0, 3)} == placed({"a": (0, 3)}, lambda: pytest.fail("the topic need not be read"))
 
 
 def test_a_commit_before_its_records_are_settled_is_a_problem() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from confluent_kafka import Message
 
 from tests.chaos.copies import AFTER_S, Copy, Judge, Waiting, added
 from tests.chaos.stage import Stage
@@ -35,7 +37,8 @@ class Verdict:
 
 def judge(stage: Stage, settled_s: float) -> Verdict:
     """Compares everything. Reads the dead-letter topic; the replicas have ended."""
-    produced, kinds = stage.producing.acknowledged, stage.producing.asked
+    produced = placed(stage.producing.acknowledged, lambda: stage.kafka.clients.read_all(stage.topic, 120))
+    kinds = stage.producing.asked
     accepted: Mapping[str, list[Arrival]] = stage.accounting.arrivals
     letters: dict[str, list[Arrival]] = {}
     problems = list(stage.problems)
@@ -125,6 +128,18 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
     return Verdict(
         problems, figures, lost, [_shown(window, stage.began) for window in windows], [_told(copy, stage.began, unexplained=copy in left) for copy in copies]
     )
+
+
+def placed(acknowledged: Mapping[str, tuple[int, int | None]], read: Callable[[], Iterable[Message]]) -> dict[str, tuple[int, int]]:
+    """Partition and offset of each event. Those that no broker told are looked up in the topic.
+
+    A producer that sends again what a broker has already is told that it has it, and no offset.
+    """
+    places = {event: (partition, offset) for event, (partition, offset) in acknowledged.items() if offset is not None}
+    if len(places) < len(acknowledged):
+        for message in read():
+            places.setdefault((message.key() or b"").decode(), (message.partition() or 0, message.offset() or 0))
+    return {event: places.get(event, (partition, -1)) for event, (partition, _) in acknowledged.items()}
 
 
 def known(
