@@ -81,14 +81,15 @@ def app(view: View) -> ASGIApp:
             order = json.loads(await request.body())
             topic, partition, offset = str(order["topic"]), int(order["partition"]), int(order["offset"])
             who, why = str(order["who"])[:200], str(order["why"])[:1000]
+            f"{topic}{who}{why}".encode()
         except ClientDisconnect:
             return JSONResponse({"error": f"the order was cut off, or is longer than {MAX_BODY} bytes"}, 413)
         except (ValueError, KeyError, TypeError, RecursionError):
-            return JSONResponse({"error": "needed: topic, partition, offset, who and why"}, 400)
+            return JSONResponse({"error": "needed: topic, partition, offset, who and why, in UTF-8"}, 400)
         if not who or not why:
             return JSONResponse({"error": "who and why must say something: they go into the dead letter's headers"}, 400)
         try:
-            result = await asyncio.wait_for(asyncio.wrap_future(view.skip(topic, partition, offset, who, why)), SKIP_TIMEOUT_S)
+            result = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(view.skip(topic, partition, offset, who, why))), SKIP_TIMEOUT_S)
         except TimeoutError:
             return JSONResponse({"moved": False, "result": "ordered; the record has a request under way and moves when that ends"}, 202)
         return JSONResponse({"moved": result.startswith("moved"), "result": result}, 200 if result.startswith("moved") else 409)

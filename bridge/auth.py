@@ -31,6 +31,8 @@ BACK_OFF_MAX_S: Final = 60.0
 _FRESH_REFUSED_S: Final = 60.0
 _GOOD_REFUSED_S: Final = 10.0
 _TIMEOUT_S: Final = 30.0
+EARLY_S: Final = 5.0
+"""What a refresh may take of a request's time while the old token is still valid."""
 _MAX_ANSWER_BYTES: Final = 256 << 10
 _MAX_ERROR: Final = 400
 
@@ -110,7 +112,7 @@ class TokenSource:
                 msg = f"no token, next try in {self._not_before - now:.0f} s: {self._error}"
                 raise TokenError(msg)
             self._refreshing = True
-        return self._refresh(deadline)
+        return self._refresh(deadline if token is None or now >= token.expires else min(deadline, now + EARLY_S))
 
     def accepted(self, bearer: str) -> None:
         """AEP took it: from now on its refusal means that it was revoked or has expired."""

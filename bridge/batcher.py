@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, count
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ class Batch:
     weight: float = 0.0
     """Bytes of memory held until the batch is settled."""
     refusals: list[Refusal] | None = None
-    partial: bool = False
-    """Some of it is settled, and not all: a revoke waits for the rest, or the next owner sends the settled part again."""
+    settled: set[int] = field(default_factory=set)
+    """Records (by index) that are settled, where only some are: a revoke waits for the rest, or the next owner sends those again."""
     skips: dict[int, Refusal] | None = None
     """Records (by index) that an operator ordered to the dead-letter topic."""
     ordered: frozenset[int] = frozenset()

@@ -35,7 +35,9 @@ class Wait(msgspec.Struct, frozen=True):
     reason: str
     detail: str = ""
     wakes: bool = False
-    """May end early, when the inlet accepts again."""
+    """May end early, when the inlet's hold ends."""
+    indexes: Sequence[int] = ()
+    """The records that wait, within their batch."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class Reply(msgspec.Struct, frozen=True):
     """With an answer: what `inlet.accepted_sent` was when the request went out."""
     published: Published | None = None
     woken: bool = False
-    """With a `Wait` that wakes: the inlet accepts again. Without it the wait goes on, once the delivery has looked at what changed (lanes, skips)."""
+    """With a `Wait` that wakes: the inlet's hold has ended. Without it the wait goes on, once the delivery has looked at what changed (lanes, skips)."""
 
 
 Effect = Post | Wait | DeadLetter | Settled
@@ -145,7 +147,7 @@ class _Case:
                     self.parts.remove(part)
                     continue
                 if part.due > self.now:
-                    reply = yield Wait(part.due, part.why, part.detail, part.wakes)
+                    reply = yield Wait(part.due, part.why, part.detail, part.wakes, part.indexes)
                     self.now = reply.now
                     if part.wakes and reply.woken:
                         part.due = reply.now
@@ -183,7 +185,7 @@ class _Case:
 
         Their next owner reads them.
         """
-        states = (State.LIVE, State.CLOSING) if closing or self.batch.partial else (State.LIVE,)
+        states = (State.LIVE, State.CLOSING) if closing or self.batch.settled else (State.LIVE,)
         if all(lane.state in states for lane in self.batch.lanes):
             return indexes
         return [at for at in indexes if self.batch.lane_of(at).state in states]
@@ -442,7 +444,7 @@ class _Case:
                 self.accepted[lane.source.topic] += count
                 self.left[lane] = 0
             return
-        self.batch.partial = self.batch.partial or bool(indexes)
+        self.batch.settled.update(indexes)
         for index in indexes:
             lane = self.batch.lane_of(index)
             self.accepted[lane.source.topic] += 1
@@ -481,7 +483,7 @@ class _Case:
             else:
                 waits, stopped = waits + 1, self.inlet.dried.get(route, 0)
                 error = next(iter(waiting.values())).error
-                reply = yield Wait(self.now + max(1.0, self.inlet.backoff(waits)), "flood guard: nothing of this route is valid", error)
+                reply = yield Wait(self.now + max(1.0, self.inlet.backoff(waits)), "flood guard: nothing of this route is valid", error, indexes=list(waiting))
                 self.now = reply.now
                 waiting = {index: waiting[index] for index in self.living(list(waiting))}
             yield from self.settle()
@@ -509,13 +511,13 @@ class _Case:
             failed = {order[at] for at in reply.published.failed}
             for index in order:
                 if index not in failed:
-                    self.batch.partial = True
+                    self.batch.settled.add(index)
                     self.buried.append(letters.pop(index))
                     self.left[self.batch.lane_of(index)] -= 1
             if failed:
                 yield from self.settle()  # those that are acknowledged need not wait for the others
                 tries += 1
-                reply = yield Wait(self.now + self.inlet.backoff(tries), "dead-letter topic unavailable", reply.published.error)
+                reply = yield Wait(self.now + self.inlet.backoff(tries), "dead-letter topic unavailable", reply.published.error, indexes=list(letters))
                 self.now = reply.now
                 alive = set(self.living(list(letters), closing=True))
                 letters = {index: letter for index, letter in letters.items() if index in alive}

@@ -34,8 +34,8 @@ class Events:
     def dead_letters_failed(self, topics: Iterable[str], error: str) -> None:
         """The broker did not take dead letters; they are tried again."""
 
-    def waits(self, inlet: str, batch: str, records: int, reason: str, detail: str, seconds: float) -> None:
-        """A batch waits before its next attempt."""
+    def waits(self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float) -> None:
+        """Some records of a batch wait before their next attempt; the first of them is `topic/partition/offset`."""
 
     def held(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
         """An inlet only probes from now on."""

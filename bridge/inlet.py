@@ -18,6 +18,8 @@ FLOOR_BYTES = 10_000
 """The byte limit is never learned below this: smaller requests would say more about records than about limits."""
 UNAVAILABLE_AFTER = 5
 """Failures in a row, none accepted, after which only one request at a time probes."""
+MOST_ROWS, LONGEST_KEY = 1000, 200
+"""Rows of refusals that are counted at a time, the oldest given up first, and characters of an id that may have one: producers write there what they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,13 @@ class Inlet:
         """
         guard = self.policy.flood_guard
         broken = stopped is not None and self.dried.get(key, 0) > stopped
+        if len(key) > LONGEST_KEY:
+            return True
         if guard and not broken and self.flood.get(key, 0) + refusals >= guard:
             self.flooded.setdefault(key, now)
             return False
+        if key not in self.flood and len(self.flood) >= MOST_ROWS:
+            del self.flood[next(iter(self.flood))]
         self.flood[key] = self.flood.get(key, 0) + refusals
         return True
 

@@ -9,7 +9,8 @@ import heapq
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import compress, count, pairwise
 from operator import is_not
@@ -66,6 +67,14 @@ class Task:
     def __lt__(self, other: Task) -> bool:
         return self.seq < other.seq
 
+    def waiting(self) -> tuple[int, str]:
+        """How many records its delivery waits with, and the first of them: `topic/partition/offset`."""
+        indexes = self.effect.indexes if isinstance(self.effect, Wait) else ()
+        if not indexes:
+            return len(self.batch.records), ""
+        record = self.batch.records[indexes[0]]
+        return len(indexes), f"{record.topic()}/{record.partition()}/{record.offset()}"
+
 
 @dataclass(slots=True, eq=False)
 class Skip:
@@ -76,6 +85,11 @@ class Skip:
     who: str
     why: str
     done: Future[str] = field(default_factory=Future)
+
+    def tell(self, result: str) -> None:
+        """What became of the order. Who gave it may be gone."""
+        with suppress(InvalidStateError):
+            self.done.set_result(result)
 
 
 class _Topics:
@@ -133,7 +147,7 @@ class Pump:
         self.tasks: dict[Batch, Task] = {}
         self._timers: list[tuple[float, int, Task, Wait]] = []
         self._wakeful: set[Task] = set()
-        """Those that wait, and need not once their inlet accepts again."""
+        """Those that wait, and need not once their inlet's hold ends."""
         self._ready: dict[str, list[Task]] = {name: [] for name in inlets}
         self._chains: dict[Lane, deque[Batch]] = {}
         self.paused: set[TopicPartition] = set()
@@ -356,7 +370,6 @@ class Pump:
                 tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
             elif hold is not None and inlet.hold is None:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
-            if inlet.failures == 0 and reply.fault is None and 200 <= reply.status < 300:
                 self._wake(inlet, now)
         elif isinstance(reply, Published):
             if reply.failed and isinstance(task.effect, DeadLetter):
@@ -364,7 +377,10 @@ class Pump:
             self._step(task, Reply(now, published=reply))
 
     def _wake(self, inlet: Inlet, now: float) -> None:
-        """The inlet accepts: what waits for its outage to end need not wait on."""
+        """The inlet's hold has ended: what waits for that need not wait on.
+
+        Not at every acceptance: a request that fails by itself while others pass would come again at once, for ever, and cost the inlet its concurrency.
+        """
         for task in sorted(task for task in self._wakeful if task.inlet is inlet):
             self._step(task, Reply(now, woken=True))
 
@@ -393,7 +409,7 @@ class Pump:
                 if effect.wakes:
                     self._wakeful.add(task)
                 wait = effect.until - self._clock()
-                self._events.waits(task.inlet.name, task.batch.id, len(task.batch.records), effect.reason, effect.detail, max(0.0, wait))
+                self._events.waits(task.inlet.name, task.batch.id, *task.waiting(), effect.reason, effect.detail, max(0.0, wait))
             else:
                 task.in_flight = True
                 self._dead_letters.publish(task, effect.letters)
@@ -406,8 +422,8 @@ class Pump:
             self._events.buried(letter)
             record = letter.record
             order = self._skips.pop((TopicPartition(record.topic(), record.partition()), record.offset()), None) if self._skips else None
-            if order is not None and not order.done.done():
-                order.done.set_result(f"moved to {letter.topic}")
+            if order is not None:
+                order.tell(f"moved to {letter.topic}")
         for lane in settled.lanes:
             self.ledger.resolve(lane, task.batch)
 
@@ -423,7 +439,7 @@ class Pump:
                 (source, record.offset()) for source in sources for record in batch.records if TopicPartition(record.topic(), record.partition()) == source
             }
             for at in offsets & self._skips.keys():
-                self._skips.pop(at).done.set_result("not moved: AEP accepted it meanwhile, or its partition went to another member")
+                self._skips.pop(at).tell("not moved: AEP accepted it meanwhile, or its partition went to another member")
         lane = batch.key.lane
         if lane is not None and (chain := self._chains.get(lane)) is not None:
             if chain and chain[0] is batch:
@@ -434,6 +450,7 @@ class Pump:
                 self._start(chain[0])
             else:
                 del self._chains[lane]
+        batch.records, batch.pieces = [], []  # a timer that was overtaken keeps the task until it is due
 
     def _forget(self, batch: Batch) -> None:
         inlet = self.inlets[batch.key.inlet]
@@ -556,9 +573,7 @@ class Pump:
             self._reconsider(lanes)
         gone = {lane.source for lane in lanes}
         for at in [at for at in self._skips if at[0] in gone]:
-            order = self._skips.pop(at)
-            if not order.done.done():
-                order.done.set_result(f"not moved by this member: {at[0]} went to another one; ask again there")
+            self._skips.pop(at).tell(f"not moved by this member: {at[0]} went to another one; ask again there")
 
     def _give_back(self, lanes: set[Lane]) -> None:
         for name, weight in self.batcher.drop(lanes).items():
@@ -566,7 +581,7 @@ class Pump:
 
     def _unfinished(self, lanes: set[Lane]) -> int:
         """Batches of these lanes that a worker has, or that are settled in part: what is left open of them is sent twice."""
-        return sum((task.in_flight or task.batch.partial) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
+        return sum((task.in_flight or bool(task.batch.settled)) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
 
     def _reconsider(self, lanes: set[Lane]) -> None:
         """Deliveries that wait look again at what is theirs."""
@@ -597,11 +612,11 @@ class Pump:
             elif (task := self.tasks.get(batch)) is not None and not task.in_flight:
                 self._look_again(task)
         elif lane is None:
-            order.done.set_result(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
+            order.tell(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
         elif lane.next is not None and order.offset >= lane.next:
-            order.done.set_result(f"not moved: {where} has not been read yet (next offset: {lane.next})")
+            order.tell(f"not moved: {where} has not been read yet (next offset: {lane.next})")
         else:
-            order.done.set_result(f"not moved: {where} is settled already (watermark: {lane.watermark})")
+            order.tell(f"not moved: {where} is settled already (watermark: {lane.watermark})")
 
     def _find(self, lane: Lane | None, order: Skip) -> list[tuple[Batch, int]]:
         """Where the record may be: in the lane, or in what is left of those from before the partition's offsets went back, which have the same offsets."""
@@ -612,7 +627,10 @@ class Pump:
         ]
         at = (order.source.topic, order.source.partition, order.offset)
         return [
-            (batch, index) for batch in batches for index, record in enumerate(batch.records) if (record.topic(), record.partition(), record.offset()) == at
+            (batch, index)
+            for batch in batches
+            for index, record in enumerate(batch.records)
+            if (record.topic(), record.partition(), record.offset()) == at and index not in batch.settled
         ]
 
     # -- the end --------------------------------------------------------------------------

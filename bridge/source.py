@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -39,7 +39,7 @@ ENFORCED: Mapping[str, Any] = {
 """What this room stands on."""
 
 _TOPIC, _PARTITION, _ERROR = Message.topic, Message.partition, Message.error
-_KEY, _VALUE, _HEADERS = Message.key, Message.value, Message.headers
+_KEY, _VALUE, _HEADERS, _OFFSET = Message.key, Message.value, Message.headers, Message.offset
 
 _NOT_OURS = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
 _EOF, _FATAL = KafkaError._PARTITION_EOF, KafkaError._FATAL
@@ -199,6 +199,8 @@ class KafkaSource:
             if source in self._held:
                 next_offset = max(cast("int", records[-1].offset()) + 1, ends.pop(source, 0))
                 self._follow(source, cast("int", records[0].offset()), next_offset)
+                if cast("int", records[-1].offset()) - cast("int", records[0].offset()) >= len(records):
+                    self._look_into(source, records)
                 try:
                     overhead = _overhead(records)
                 except (SystemError, UnicodeDecodeError):  # one record must not end the process: it would come back after every restart
@@ -222,6 +224,14 @@ class KafkaSource:
         elif first < expected and not begun:
             self._events.on_reset(source, expected, first)
         self._expected[source] = next_offset
+
+    def _look_into(self, source: TopicPartition, records: list[Message]) -> None:
+        """Tells of loss within one read, where what was fetched ahead comes together with what follows a reset: the widest gap below the low watermark."""
+        low, _ = self._consumer.get_watermark_offsets(Position(source.topic, source.partition), cached=True)
+        if low > cast("int", records[0].offset()):
+            gaps = [(before + 1, after) for before, after in pairwise(cast("list[int]", list(map(_OFFSET, records)))) if before + 1 < min(after, low)]
+            if gaps:
+                self._events.on_reset(source, *max(gaps, key=lambda gap: gap[1] - gap[0]))
 
     def _without_errors(self, messages: list[Message], ends: dict[TopicPartition, int]) -> list[Message]:
         """The records among them; fills `ends` with the offsets at which partitions ended, and tells of every other error."""

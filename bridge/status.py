@@ -41,11 +41,13 @@ def _waits(pump: Pump, now: float) -> tuple[list[dict[str, Any]], dict[Any, tupl
         effect, why = task.effect, None
         if isinstance(effect, Wait):
             why = f"{effect.reason}, next try in {max(0.0, effect.until - now):.0f} s"
+            number, record = task.waiting()
             waits.append(
                 {
                     "batch": task.batch.id,
                     "inlet": task.inlet.name,
-                    "records": len(task.batch.records),
+                    "records": number,
+                    "first": record,
                     "reason": effect.reason,
                     "detail": effect.detail[:300],
                     "next_try_s": round(max(0.0, effect.until - now), 3),

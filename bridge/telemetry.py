@@ -127,10 +127,20 @@ class Telemetry(Events):
         if answer.fault is not None and (more := self._quiet.let("answer", inlet, status)) is not None:
             log.warning("request.failed", inlet=inlet, why=status, error=answer.error, seconds=round(seconds, 3), more=more)
 
-    def waits(self, inlet: str, batch: str, records: int, reason: str, detail: str, seconds: float) -> None:
+    def waits(self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float) -> None:
         self._retries.labels(inlet, reason.partition(":")[0]).inc()
         if (more := self._quiet.let("waits", inlet, reason)) is not None:
-            log.warning("batch.waits", inlet=inlet, batch=batch, records=records, reason=reason, detail=detail[:300], next_try_s=round(seconds, 3), more=more)
+            log.warning(
+                "batch.waits",
+                inlet=inlet,
+                batch=batch,
+                records=records,
+                first=first,
+                reason=reason,
+                detail=detail[:300],
+                next_try_s=round(seconds, 3),
+                more=more,
+            )
 
     def held(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
         self._holds.labels(inlet, reason).inc()

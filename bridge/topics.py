@@ -32,13 +32,19 @@ _AWAY = frozenset({
     KafkaError._UNKNOWN_BROKER,
 })  # fmt: skip
 
+_NOT_READY = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "the broker that was asked has not heard of a new topic yet",
+    KafkaError.INVALID_REPLICATION_FACTOR: "there are fewer brokers than a topic is to have replicas",
+}
+"""What a cluster answers while topics or brokers are still coming."""
+
 
 class TopicError(Exception):
     """A topic is missing or wrong; the message says which, why, and what to do."""
 
 
 class Unreachable(Exception):
-    """No broker answered in time; the caller waits and asks again."""
+    """No broker answered in time, or the cluster is not ready; the caller waits and asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,8 @@ class Topics:
         except KafkaException as problem:
             if problem.args[0].code() in _AWAY:
                 raise Unreachable(f"no broker answered: {problem.args[0].str()}") from problem
+            if (why := _NOT_READY.get(problem.args[0].code())) is not None:
+                raise Unreachable(f"{why}: {problem.args[0].str()}") from problem
             raise
 
 

@@ -173,6 +173,7 @@ class LeanTransport(httpx.BaseTransport):
         sock, keep = self._sock, False
         try:
             try:
+                _left(deadline)  # a short request would leave, and its answer could not be waited for
                 write(sock, self._proxy if origin[0] == "http" else None)
             except OSError as error:
                 told = _told(error, "sending to", peer, httpx.WriteTimeout, httpx.WriteError)

@@ -55,7 +55,9 @@ def _reasons(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if known not in seen:
             seen.add(known)
             stopped = "dead-letter topic" in wait["reason"] or "flood guard" in wait["reason"]
-            yield _reason("stopped" if stopped else "waiting", f"Batches of inlet {wait['inlet']} wait: {wait['reason']}", wait["next_try_s"], wait["detail"])
+            which = f" ({wait['first']}{' and more' * (wait['records'] > 1)})" if wait.get("first") else ""
+            text = f"Batches of inlet {wait['inlet']} wait: {wait['reason']}{which}"
+            yield _reason("stopped" if stopped else "waiting", text, wait["next_try_s"], wait["detail"])
     for name, token in (status.get("tokens") or {}).items():
         if token.get("error"):
             valid = (token.get("expires_in_s") or 0) > 0

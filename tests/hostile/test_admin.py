@@ -6,7 +6,7 @@ import json
 import logging
 import selectors
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -28,9 +28,10 @@ PATHS = ("/livez", "/readyz", "/metrics", "/api/status")
 class Desk:
     """An admin port whose orders are noted."""
 
-    def __init__(self) -> None:
+    def __init__(self, skip: Callable[..., Future[str]] | None = None) -> None:
         self.orders: list[tuple[object, ...]] = []
-        self.admin = Admin(View(CollectorRegistry(), lambda: None, lambda: None, lambda: {"fine": True}, token=lambda: TOKEN, skip=self._skip), "127.0.0.1", 0)
+        view = View(CollectorRegistry(), lambda: None, lambda: None, lambda: {"fine": True}, token=lambda: TOKEN, skip=skip or self._skip)
+        self.admin = Admin(view, "127.0.0.1", 0)
 
     def _skip(self, *order: object) -> Future[str]:
         self.orders.append(order)
@@ -60,6 +61,35 @@ def desk() -> Iterator[Desk]:
     running.admin.start()
     yield running
     running.admin.stop()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Desk, Future[str]]]:
+    """One whose bridge does not get to the order in time."""
+    monkeypatch.setattr("bridge.admin.SKIP_TIMEOUT_S", 0.2)
+    order: Future[str] = Future()
+    running = Desk(lambda *_: order)
+    running.admin.start()
+    yield running, order
+    running.admin.stop()
+
+
+def test_an_order_stands_when_its_giver_is_told_to_wait_no_longer(patient: tuple[Desk, Future[str]]) -> None:
+    """202 says that the record moves later: so the order must not be taken back."""
+    desk, order = patient
+
+    assert 202 == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+    assert not order.done()
+
+
+def test_an_order_that_no_header_can_hold_is_refused(desk: Desk) -> None:
+    """Half a surrogate pair is JSON, and no text."""
+    before = len(desk.orders)
+    for field in ("who", "why", "topic"):
+        order = json.dumps({**ORDER, field: "\ud800"})
+        assert 400 == desk.ask("POST", "/api/skip", content=order, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+
+    assert before == len(desk.orders)
 
 
 def test_nothing_changes_without_the_token(desk: Desk) -> None:

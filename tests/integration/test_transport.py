@@ -152,6 +152,25 @@ def test_a_connection_that_the_peer_closed_is_not_used_again() -> None:
         assert server.connections == 3
 
 
+def test_a_request_whose_time_is_up_does_not_leave() -> None:
+    """A short one would be accepted, and nobody would wait for the answer."""
+    seen: list[str] = []
+
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            seen.append(request.line)
+            peer.send(answer())
+
+    with RawServer(script) as server:
+        transport = LeanTransport(proxy="")
+        post(transport, server.url)
+        with pytest.raises(httpx.WriteTimeout, match="out of time"):
+            post(transport, server.url, timeout_s=-1)
+        post(transport, server.url)
+
+        assert len(seen) == 2
+
+
 def test_a_long_idle_connection_is_not_used_again() -> None:
     """Past `kept_s` the connection is replaced although it looks alive."""
     with RawServer(always(answer())) as server:

@@ -56,7 +56,7 @@ class Watcher(Events):
         if self._member.say:
             self._member.say(f"releases {inlet} after {seconds:.1f} s: {reason}")
 
-    def waits(self, inlet: str, batch: str, records: int, reason: str, detail: str, seconds: float) -> None:
+    def waits(self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float) -> None:
         if self._member.say:
             self._member.say(f"batch {batch} ({records}) waits {seconds:.2f} s: {reason} ({detail[:60]})")
 

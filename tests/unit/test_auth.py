@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from bridge.auth import TokenError, TokenSource
+from bridge.auth import EARLY_S, TokenError, TokenSource
 
 SECRET = "p8e-/Very+Secret="  # noqa: S105 - of nobody
 
@@ -206,6 +206,29 @@ def test_a_failed_early_refresh_is_no_error(source: TokenSource, ims: Ims, clock
         clock.now += 1
     assert 1 < len(ims.asked) < 14
     assert "429: throttled" in source.last_error
+
+
+def test_an_early_refresh_that_hangs_leaves_the_request_its_time(ims: Ims) -> None:
+    """The old token is still valid: a request that had waited 30 seconds for IMS could not wait for its own answer any more."""
+    deadlines: list[float] = []
+
+    def hangs(request: httpx.Request) -> httpx.Response:
+        deadlines.append(request.extensions["deadline"] - time.monotonic())
+        raise httpx.ReadTimeout("out of time")
+
+    source = make(ims, time.monotonic)
+    source.bearer(time.monotonic() + 30)
+    assert source._token is not None  # noqa: SLF001
+    source._token.refresh = 0.0  # noqa: SLF001
+    ims.answer = hangs
+
+    assert "token-1" == source.bearer(time.monotonic() + 30)
+    source._token.expires = 0.0  # noqa: SLF001
+    source._not_before = 0.0  # noqa: SLF001
+    with pytest.raises(TokenError):
+        source.bearer(time.monotonic() + 30)
+    early, late = deadlines
+    assert early <= EARLY_S < 29 < late
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.inlet import FLOOR_BYTES, UNAVAILABLE_AFTER
+from bridge.inlet import FLOOR_BYTES, LONGEST_KEY, MOST_ROWS, UNAVAILABLE_AFTER
 from bridge.routing import MAX_REQUEST
 from tests.support.engine import inlet
 
@@ -41,6 +41,17 @@ def test_evidence_is_the_latest_request_that_was_accepted() -> None:
     one.accepted(1, 10, 3, 0.0)
 
     assert one.accepted_sent == 7
+
+
+def test_what_producers_write_where_a_dataset_belongs_does_not_grow_memory() -> None:
+    """An id of its own in each record, all refused: so many rows are counted, the latest, and none that is longer than an id could be."""
+    one = inlet(flood_guard=10)
+    for at in range(5 * MOST_ROWS):
+        assert one.flood_allows(f"dataset-{at}", 1, 0.0)
+        assert one.flood_allows("x" * (LONGEST_KEY + 1), 1, 0.0)
+
+    assert len(one.flood) == MOST_ROWS
+    assert f"dataset-{5 * MOST_ROWS - 1}" in one.flood
 
 
 def test_a_held_inlet_probes_with_one_request() -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from bridge.delivery import Wait
-from bridge.model import Answer, Format, Post, Reason, Slice, TopicPartition
+from bridge.model import Answer, Fault, Format, Post, Reason, Slice, TopicPartition
 from bridge.ports import Completions
 from bridge.pump import PAUSE_AFTER_S, Skip
 from bridge.routing import Route
-from tests.support.engine import SOURCE, Bench, accepted, cut, pieces, script, sound, strict, whole
+from tests.support.engine import SOURCE, Bench, accepted, broken, cut, multi, no, pieces, script, sound, strict, whole, yes
 
 T1 = TopicPartition("t", 1)
 
@@ -192,6 +192,20 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     assert 1 == len(bench.heard.of("held"))
     assert len(bench.heard.of("probed")) > 3
     assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
+
+
+@pytest.mark.parametrize("answer", [whole(503), whole(500), broken(Fault.CONNECTION)], ids=["503", "500", "connection"])
+def test_a_request_that_fails_by_itself_keeps_its_back_off(answer: Answer) -> None:
+    """While others are accepted: it neither comes again with each of them, nor costs them their concurrency."""
+    poison = pieces(1)[0]
+    bench = Bench(lambda post, now: answer if poison in post.pieces else sound(post), max_messages=1, linger_s=0.0).read(cut(0, [poison]))
+    began, at = bench.hand.now, 1
+    while bench.hand.now < began + 60:
+        bench.read(cut(at, pieces(4, name=str(at)))).turn(20)
+        at += 4
+
+    assert at > 200
+    assert 3 <= sum(poison in post.pieces for post in bench.sender.posts) <= 25
 
 
 # -- windows ------------------------------------------------------------------------------------
@@ -483,6 +497,41 @@ def test_an_operator_moves_a_record_that_is_stuck() -> None:
     assert (1, Reason.SKIPPED) == (letter.record.offset(), letter.refusal.reason)
     assert (("aep.skipped.by", b"ann"), ("aep.skipped.why", b"poison")) == letter.refusal.extra
     assert {SOURCE: 3} == bench.source.stored
+
+
+@pytest.mark.parametrize(("end", "stored"), [("accepted", 2), ("moved", 2), ("lost", 0)])
+def test_an_order_that_nobody_waits_for_any_more_ends_nothing(end: str, stored: int) -> None:
+    """The admin port gives up after 30 seconds; the record is accepted, moved, or goes to another member after that."""
+    asked: list[Post] = []
+    bench = Bench(lambda post, _: asked.append(post) if not asked else sound(post), linger_s=0.0).read(cut(0, pieces(2))).turn(5)
+    order(bench, 1).done.cancel()
+    if end == "lost":
+        bench.pump.lost([SOURCE])
+    bench.sender.answer(0, whole(503) if end == "moved" else None)
+    bench.settle(300.0)
+
+    assert stored == bench.source.stored[SOURCE]
+    assert (end == "moved") == bool(bench.letters.letters)
+
+
+def test_an_order_for_a_record_that_is_settled_already_says_so() -> None:
+    """Its batch may wait for another one: the watermark is the first offset of the batch, not the one that waits."""
+    bench = Bench(script(multi(yes(0), no(503)), then=lambda post, now: whole(503)), linger_s=0.0).read(cut(0, pieces(2))).turn(50)
+    settled, stuck = order(bench, 0), order(bench, 1)
+    bench.settle(100.0)
+
+    assert "not moved: t/0/0 is settled already" in settled.done.result(0)
+    assert "moved to t.dlq" == stuck.done.result(0)
+
+
+def test_who_waits_is_told_by_its_coordinates() -> None:
+    """An operator needs the offset to order it away: that of the record, not of its batch."""
+    bench = Bench(script(multi(yes(0), no(503), no(503)), then=lambda post, now: whole(503)), linger_s=0.0).read(cut(7, pieces(3))).turn(100)
+
+    [*_, (_, _, records, first, _, _, _)] = bench.heard.of("waits")
+    assert (2, "t/0/8") == (records, first)
+    [wait] = bench.pump.status["waits"]
+    assert (2, "t/0/8") == (wait["records"], wait["first"])
 
 
 def test_an_order_for_a_record_in_an_open_batch_is_carried_out() -> None:

@@ -228,6 +228,22 @@ def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
     assert resets == [(A, 6, 20)]
 
 
+def test_loss_within_one_read_is_told() -> None:
+    """What was fetched ahead comes out together with the first records after a reset; a gap above the low watermark is compaction."""
+    resets: list[object] = []
+    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    client.on_assign(client, positions(A))
+    for low in (0, 15):
+        client.low = low
+        client.polled = lambda: message(A, 5)
+        client.consumed = lambda: [message(A, 6), message(A, 20), message(A, 22)]
+        source.read(10, 0)
+        client.on_revoke(client, positions(A))
+        client.on_assign(client, positions(A))
+
+    assert resets == [(A, 7, 20)]
+
+
 @pytest.mark.parametrize("first", [message(A, 0), message(A, 0, KafkaError._PARTITION_EOF)], ids=["a record", "an end"])
 def test_a_log_that_ends_below_the_committed_offset_is_told(first: Message) -> None:
     """It was truncated or created anew, and is read from its beginning; the client only logs that. Told once."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 from prometheus_client.core import GaugeMetricFamily
 
@@ -207,6 +208,29 @@ def test_an_end_without_a_leader_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(topics, "_admin", SimpleNamespace(list_offsets=lambda _, request_timeout: answers))
 
     assert {TopicPartition("t", 0): 7} == topics.ends([TopicPartition("t", 0), TopicPartition("t", 1)], 1)
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.INVALID_REPLICATION_FACTOR])
+def test_a_cluster_that_is_not_ready_is_waited_for(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Another replica made the topic a moment ago, or not all brokers are up: a first start must not end with 2 for that."""
+    failed = Future[Any]()
+    failed.set_exception(KafkaException(KafkaError(code)))
+    topics = Topics({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    listed = SimpleNamespace(topics={"t": SimpleNamespace(partitions={}, error=None)})
+    known = Future[Any]()
+    known.set_result({})
+    monkeypatch.setattr(
+        topics,
+        "_admin",
+        SimpleNamespace(
+            list_topics=lambda timeout: listed,
+            describe_configs=lambda wanted, request_timeout: {wanted[0]: known if code == KafkaError.INVALID_REPLICATION_FACTOR else failed},
+            create_topics=lambda wanted, request_timeout: {"t.dlq": failed},
+        ),
+    )
+
+    with pytest.raises(Unreachable, match="new topic|fewer brokers"):
+        topics.ensure("t", "t.dlq", create=True)
 
 
 @pytest.mark.parametrize(
