@@ -58,6 +58,7 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     (None where a replica leaves on purpose).
 
     `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of `WINDOW_S`, in messages a second.
+    `least`: the smallest such mean of the settled time, as a share of the quota.
     """
     found = curves(run)
     end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
@@ -68,11 +69,13 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
     shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
     windows = [_mean(found, n) for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
+    lows = windows[start : max(start, end - WINDOW_S) + 1]
     return {
         "used": accepted / max(1.0, sum(limit)),
         "refused": sum(found.refused[settled]) / max(1.0, requests),
         "least_share": None if run["configured"] else min(shares),
         "most": max(windows),
+        "least": min(lows, default=0.0) / max(1.0, min(limit, default=1.0)),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
     }
 

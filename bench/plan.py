@@ -38,7 +38,7 @@ class Scale:
     scaling_s: int = 6
     """Work of so many seconds for each replica."""
     replicas: tuple[int, ...] = (1, 2, 3, 6)
-    quota_s: int = 150
+    quota_s: int = 240
     scenarios: tuple[str, ...] = ()
     """Those of the quota, by name; none named are all."""
     at_once: int = 3

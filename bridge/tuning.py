@@ -1,4 +1,4 @@
-"""What the process asks of the allocator and the garbage collector, once, at start. Measured in docs/performance.md; nothing depends on it."""
+"""What the process asks of the allocator and the garbage collector, once, at start. Nothing depends on it."""
 
 from __future__ import annotations
 

@@ -94,6 +94,16 @@ def test_figures_of_a_quota_run_are_of_its_settled_time(results: Results) -> Non
     assert 6000 == round(figures(results["quota"]["runs"]["configured"][0])["most"] or 0)
 
 
+def test_ten_seconds_that_starve_are_told(results: Results) -> None:
+    """The mean of a minute would hide them."""
+    run = results["quota"]["runs"]["three"][0]
+    assert 1.0 == pytest.approx(figures(run)["least"])
+    for sample in run["samples"][70:82]:
+        sample["replicas"] = run["samples"][70]["replicas"]
+
+    assert 0.0 == figures(run)["least"]
+
+
 def test_a_replica_that_does_not_answer_for_a_second_is_made_up_for(results: Results) -> None:
     """No second counts what was accepted before."""
     run = results["quota"]["runs"]["three"][0]
