@@ -50,9 +50,9 @@ class Judge:
         """Gives each copy to a fault; returns those for which there is none."""
         return [copy for copy in sorted(copies, key=lambda copy: copy.after.at) if not (self._answer_lost(copy) or self._lane_lost(copy))]
 
-    def tried(self, copies: Iterable[Copy]) -> int:
-        """How many of some copies would be noticed. Changes nothing."""
-        return len(copying.deepcopy(self).explain(copies))
+    def tried(self, copies: Iterable[Copy]) -> list[Copy]:
+        """Those of some copies for which there would be no fault. Changes nothing."""
+        return copying.deepcopy(self).explain(copies)
 
     def _answer_lost(self, copy: Copy) -> bool:
         """Whether the answer to the first of the two (or the acknowledgement of the letter) was lost. It then explains one copy: this."""
@@ -67,14 +67,19 @@ class Judge:
         return True
 
     def _lane_lost(self, copy: Copy) -> bool:
-        """Whether its partition was given to one of the two senders meanwhile, with this offset uncommitted, because of a fault that touched it."""
+        """Whether its partition was given to one of the two senders meanwhile, with this offset uncommitted, because of a fault that touched it.
+
+        Or to a third one, who did not get to send it, and passed the partition on: nobody had committed the offset when the second sender was given it.
+        """
         moves, times = self._moves.get(copy.partition, ()), self._times.get(copy.partition, [])
         senders = {copy.before.replica, copy.after.replica}
         for index in range(bisect_left(times, copy.before.at - REQUEST_TIMEOUT_S), len(times)):
             move = moves[index]
             if move.at > copy.after.at:
                 break
-            if copy.offset < move.base or move.copies >= move.allowed or (move.replica not in senders and not copy.letter):
+            if copy.offset < move.base or move.copies >= move.allowed:
+                continue
+            if move.replica not in senders and not copy.letter and not _passed_on(moves[index + 1 :], copy):
                 continue
             for window in move.causes:
                 if copy.letter or window.replica is None or window.replica in senders:
@@ -107,6 +112,11 @@ class Waiting:
                     if any(settled.get(offset, 0.0) > released for offset in range(move.base, copy.offset)):
                         return True
         return False
+
+
+def _passed_on(moves: Iterable[Handover], copy: Copy) -> bool:
+    """Whether one of these gave the partition to the second sender before the second arrival, with the offset uncommitted still."""
+    return any(move.at <= copy.after.at and move.replica == copy.after.replica and copy.offset >= move.base for move in moves)
 
 
 def _count(window: Window, copy: Copy) -> None:

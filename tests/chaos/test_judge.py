@@ -9,9 +9,10 @@ from confluent_kafka import Message
 
 from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
 from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
-from tests.chaos.verdict import early, known, placed, standing, tried, unhit
+from tests.chaos.verdict import early, known, placed, standing, tried, unhit, unsaid
 
 PER_S = 100.0
+NOBODY = Waiting({}, {}, {})
 QUIET = (
     "replica terminated", "scaled 1-6-2", "partition added", "429 storm", "503 for everything", "400 for everything",
     "token revoked", "token endpoint down", "secret rotated", "lower size limit",
@@ -152,10 +153,40 @@ def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
     """AEP has it, and nobody knows: what was accepted behind it comes again with the partition's next owner."""
     places = {"old": (0, 45), "e": (0, 50)}
     accepted = {"old": [Arrival(99, "a", 7), Arrival(109, "b")], "e": [Arrival(99, "a"), Arrival(110, "b")]}
-    settled = known(places, accepted, {})
+    settled = known(places, accepted, {}, {7})
 
     assert {0: {45: 109, 50: 99}} == settled
     assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [104]}, settled).explains(copy(offset=50))
+
+
+def test_only_a_rule_that_spoils_answers_leaves_a_record_unknown() -> None:
+    """A request with a refusal for one of its messages tells the truth of the others."""
+    assert {0: {45: 99}} == known({"e": (0, 45)}, {"e": [Arrival(99, "a", 8)]}, {}, {7})
+
+
+def test_what_was_accepted_behind_a_spoilt_answer_must_come_again() -> None:
+    """Else somebody took the answer for a good one."""
+    again, once, fine = [Arrival(99, "a", 7), Arrival(101, "a")], [Arrival(99, "a", 7), Arrival(101, "a", 7)], [Arrival(99, "a", 8)]
+
+    assert {"once"} == unsaid({"again": again, "once": once, "fine": fine}, {7})
+
+
+@pytest.mark.parametrize(
+    ("expected", "moves"),
+    [
+        (True, [Handover(0, 105, "c", 40), Handover(0, 160, "b", 40)]),
+        (False, [Handover(0, 105, "c", 40), Handover(0, 160, "b", 51)]),
+        (False, [Handover(0, 105, "c", 40), Handover(0, 160, "d", 40)]),
+        (False, [Handover(0, 105, "c", 51), Handover(0, 160, "b", 40)]),
+        (False, [Handover(0, 140, "c", 40), Handover(0, 160, "b", 40)]),
+    ],
+    ids=["passed on", "committed meanwhile", "passed on to another", "committed before", "moved for no fault"],
+)
+def test_a_partition_that_was_lost_may_be_passed_on_by_one_who_could_not_send(expected: bool, moves: list[Handover]) -> None:
+    """AEP was away as long as a third replica had it."""
+    found = copy(before=99, after=165)
+
+    assert expected is not Judge([killed()], {0: moves}, PER_S).explain([found])
 
 
 def test_a_letter_may_be_published_again_where_its_acknowledgement_was_lost() -> None:
@@ -178,7 +209,11 @@ def test_copies_added_to_a_fault_that_must_repeat_nothing_are_noticed(kind: str)
     windows = [before, window, after]
 
     noticed, blind = tried(
-        Judge(windows, moves, PER_S), windows, {event: (partition, offset) for event, partition, offset, _ in arrivals}, {e: [a] for e, _, _, a in arrivals}
+        Judge(windows, moves, PER_S),
+        NOBODY,
+        windows,
+        {event: (partition, offset) for event, partition, offset, _ in arrivals},
+        {e: [a] for e, _, _, a in arrivals},
     )
 
     assert [] == blind
@@ -190,9 +225,23 @@ def test_a_judge_that_does_not_notice_them_is_told() -> None:
     window, other = Window("429 storm", 100, 110, alone=True), Window("AEP frozen", 90, 120, answers=True, repeats=100)
     arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
 
-    _, blind = tried(judge(window, other), [window, other], dict.fromkeys(arrivals, (0, 1)), arrivals)
+    _, blind = tried(judge(window, other), NOBODY, [window, other], dict.fromkeys(arrivals, (0, 1)), arrivals)
 
     assert ["of 100 copies added to '429 storm' alone, 0 were noticed"] == blind
+
+
+def test_copies_that_a_record_which_waited_would_explain_are_not_called_noticed() -> None:
+    """The verdict has two ways to explain a copy; the trial has both."""
+    window = Window("scaled 1-6-2", 100, 110, alone=True)
+    arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
+    places = {event: (0, 41 + number) for number, event in enumerate(arrivals)}
+    moves = {0: [Handover(0, at / 20, "a", 40) for at in range(2000, 2200, 4)]}
+    waiting = Waiting(moves, {0: [at / 20 for at in range(2000, 2200, 4)]}, {0: {40: math.inf}})
+
+    noticed, blind = tried(Judge([window], moves, PER_S), waiting, [window], places, arrivals)
+
+    assert "100 of 100" != noticed["added_copies_noticed"]
+    assert blind
 
 
 def test_added_copies_come_from_the_time_of_the_fault() -> None:
