@@ -12,6 +12,11 @@ from tests.simulation.world import simulate
 
 FIXED, FRESH = int(os.environ.get("SIMULATION_FIXED", "1000")), int(os.environ.get("SIMULATION_FRESH", "500"))
 PROCESSES = min(2, os.cpu_count() or 1)
+CAUSES = {
+    "an answer that was lost or can't be attributed",
+    "order kept: what followed a message to be repeated",
+    *(f"handover: {how}" for how in ("crash", "cut off", "lost", "lost, and not told yet", "revoked")),
+}
 
 
 def test_fixed_histories() -> None:
@@ -20,7 +25,7 @@ def test_fixed_histories() -> None:
 
     assert not report.failures, "\n".join(report.lines())
     assert report.histories == FIXED
-    assert min(report.causes.values()) > 0, "every kind of repeat was seen"
+    assert report.causes.keys() >= CAUSES, "every kind of repeat is seen"
     assert len(report.flavours) == 8
     assert report.residue.keys() <= {"each", "whole"}
     assert report.residue["whole"] <= max(10, FIXED // 100), "healthy records refused alone twice: two in a thousand histories, when this was written"
