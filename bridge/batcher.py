@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, count
 from typing import NamedTuple
 
-from bridge.ledger import Lane
+from bridge.ledger import Lane, State
 from bridge.model import Record, Refusal, TopicPartition
 from bridge.payload import FRAME
 
@@ -42,11 +42,16 @@ class Batch:
     """Bytes of memory held until the batch is settled."""
     refusals: list[Refusal] | None = None
     settled: set[int] = field(default_factory=set)
-    """Records (by index) that are settled, where only some are: a revoke waits for the rest, or the next owner sends those again."""
+    """Records (by index) that are settled, where only some are."""
     skips: dict[int, Refusal] | None = None
     """Records (by index) that an operator ordered to the dead-letter topic."""
     ordered: frozenset[int] = frozenset()
     """Those that were ordered there ever."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it is settled, of a lane that is not over: a revoke waits for the rest, or the next owner sends that part again."""
+        return any(self.lane_of(index).state is not State.DEAD for index in self.settled)
 
     def lane_of(self, index: int) -> Lane:
         """The lane of one record."""

@@ -168,9 +168,10 @@ class _Case:
                 refused = self.judge(part, reply, reply.answer)
                 if not any(left.halving for left in self.parts):
                     self.inlet.give_turn(batch)
+                yield from self.settle()
                 if refused:
                     yield from self.bury(refused, letter_topics)
-                yield from self.settle()
+                    yield from self.settle()
         finally:
             self.inlet.give_turn(batch)
 
@@ -185,9 +186,9 @@ class _Case:
 
         Their next owner reads them.
         """
-        states = (State.LIVE, State.CLOSING) if closing or self.batch.settled else (State.LIVE,)
-        if all(lane.state in states for lane in self.batch.lanes):
+        if all(lane.state is State.LIVE for lane in self.batch.lanes):
             return indexes
+        states = (State.LIVE, State.CLOSING) if closing or self.batch.begun else (State.LIVE,)
         return [at for at in indexes if self.batch.lane_of(at).state in states]
 
     def settle(self) -> Delivery:

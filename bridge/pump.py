@@ -581,7 +581,7 @@ class Pump:
 
     def _unfinished(self, lanes: set[Lane]) -> int:
         """Batches of these lanes that a worker has, or that are settled in part: what is left open of them is sent twice."""
-        return sum((task.in_flight or bool(task.batch.settled)) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
+        return sum((task.in_flight or task.batch.begun) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
 
     def _reconsider(self, lanes: set[Lane]) -> None:
         """Deliveries that wait look again at what is theirs."""

@@ -268,6 +268,7 @@ class Member:
         if self._rng.random() < self.world.stalls(self.now):
             self.now += self._rng.choice((0.5, 3.0))
         self.pump.turn(self.source)
+        self.check_stored()
         self.pass_time(0.0005)
         self.check()
 
@@ -375,6 +376,20 @@ class Member:
         recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
         if len(repeats) > most + recent + OVERSHOOT:
             raise Violation(f"{len(repeats)} records of {life.where} will be sent again; the bound is {most}")
+
+    def check_stored(self) -> None:
+        """Where all that was read is settled, the turn stores it: the client commits half a second later, and a crash repeats no more than that.
+
+        Of a log that was never made anew or cut off: of others a process may hold what is gone.
+        """
+        broker, truth = self.world.broker, self.world.truth
+        for where, position in self.source.held.items():
+            life, log = position.life, truth.logs[where]
+            if log.incarnation == 0 and broker.owner[where] == self.name and not self._too_far(life):
+                settled = life.behind == len(log.recs) or log.recs[life.behind].at >= life.read_to
+                stored = max(self.source.stored.get(where, 0), broker.committed.get(where, 0))
+                if settled and stored < life.read_to:
+                    raise Violation(f"{where} is settled up to {life.read_to}, and stored at {stored}")
 
     def skip(self, rec: Rec) -> Skip:
         """An operator orders a record to its dead-letter topic."""

@@ -140,6 +140,7 @@ MUTANTS = (
     _bug("counts no bytes", batcher, "Batcher.add", "(weight := size + fits * overhead)", "(weight := 0.0 * size)"),
     _bug("forgets what records hold beside their bytes", batcher, "Batcher.add", "(weight := size + fits * overhead)", "(weight := size)"),
     _bug("forgets the value beside the message made of it", pump, "_originals", "return sum(", "return 0 * sum("),
+    _bug("stores offsets only now and then", pump, "Pump.turn", "self.store(source)", "self._clock() % 60 < 30 and self.store(source)"),
     _bug("skips nothing of a topic that was created anew", pump, "Pump._find", "batches += [", "_ = ["),
     _bug("convicts when everything is refused", delivery, "_Case.judge_alone", "reply.evidence > suspicion.alone_refused or silent", "True"),
     _bug("takes what passed after a 413 for evidence of a 400", delivery, "_Case.judge_refusal", "(suspicion.for_size and answer.status != 413)", "False"),

@@ -590,7 +590,7 @@ def test_dead_letters_are_published_until_every_one_is_acknowledged() -> None:
     assert [content[0]] == published[-1]
     assert 1 == len(driver.log)
     assert Counter(content[at] for at in (0, 1, 3)) == Counter(driver.buried)
-    assert [0, 0, 1] == [len(settled.lanes) for _, settled in driver.settled]
+    assert [0, 0, 0, 1] == [len(settled.lanes) for _, settled in driver.settled]
     assert {"dead-letter topic unavailable"} == driver.reasons()
     assert {"no leader"} == {wait.detail for _, wait in driver.waits}
 
@@ -833,6 +833,17 @@ def test_an_aep_that_refuses_whole_requests_convicts_just_the_bad_records(bad: s
     assert 32 - len(bad) + 120 == driver.accepted
 
 
+def test_what_is_accepted_does_not_wait_for_its_neighbours_letters() -> None:
+    """Another partition's record is refused, and the dead-letter topic is silent: this partition's offsets go on."""
+    here, there = lane(partition=0), lane(partition=1)
+    delivery = deliver(batch(pieces(2, bad=[1]), [here, there]), inlet(), ["d"] * 2, 0.0)
+    next(delivery)
+    effect = delivery.send(Reply(1.0, multi(yes(0), no()), 1, -1))
+
+    assert isinstance(effect, Settled)
+    assert [here] == list(effect.lanes)
+
+
 def test_what_a_delivery_yields_is_all_there_is() -> None:
     """By hand: a post, what is settled, a wait, a dead letter, and the end."""
     one = inlet()
@@ -842,11 +853,14 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
     one.sent(3, 0.0)
     one.returned()
     effect = delivery.send(Reply(1.0, multi(yes(0), no(), no(503)), 1, -1))
+    assert isinstance(effect, Settled)
+    assert ({"t": 1}, []) == (effect.accepted, list(effect.lanes))
+    effect = delivery.send(Reply(1.0))
     assert isinstance(effect, DeadLetter)
     assert [1] == [letter.record.offset() for letter in effect.letters]
     effect = delivery.send(Reply(2.0, published=Published()))
     assert isinstance(effect, Settled)
-    assert ({"t": 1}, []) == (effect.accepted, list(effect.lanes))
+    assert ({}, []) == (effect.accepted, list(effect.lanes))
     effect = delivery.send(Reply(2.0))
     assert isinstance(effect, Wait | Post)
     if isinstance(effect, Wait):
