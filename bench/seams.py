@@ -14,7 +14,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,17 +89,23 @@ def _timed(part: str, door: Callable[..., Any]) -> Callable[..., Any]:
             times.switch(before)
 
     @functools.wraps(door)
-    def walk(*arguments: Any, **named: Any) -> Iterator[Any]:
+    def walk(*arguments: Any, **named: Any) -> Generator[Any, Any, Any]:
         times, found = _times(), door(*arguments, **named)
+        advance: Callable[[], Any] = functools.partial(next, found)
         while True:
             before = times.switch(part)
             try:
-                item = next(found)
-            except StopIteration:
-                return
+                item = advance()
+            except StopIteration as end:
+                return end.value
             finally:
                 times.switch(before)
-            yield item
+            try:
+                sent = yield item
+            except Exception as thrown:
+                advance = functools.partial(found.throw, thrown)
+            else:
+                advance = functools.partial(found.send, sent)
 
     return walk if inspect.isgeneratorfunction(door) else call
 

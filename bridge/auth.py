@@ -100,9 +100,9 @@ class TokenSource:
         """
         with self._changed:
             while True:
+                if (bearer := self._usable()) is not None:
+                    return bearer
                 now, token = self._clock(), self._token
-                if token is not None and now < token.expires and (now < token.refresh or self._refreshing or now < self._not_before):
-                    return token.bearer
                 if not self._refreshing:
                     break
                 if now >= deadline or not self._changed.wait(deadline - now):
@@ -113,6 +113,17 @@ class TokenSource:
                 raise TokenError(msg)
             self._refreshing = True
         return self._refresh(deadline if token is None or now >= token.expires else min(deadline, now + EARLY_S))
+
+    def at_hand(self) -> str | None:
+        """What `bearer` gives where it need not wait or ask for it; None where it would."""
+        with self._changed:
+            return self._usable()
+
+    def _usable(self) -> str | None:
+        now, token = self._clock(), self._token
+        if token is not None and now < token.expires and (now < token.refresh or self._refreshing or now < self._not_before):
+            return token.bearer
+        return None
 
     def accepted(self, bearer: str) -> None:
         """AEP took it: from now on its refusal means that it was revoked or has expired."""

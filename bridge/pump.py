@@ -28,7 +28,7 @@ from bridge.status import snapshot
 
 READ_AT_ONCE = 500
 IDLE_S, BUSY_S = 0.1, 0.01
-"""How long a read waits for a first record: with nothing under way, and with something."""
+"""How long a first record is waited for with nothing under way; and answers, with something under way and nothing to read."""
 PAUSE_AFTER_S = 5.0
 """A window that stays full for so long pauses its partitions; a pause throws the prefetch away."""
 BALANCE_EVERY_S, SNAPSHOT_EVERY_S = 0.05, 0.5
@@ -155,6 +155,8 @@ class Pump:
         self._balance_at = self._snapshot_at = 0.0
         self._stood = False
         """Whether this turn does not read, because of full windows."""
+        self._drained = False
+        """Whether the last read found nothing."""
         self.status: dict[str, Any] = {}
         """The last snapshot; replaced, never changed, so that any thread may read it."""
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
@@ -187,12 +189,16 @@ class Pump:
         """Once around."""
         self.beat = now = self._clock()
         stalled = self._stalled(now)
-        self.complete(BUSY_S if stalled else 0.0)
+        # With something under way and nothing to read, answers are what is waited for; Kafka is asked in between.
+        rests = stalled or (self._drained and bool(self.tasks))
+        self.complete(min(BUSY_S, max(0.001, self._next_timer() - now)) if rests else 0.0)
         stood, self._stood = self._stood, stalled
         self.balance(source, force=stood and not stalled)  # what was not read until now is paused before the next read
         if not stalled:
-            wait = BUSY_S if self.tasks else min(IDLE_S, max(0.001, self.batcher.next_due() - now))
-            for part in source.read(self._at_once, min(wait, max(0.001, self._next_timer() - now))):
+            wait = 0.0 if self.tasks else min(IDLE_S, max(0.001, min(self.batcher.next_due(), self._next_timer()) - now))
+            parts = source.read(self._at_once, wait)
+            self._drained = not parts
+            for part in parts:
                 self.take_in(part)
         self.dispatch_due()
         self.store(source)

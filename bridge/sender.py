@@ -1,38 +1,35 @@
-"""Worker threads that carry requests: one POST each, with a total deadline and a capped answer, and the answer goes back as a value.
+"""Carries requests: one POST each, with a total deadline and a capped answer, and the answer goes back as a value.
 
-Every inlet has its own workers, started when there is work for them, so a dead inlet starves no other; every worker has its own connection.
+A request whose connection is open and whose token is at hand goes out at once, and its answer is fetched while the completions are taken: all on the
+pump's thread, without waiting for anything. Where something has to be waited for first (a name, a connection, TLS, a token) a thread of its own carries
+that request, so that a dead inlet starves no other. (`docs/adr/0011`.)
+
 Nothing is retried here, and nothing is raised: what came of a request, good or bad, is an `Answer` in the completions.
 """
 
 from __future__ import annotations
 
 import re
+import select
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Final
 
 import httpx
 
 from bridge import __version__
 from bridge.auth import TokenError, TokenSource
+from bridge.completions import CompletionQueue
 from bridge.model import Answer, Fault, Post
 from bridge.payload import body
-from bridge.ports import Completions
-from bridge.transport import DEFAULT_MAX_ANSWER_BYTES, KEPT_S, AnswerTooLarge, LeanTransport, Tls
+from bridge.transport import DEFAULT_MAX_ANSWER_BYTES, KEPT_S, AnswerTooLarge, LeanTransport, Need, Steps, Tls
 
-OnRequest = Callable[[str, str, float, int], None]
-"""(inlet, status or fault, seconds, bytes of the request's body)"""
 OnCrash = Callable[[str, BaseException], None]
 """(inlet, what nobody expected)"""
-
-_Job = tuple[object, Post]
-"""A ticket, and what to carry."""
 
 _AUTHORIZATION_REFUSED: Final = (401, 403)
 _MAX_ERROR: Final = 1000
@@ -58,42 +55,39 @@ class Endpoint:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
-    max_in_flight: int = 8
 
 
 class HttpSender:
-    """The real `Sender`. `send` and `close` are called by one thread; the hooks are called by the workers."""
+    """The real `Sender`. One thread calls it, and takes the completions."""
 
     def __init__(
         self,
         inlets: Mapping[str, Endpoint],
-        completions: Completions,
+        completions: CompletionQueue,
         *,
         max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
-        on_request: OnRequest | None = None,
         on_crash: OnCrash | None = None,
     ) -> None:
         """Raises ValueError for a proxy that isn't one and for headers that can't be sent, OSError or ssl.SSLError for unusable TLS files."""
-        self._crews = {name: _Crew(inlet, completions, max_answer_bytes, on_request, on_crash) for name, inlet in inlets.items()}
+        self._crews = {name: _Crew(inlet, completions, max_answer_bytes, on_crash) for name, inlet in inlets.items()}
 
     def send(self, ticket: object, post: Post) -> None:
-        """Never blocks. What exceeds the inlet's `max_in_flight` waits for a worker; its time-out starts when it leaves."""
+        """Never blocks. As many requests as are sent at once have a connection each."""
         self._crews[post.inlet].send(ticket, post)
 
     def close(self) -> None:
-        """Takes no more work and lets the workers go; answers to what is still out may or may not come."""
+        """Takes no more work and closes what is open; what is still out is not answered, but for what a thread carries, which may be."""
         for crew in self._crews.values():
             crew.close()
 
 
 class _Crew:
-    """One inlet's workers."""
+    """One inlet's connections."""
 
-    def __init__(self, inlet: Endpoint, completions: Completions, max_answer_bytes: int, on_request: OnRequest | None, on_crash: OnCrash | None) -> None:
+    def __init__(self, inlet: Endpoint, completions: CompletionQueue, max_answer_bytes: int, on_crash: OnCrash | None) -> None:
         self._inlet = inlet
         self._completions = completions
         self._max_answer_bytes = max_answer_bytes
-        self._on_request = on_request
         self._on_crash = on_crash
         self._tls = Tls(inlet.ca_file, inlet.cert_file, inlet.key_file)
         if inlet.url.startswith("https:"):
@@ -102,59 +96,57 @@ class _Crew:
         self._url = httpx.URL(inlet.url)
         self._reread = inlet.headers if callable(inlet.headers) else None
         self._head = _Head(inlet.headers() if callable(inlet.headers) else inlet.headers, self._url, inlet.name)
-        self._lock = Lock()
-        self._waiting: deque[_Job] = deque()
-        """What no worker has yet."""
-        self._idle: list[SimpleQueue[_Job | None]] = []
-        """The hands of workers without work, the latest last."""
-        self._workers = 0
+        self._idle: list[LeanTransport] = []
+        """Without work, the latest last."""
+        self._flights: set[_Flight] = set()
         self._closed = False
 
     def send(self, ticket: object, post: Post) -> None:
-        """To the worker that became idle last, whose connection and memory are warm; the others' connections may end in peace."""
-        job = ticket, post
-        with self._lock:
-            if self._closed:
-                return
-            if self._idle:
-                self._idle.pop().put(job)
-            elif self._workers < self._inlet.max_in_flight:
-                self._workers += 1
-                hand: SimpleQueue[_Job | None] = SimpleQueue()
-                hand.put(job)  # not given to the thread itself: a Thread keeps its arguments as long as it lives
-                Thread(target=self._run, args=(hand,), name=f"sender-{self._inlet.name}-{self._workers}", daemon=True).start()
-            else:
-                self._waiting.append(job)
+        """Over the connection that became idle last, which is warm; the others may end in peace."""
+        if self._closed:
+            return
+        transport = self._idle.pop() if self._idle else LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
+        self._completions.forget(transport.fileno())
+        token = self._inlet.token
+        bearer = None if token is None else token.at_hand()
+        if (token is None or bearer is not None) and transport.ready(self._url):
+            flight = _Flight(transport, self._completions, self._carry(transport, post, bearer), partial(self._landed, transport, ticket))
+            self._flights.add(flight)
+            flight.go_on(late=False)
+        else:
+            Thread(target=self._carry_slowly, args=(transport, ticket, post), name=f"sender-{self._inlet.name}", daemon=True).start()
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for hand in self._idle:
-                hand.put(None)
+        self._closed = True
+        for flight in list(self._flights):
+            flight.abandon()
+        self._flights.clear()
+        while self._idle:
+            self._drop(self._idle.pop())
 
-    def _run(self, hand: SimpleQueue[_Job | None]) -> None:
-        """One worker, whose work comes from its hand. It closes its connection when idle, so that the far side need not."""
-        transport = LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
-        job = hand.get()
-        while job is not None:
-            ticket, post = job
-            answer = self._carry(transport, post)
-            del job, post
-            with self._lock:  # before the answer is told: what follows from it may come to this worker
-                job = self._waiting.popleft() if self._waiting and not self._closed else None
-                if job is None:
-                    self._idle.append(hand)
-                    if self._closed:
-                        hand.put(None)
-            self._completions.put(ticket, answer)
-            del ticket, answer
-            if job is None:
-                job = _next(hand, transport)
+    def _carry_slowly(self, transport: LeanTransport, ticket: object, post: Post) -> None:
+        """On a thread of its own."""
+        answer = transport.wait_for(self._carry(transport, post, None, prepares=True))
+        self._completions.call(partial(self._landed, transport, ticket, answer))
+
+    def _landed(self, transport: LeanTransport, ticket: object, answer: Answer, flight: _Flight | None = None) -> None:
+        if flight is not None:
+            self._flights.discard(flight)
+        if self._closed:
+            transport.close()
+        else:
+            self._idle.append(transport)
+            if (fileno := transport.fileno()) >= 0:  # closed when the peer closes, and before it has been idle for so long that it would
+                self._completions.watch(fileno, select.POLLIN, time.monotonic() + KEPT_S, lambda _: self._drop(transport))
+        self._completions.put(ticket, answer)
+
+    def _drop(self, transport: LeanTransport) -> None:
+        self._completions.forget(transport.fileno())
         transport.close()
 
-    def _carry(self, transport: LeanTransport, post: Post) -> Answer:
-        """The answer to one post. Never raises."""
-        began, size, secrets = time.monotonic(), 0, list(self._head.secrets)
+    def _carry(self, transport: LeanTransport, post: Post, bearer: str | None, *, prepares: bool = False) -> Steps[Answer]:
+        """The answer to one post. Never raises. Where it `prepares`, it blocks until there are a token and a connection."""
+        began, secrets = time.monotonic(), list(self._head.secrets)
         try:
             deadline = began + post.timeout_s
             head = self._head
@@ -162,12 +154,14 @@ class _Crew:
                 head = self._head = _Head(given, self._url, self._inlet.name)
                 secrets += head.secrets
             fields = head.fields
-            bearer = None if self._inlet.token is None else self._inlet.token.bearer(deadline)
+            if prepares and self._inlet.token is not None:
+                bearer = self._inlet.token.bearer(deadline)
             if bearer is not None:
                 secrets.append(bearer)
                 fields = head.bearing(bearer)
-            size = post.size
-            status, heads, text = transport.post(self._url, fields, size, partial(body, post.pieces), deadline, self._max_answer_bytes)
+            if prepares:
+                transport.prepare(self._url, deadline)
+            status, heads, text = yield from transport.post(self._url, fields, post.size, partial(body, post.pieces), deadline, self._max_answer_bytes)
             answer = self._judge(status, heads, text, head, bearer)
         except TokenError as error:
             answer = Answer(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
@@ -177,16 +171,12 @@ class _Crew:
             answer = Answer(fault=Fault.TIMEOUT, error=_clean(f"{error} (after {time.monotonic() - began:.1f} s)", secrets))
         except httpx.HTTPError as error:
             answer = Answer(fault=Fault.CONNECTION, error=_clean(str(error) or type(error).__name__, secrets))
-        except BaseException as error:
+        except Exception as error:
             transport.close()
-            size = 0
             answer = Answer(fault=Fault.CONNECTION, error=_clean(f"unexpected: {_describe(error)}", secrets))
             if self._on_crash is not None:
                 with suppress(Exception):
                     self._on_crash(self._inlet.name, error)
-        if self._on_request is not None:
-            with suppress(Exception):
-                self._on_request(self._inlet.name, answer.fault.value if answer.fault else str(answer.status), time.monotonic() - began, size)
         return answer
 
     def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, head: _Head, bearer: str | None) -> Answer:
@@ -203,6 +193,31 @@ class _Crew:
             if secret in answer:
                 answer = answer.replace(secret, b"***")
         return Answer(status=status, headers=headers, body=answer, token_was_good=was_good)
+
+
+class _Flight:
+    """A request on its way, which goes on whenever its connection lets it."""
+
+    __slots__ = ("_completions", "_fileno", "_landed", "_steps", "_transport")
+
+    def __init__(self, transport: LeanTransport, completions: CompletionQueue, steps: Steps[Answer], landed: Callable[[Answer, _Flight], None]) -> None:
+        self._transport, self._completions, self._steps, self._landed = transport, completions, steps, landed
+        self._fileno = transport.fileno()
+
+    def go_on(self, late: bool) -> None:
+        """As far as it gets."""
+        try:
+            need: Need = self._steps.throw(TimeoutError("out of time")) if late else next(self._steps)
+        except StopIteration as end:
+            self._completions.forget(self._fileno)
+            self._landed(end.value, self)
+        else:
+            self._completions.watch(self._fileno, *need, self.go_on)
+
+    def abandon(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._completions.forget(self._fileno)
+        self._steps.close()
 
 
 class _Head:
@@ -233,15 +248,6 @@ class _Head:
         return fields
 
 
-def _next(hand: SimpleQueue[_Job | None], transport: LeanTransport) -> _Job | None:
-    """A worker's next work, however long that takes; None is the end."""
-    try:
-        return hand.get(timeout=KEPT_S)
-    except Empty:
-        transport.close()
-        return hand.get()
-
-
 def _describe(error: BaseException) -> str:
     """The exception's repr; of one that carries the text it choked on, only its name."""
     return type(error).__name__ if isinstance(error, UnicodeError) else repr(error)
@@ -254,4 +260,4 @@ def _clean(text: str, secrets: Iterable[str]) -> str:
     return text[:_MAX_ERROR]
 
 
-__all__ = ["Endpoint", "HttpSender", "OnCrash", "OnRequest"]
+__all__ = ["Endpoint", "HttpSender", "OnCrash"]

@@ -167,7 +167,6 @@ class Service:
             ca_file=_text(aep.ca_file),
             cert_file=_text(aep.client_cert_file),
             key_file=_text(aep.client_key_file),
-            max_in_flight=self.settings.delivery.max_in_flight,
         )
 
     def _proxy(self, name: str, aep: AepSettings) -> str | Callable[[], str | None] | None:

@@ -1,10 +1,12 @@
 """One kept connection under httpx's API, with a deadline that holds for the whole request and a cap that holds for the whole answer.
 
 httpx's own time-outs are per socket operation, so an answer that drips never ends; and its pool costs three times the CPU that the bytes need.
-A `LeanTransport` belongs to one thread. Each request says, in its `extensions`,
+A `LeanTransport` belongs to one thread at a time. Each request says, in its `extensions`,
 
 - `deadline`: in `time.monotonic()` seconds. Looking the name up, connecting, the proxy, TLS, writing, and the answer to its last byte all fit in it;
 - `max_answer_bytes`: of the answer as it comes over the wire, its head included, and of its body once decompressed.
+
+Whoever must not wait, the pump's loop, makes sure that a connection is `ready` and walks through `post` step by step.
 
 Nothing is ever sent twice: a kept connection that the peer has closed is noticed before it is used, and whatever breaks later is raised.
 Redirects are answers like any other. Raises httpx's own exceptions, whose texts never hold a password:
@@ -19,7 +21,7 @@ import ssl
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -43,6 +45,10 @@ _WAITS: Final = {BlockingIOError: 0, ssl.SSLWantReadError: select.POLLIN, ssl.SS
 _CORK: Final[int] = getattr(socket, "TCP_CORK", 0)
 """0 where there is no such thing, which is everywhere but on Linux."""
 _T = TypeVar("_T")
+Need = tuple[int, float]
+"""What a socket has to be waited for (`select.POLLIN`, `select.POLLOUT`), and until when, in `time.monotonic()` seconds."""
+Steps = Generator[Need, None, _T]
+"""An exchange that says what it waits for instead of waiting. It is sent on once that is there, and thrown TimeoutError where it is too late."""
 _Origin = tuple[str, str, int]
 _Addresses = Sequence[tuple[int, int, int, str, tuple[str | int | bytes, ...]]]
 
@@ -139,49 +145,67 @@ class LeanTransport(httpx.BaseTransport):
         deadline = request.extensions.get("deadline", time.monotonic() + DEFAULT_TIMEOUT_S)
         cap = request.extensions.get("max_answer_bytes", DEFAULT_MAX_ANSWER_BYTES)
         head = partial(_head, request.method, request.url, request.headers.raw)
-        answer, body = self._exchange(request.url, deadline, cap, lambda sock, proxy: _write(sock, head(proxy) + b"\r\n", request, deadline))
+        self.prepare(request.url, deadline)
+        steps = self._exchange(request.url, deadline, cap, lambda sock, proxy: _write(sock, head(proxy) + b"\r\n", request, deadline))
+        answer, body = self.wait_for(steps)
         return httpx.Response(answer.status, headers=answer.headers, content=body, request=request)
 
     def post(
         self, url: httpx.URL, fields: Sequence[tuple[bytes, bytes]], size: int, content: Callable[[bytes], bytes], deadline: float, cap: int
-    ) -> tuple[int, Sequence[tuple[bytes, bytes]], bytes]:
-        """Status, header fields and body of the answer to a POST, without httpx's objects: they cost as much as sending 100 KB.
+    ) -> Steps[tuple[int, Sequence[tuple[bytes, bytes]], bytes]]:
+        """Status, header fields and body of the answer to a POST, without httpx's objects: they cost as much as sending 100 KB. `prepare` goes before it.
 
         `fields` hold Host, and the same object of them is looked at once; `size` is the body's. `content` makes the head's bytes and the body one piece,
         so that they leave together.
         """
 
-        def write(sock: socket.socket, proxy: Proxy | None) -> None:
+        def write(sock: socket.socket, proxy: Proxy | None) -> Steps[None]:
             if self._lead[0] is not fields or self._lead[1] is not proxy:
                 self._lead = fields, proxy, _head("POST", url, fields, proxy)
-            _send(sock, content(b"%bContent-Length: %d\r\n\r\n" % (self._lead[2], size)), deadline)
+            return _send(sock, content(b"%bContent-Length: %d\r\n\r\n" % (self._lead[2], size)), deadline)
 
-        answer, body = self._exchange(url, deadline, cap, write)
+        answer, body = yield from self._exchange(url, deadline, cap, write)
         return answer.status, answer.headers, body
 
-    def _exchange(self, url: httpx.URL, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], None]) -> tuple[_Answer, bytes]:
+    def ready(self, url: httpx.URL) -> bool:
+        """Whether a request to this address can go out at once, over the connection that is there."""
         if url is not self._url:
             self._url, self._target = url, (url.scheme, url.raw_host.decode(), url.port or (443 if url.scheme == "https" else 80))
             self._peer = _authority(*self._target[1:])
-        origin, peer = self._target, self._peer
         if self._ask_proxy is not None and (given := self._ask_proxy()) != self._given_proxy:
             self._given_proxy = given
             self.close()
-        if self._sock is None or self._origin != origin or self._stale(self._sock):
+        return self._sock is not None and self._origin == self._target and not self._stale(self._sock)
+
+    def prepare(self, url: httpx.URL, deadline: float) -> None:
+        """Sees to a connection to this address; where one has to be opened, that blocks."""
+        if not self.ready(url):
             self.close()
-            self._sock, self._origin = self._connect(origin, deadline), origin
+            self._sock, self._origin = self._connect(self._target, deadline), self._target
+
+    def wait_for(self, steps: Steps[_T]) -> _T:
+        """The result of an exchange over this connection; blocks."""
+        return _waited(steps, self.fileno)
+
+    def fileno(self) -> int:
+        """The connection's file descriptor, -1 where there is none."""
+        return -1 if self._sock is None else self._sock.fileno()
+
+    def _exchange(self, url: httpx.URL, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], Steps[None]]) -> Steps[tuple[_Answer, bytes]]:
+        assert self._sock is not None, "prepare goes before it"
+        peer = self._peer
         sock, keep = self._sock, False
         try:
             try:
                 _left(deadline)  # a short request would leave, and its answer could not be waited for
-                write(sock, self._proxy if origin[0] == "http" else None)
+                yield from write(sock, self._proxy if self._target[0] == "http" else None)
             except OSError as error:
                 told = _told(error, "sending to", peer, httpx.WriteTimeout, httpx.WriteError)
                 if not isinstance(told, httpx.WriteError):
                     raise told from error
-                answer = _last_words(sock, deadline, cap, peer, told)
+                answer = yield from _last_words(sock, deadline, cap, peer, told)
             else:
-                answer = _read(sock, deadline, cap, peer)
+                answer = yield from _read(sock, deadline, cap, peer)
                 keep = answer.keep
             body = answer.decoded(cap)
         finally:
@@ -308,13 +332,13 @@ class _Answer:
         self.keep = self._parser.should_keep_alive()
 
 
-def _read(sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: bool = False) -> _Answer:
+def _read(sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: bool = False) -> Steps[_Answer]:
     answer, size = _Answer(tunnel=tunnel), 0
     take = partial(sock.recv, _AT_ONCE)
     try:
-        _wait(sock, select.POLLIN, deadline)
+        yield select.POLLIN, deadline
         while not answer.done:
-            data = _now(sock, take, select.POLLIN, deadline)
+            data = yield from _now(take, select.POLLIN, deadline)
             size += len(data)
             if size > cap:
                 raise AnswerTooLarge(_too_large(cap))
@@ -334,10 +358,10 @@ def _read(sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: 
     return answer
 
 
-def _last_words(sock: socket.socket, deadline: float, cap: int, peer: str, error: httpx.WriteError) -> _Answer:
+def _last_words(sock: socket.socket, deadline: float, cap: int, peer: str, error: httpx.WriteError) -> Steps[_Answer]:
     """A peer that stops reading often answered first (413, 401): that answer is worth more than the reset that follows it."""
     try:
-        return _read(sock, min(deadline, time.monotonic() + 1), cap, peer)
+        return (yield from _read(sock, min(deadline, time.monotonic() + 1), cap, peer))
     except httpx.TransportError:
         raise error from None
 
@@ -356,51 +380,63 @@ def _head(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], p
     return head
 
 
-def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: float) -> None:
+def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: float) -> Steps[None]:
     if not isinstance(request.stream, httpx.SyncByteStream):
         msg = "a synchronous transport sends bytes or an iterable of bytes"
         raise httpx.LocalProtocolError(msg)
     chunked = "transfer-encoding" in request.headers
-    _send(sock, head, deadline)
+    yield from _send(sock, head, deadline)
     for piece in request.stream:
         if chunked and piece:
-            _send(sock, b"%x\r\n" % len(piece), deadline)
-        _send(sock, piece, deadline)
+            yield from _send(sock, b"%x\r\n" % len(piece), deadline)
+        yield from _send(sock, piece, deadline)
         if chunked and piece:
-            _send(sock, b"\r\n", deadline)
+            yield from _send(sock, b"\r\n", deadline)
     if chunked:
-        _send(sock, b"0\r\n\r\n", deadline)
+        yield from _send(sock, b"0\r\n\r\n", deadline)
 
 
-def _send(sock: socket.socket, data: bytes, deadline: float) -> None:
+def _send(sock: socket.socket, data: bytes, deadline: float) -> Steps[None]:
     """All of it. OpenSSL writes 16 KB at a time, and each would leave as a packet of its own: the kernel is asked to fill its packets."""
     view, sent = memoryview(data), 0
     corks = _CORK and len(view) > _AT_ONCE and isinstance(sock, ssl.SSLSocket)
     if corks:
         sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
     while sent < len(view):
-        sent += _now(sock, partial(sock.send, view[sent:]), select.POLLOUT, deadline)
+        sent += yield from _now(partial(sock.send, view[sent:]), select.POLLOUT, deadline)
     if corks:
         sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
 
 
-def _now(sock: socket.socket, call: Callable[[], _T], event: int, deadline: float) -> _T:
-    """The result of a call to a socket that does not block, as soon as it has one.
-
-    A socket with a time-out would do, but each of its calls lets go of the interpreter up to four times, and every time waits to get it back: at 100 KB a
-    request that cost more than the sending.
-    """
+def _now(call: Callable[[], _T], event: int, deadline: float) -> Steps[_T]:
+    """The result of a call to a socket that does not block, as soon as it has one."""
     while True:
         try:
             return call()
         except tuple(_WAITS) as reason:
-            _wait(sock, _WAITS[type(reason)] or event, deadline)
+            yield _WAITS[type(reason)] or event, deadline
 
 
-def _wait(sock: socket.socket, event: int, deadline: float) -> None:
+def _waited(steps: Steps[_T], fileno: Callable[[], int]) -> _T:
+    """Does the waiting."""
+    try:
+        need = next(steps)
+        while True:
+            try:
+                _wait(fileno(), *need)
+            except TimeoutError as late:
+                need = steps.throw(late)
+            else:
+                need = next(steps)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+
+
+def _wait(fileno: int, event: int, deadline: float) -> None:
     """Until something happens on the socket. Raises TimeoutError."""
     poll = select.poll()
-    poll.register(sock, event)
+    poll.register(fileno, event)
     if not poll.poll(_left(deadline) * 1000 + 1):
         msg = "out of time"
         raise TimeoutError(msg)
@@ -454,9 +490,9 @@ def _tunnel(sock: socket.socket, proxy: Proxy, target: str, deadline: float) -> 
     name = _authority(proxy.host, proxy.port)
     login = b"Proxy-Authorization: " + proxy.authorization + b"\r\n" if proxy.authorization else b""
     with _doing("asking the proxy", name, httpx.ConnectTimeout, httpx.ProxyError):
-        _send(sock, f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n".encode() + login + b"\r\n", deadline)
+        _waited(_send(sock, f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n".encode() + login + b"\r\n", deadline), sock.fileno)
         try:
-            answer = _read(sock, deadline, 64 << 10, f"the proxy {name}", tunnel=True)
+            answer = _waited(_read(sock, deadline, 64 << 10, f"the proxy {name}", tunnel=True), sock.fileno)
         except httpx.ReadTimeout as error:
             raise httpx.ConnectTimeout(str(error)) from None
         except httpx.TransportError as error:

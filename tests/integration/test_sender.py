@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ import pytest
 
 from bridge import __version__
 from bridge.auth import TokenSource
+from bridge.completions import CompletionQueue
 from bridge.model import Answer, Fault, Post
 from bridge.payload import body_size
 from bridge.sender import Endpoint, HttpSender
@@ -25,25 +27,25 @@ LONG = 10.0
 SECRET = "p8e-VerySecretIndeed"  # noqa: S105 - of nobody
 
 
-class Inbox:
-    """Completions for a test."""
+class Inbox(CompletionQueue):
+    """Completions for a test, one by one."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[object, object]] = SimpleQueue()
+        super().__init__()
+        self._here: deque[tuple[object, object]] = deque()
 
-    def put(self, ticket: object, reply: object) -> None:
-        self._queue.put((ticket, reply))
-
-    def take(self, timeout_s: float) -> list[tuple[object, object]]:
-        try:
-            return [self._queue.get(timeout=timeout_s)]
-        except Empty:
-            return []
+    def next(self, timeout_s: float = LONG) -> tuple[object, object] | None:
+        """The next ticket and reply, or None where nothing comes in time."""
+        until = time.monotonic() + timeout_s
+        while not self._here and (left := until - time.monotonic()) > 0:
+            self._here += self.take(left)
+        return self._here.popleft() if self._here else None
 
     def one(self) -> Answer:
-        [(_, reply)] = self.take(LONG)
-        assert isinstance(reply, Answer)
-        return reply
+        found = self.next()
+        assert found is not None
+        assert isinstance(found[1], Answer)
+        return found[1]
 
 
 def always(data: bytes, seen: list[Request] | None = None) -> Callable[[Peer], object]:
@@ -177,41 +179,112 @@ def test_a_header_that_can_not_be_sent(bad: str) -> None:
 
 
 def test_a_dead_inlet_starves_no_other() -> None:
-    """One inlet's silent server occupies its own workers only."""
-    with RawServer(lambda peer: peer.stopped.wait(LONG)) as dead, RawServer(always(answer())) as good:
+    """Neither does its silence, nor what is still being written to it, keep an answer of another inlet waiting."""
+
+    def answers_once(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer())
+        peer.stopped.wait(LONG)
+
+    with RawServer(answers_once) as dead, RawServer(always(answer())) as good:
         inbox = Inbox()
         sender = HttpSender({"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")}, inbox)
-        for _ in range(20):
+        for _ in range(5):
             sender.send("dead", post("dead", [b"{}"], LONG))
+        assert [207] * 5 == [inbox.one().status for _ in range(5)]
+        for _ in range(5):  # over connections that are open, of which nobody reads
+            sender.send("dead", post("dead", [b"x" * 9_000_000], LONG))
         sender.send("good", post("good", [b"{}"], LONG))
 
-        assert ["good"] == [ticket for ticket, _ in inbox.take(LONG / 2)]
+        found = inbox.next(LONG / 2)
+        assert found is not None
+        assert "good" == found[0]
 
 
-def test_workers_come_with_the_work() -> None:
-    """One request after another uses one worker and one connection; many at once use `max_in_flight`, and all are answered."""
+def threads(inlet: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"sender-{inlet}"]
+
+
+def test_only_a_new_connection_takes_a_thread() -> None:
+    """One request after another uses one connection, and goes out on the thread that sends; many at once have one each. All are answered."""
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender({"lazy": Endpoint("lazy", server.url, proxy="", max_in_flight=3)}, inbox)
-        assert not [t for t in threading.enumerate() if t.name.startswith("sender-lazy")]
+        sender = HttpSender({"lazy": Endpoint("lazy", server.url, proxy="")}, inbox)
+        sender.send(0, post("lazy", [b"{}"], LONG))
+        started = threads("lazy")
+        assert 207 == inbox.one().status
+        assert 1 == len(started)
+        started[0].join(LONG)
         for _ in range(5):
-            sender.send(0, post("lazy", [b"{}"], LONG))
-            inbox.one()
+            sender.send(0, post("lazy", [b"x" * 5_000_000], LONG))
+            assert [] == threads("lazy")
+            assert 207 == inbox.one().status
 
         assert server.connections == 1
-        for n in range(50):
+        for n in range(9):
             sender.send(n, post("lazy", [b"x" * 100_000], LONG))
 
-        assert [207] * 50 == [inbox.one().status for _ in range(50)]
-        assert server.connections <= 3
+        assert [207] * 9 == [inbox.one().status for _ in range(9)]
+        assert server.connections == 9
         sender.close()
-        until = time.monotonic() + LONG
-        while any(t.name.startswith("sender-lazy") for t in threading.enumerate()):
-            assert time.monotonic() < until
-            time.sleep(0.01)
 
 
-def test_the_worker_that_became_idle_last_goes_first() -> None:
+def test_nobody_waits_for_a_token() -> None:
+    """While IMS is silent the thread that sends goes on, and a request with a token at hand is answered."""
+    asked = threading.Event()
+
+    def silent(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        peer.stopped.wait(LONG)
+
+    with RawServer(always(answer())) as server, RawServer(silent) as ims, RawServer(always(answer(200, b'{"access_token":"t"}'))) as issuer:
+        inbox = Inbox()
+        waits = Endpoint("waits", server.url, token=tokens(ims), proxy="")
+        sender = HttpSender({"waits": waits, "good": Endpoint("good", server.url, token=tokens(issuer), proxy="")}, inbox)
+        began = time.monotonic()
+        sender.send("waits", post("waits", [b"{}"], 2.0))
+        assert asked.wait(LONG)
+        for _ in range(3):
+            sender.send("good", post("good", [b"{}"], LONG))
+            found = inbox.next()
+            assert found is not None
+            assert "good" == found[0]
+
+        assert time.monotonic() - began < 2.0
+        assert inbox.one().fault is Fault.CREDENTIALS
+        sender.close()
+
+
+def test_an_idle_connection_that_the_peer_closes() -> None:
+    """Is closed on our side too, without waiting for the next request, which opens another."""
+    closed = threading.Event()
+
+    def once(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer())
+        if not peer.stopped.wait(0.2):
+            peer.sock.shutdown(socket.SHUT_WR)
+            if peer.read(1) == b"":
+                closed.set()
+
+    with RawServer(once) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+        for _ in range(2):
+            sender.send(1, post("web", [b"{}"], LONG))
+            assert 207 == inbox.one().status
+            until = time.monotonic() + LONG
+            while not closed.is_set() and time.monotonic() < until:
+                assert [] == inbox.take(0.05)
+            assert closed.is_set()
+            closed.clear()
+
+        assert server.connections == 2
+        sender.close()
+
+
+def test_the_connection_that_became_idle_last_goes_first() -> None:
     """After a burst the few requests that follow keep to one connection: the others' may end when they have been idle for long."""
     served: list[int] = []
     meet = threading.Barrier(3)
@@ -226,7 +299,7 @@ def test_the_worker_that_became_idle_last_goes_first() -> None:
 
     with RawServer(script) as server:
         inbox = Inbox()
-        sender = HttpSender({"web": Endpoint("web", server.url, proxy="", max_in_flight=3)}, inbox)
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
         for n in range(3):
             sender.send(n, post("web", [b"{}"], LONG))
         assert [207] * 3 == [inbox.one().status for _ in range(3)]
@@ -246,7 +319,7 @@ def test_nothing_is_kept_of_what_was_answered() -> None:
 
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender({"web": Endpoint("web", server.url, proxy="", max_in_flight=3)}, inbox)
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
         tickets = [Ticket() for _ in range(3)]
         gone = [weakref.ref(ticket) for ticket in tickets]
         while tickets:
@@ -260,27 +333,71 @@ def test_nothing_is_kept_of_what_was_answered() -> None:
         sender.close()
 
 
-def test_hooks() -> None:
-    """Each request is told with its outcome and size; a hook that raises, and what nobody expected, still leave an answer."""
-    told: list[tuple[str, str, int]] = []
+def test_what_nobody_expected() -> None:
+    """Still leaves an answer, and is told."""
     crashes: list[BaseException] = []
     broken: Any = ["not bytes"]
 
-    def on_request(inlet: str, outcome: str, seconds: float, size: int) -> None:
-        told.append((inlet, outcome, size))
-        raise ZeroDivisionError(seconds)
-
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_request=on_request, on_crash=lambda _, error: crashes.append(error))
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_crash=lambda _, error: crashes.append(error))
         sender.send(1, post("web", [b"{}"], LONG))
         assert inbox.one().status == 207
-        sender.send(2, Post("web", broken, LONG, 25))
-        reply = inbox.one()
+        for _ in range(2):  # over the connection that is open, and over one that is opened for it
+            sender.send(2, Post("web", broken, LONG, 25))
+            reply = inbox.one()
 
-        assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))
-        assert [("web", "207", 17), ("web", "connection", 0)] == told
-        assert [TypeError] == [type(error) for error in crashes]
+            assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))
+        assert [TypeError] * 2 == [type(error) for error in crashes]
+
+
+def test_an_answer_that_is_slow_in_coming_ends_at_its_deadline() -> None:
+    """Over a connection that was there as over a new one, while writing and while reading."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer())
+        peer.stopped.wait(LONG)
+
+    with RawServer(script) as server:
+        for size, text in ((2, "waiting for the answer"), (50_000_000, "sending to")):
+            inbox = Inbox()
+            sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+            sender.send(1, post("web", [b"{}"], LONG))
+            assert inbox.one().status == 207
+            began = time.monotonic()
+            sender.send(2, post("web", [b"x" * size], 0.4))
+            reply = inbox.one()
+
+            assert (Fault.TIMEOUT, True) == (reply.fault, text in reply.error)
+            assert 0.3 < time.monotonic() - began < 2
+            sender.close()
+
+
+def test_what_is_under_way_at_the_end_is_closed() -> None:
+    """`close` lets go of every connection, of those too that still wait for an answer."""
+    gone = threading.Barrier(3)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer())
+        peer.request()
+        assert peer.read(1) == b""
+        gone.wait(LONG)
+
+    with RawServer(script) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+        for n in range(2):
+            sender.send(n, post("web", [b"{}"], LONG))
+        assert [207] * 2 == [inbox.one().status for _ in range(2)]
+        sender.send(3, post("web", [b"{}"], LONG))
+        assert [] == inbox.take(0.05)
+        sender.close()
+        gone.wait(LONG)
+        sender.send(4, post("web", [b"{}"], LONG))
+
+        assert inbox.next(0.1) is None
 
 
 @pytest.mark.parametrize("more", [{"proxy": "socks5://host"}, {"ca_file": "nowhere.pem"}])

@@ -47,6 +47,8 @@ class Conduct:
         self._held: tuple[float, str] | None = None
         """Since when, and why."""
         self._limit, self._cut_seq, self._cut_at = float(policy.max_in_flight), -1, -math.inf
+        self._sure_seq = -1
+        """The last cut that must have been: where a lone 500 follows it, what was sent since may be met by one or not."""
         self._before_cut = (-math.inf, 0.0)
         """At this moment the limit was so high."""
         self._sizes: list[tuple[int, int]] = []
@@ -166,7 +168,7 @@ class Conduct:
             self._unreadable = 0
             if len(request.recs) > 1:
                 return self._failed(request)
-            self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at  # alone it may be convicted, which cuts nothing
+            self._may_cut(request)  # alone it may be convicted, which cuts nothing
             return False
         return status not in (401, 403) and self._hold(request, "address")
 
@@ -199,12 +201,19 @@ class Conduct:
     def _cut(self, request: Request) -> None:
         """Half as many at once; what went out before the last cut says nothing new, and what went out at its very moment may have."""
         if request.sent_seq <= self._cut_seq:
+            self._may_cut(request)
             return
         if request.sent_at > self._cut_at:
             if self._before_cut[0] < request.arrived_at:
                 self._before_cut = (request.arrived_at, self._limit)
             self._limit = max(1.0, self._limit / 2)
-        self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at
+        self._sure_seq = self._cut_seq = request.arrived_seq or 0
+        self._cut_at = request.arrived_at
+
+    def _may_cut(self, request: Request) -> None:
+        """Whether this one cut is not known: what is under way now may say nothing new."""
+        if request.sent_seq > self._sure_seq:
+            self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at
 
     def _time(self, request: Request, course: _Course) -> None:
         together = tuple(request.recs)
