@@ -123,10 +123,21 @@ class SimulatedSource:
         if slices := self._fetch(limit):
             member.pass_time(0.001)
             return slices
+        if timeout_s <= 0:
+            return ()
         member.wait(timeout_s)
         self.commit_due()
         self._obey()
         return self._fetch(limit)
+
+    def has_more(self) -> bool:
+        """Whether a read would find something now."""
+        logs = self._broker.truth.logs
+        return any(
+            position.incarnation != logs[where].incarnation or position.offset < logs[where].end or position.end_told < logs[where].end
+            for where, position in self.held.items()
+            if where not in self.paused
+        )
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
         member = self._member

@@ -145,7 +145,11 @@ class Member:
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
         self.port("take")
         if timeout_s > 0 and not (self._arrivals and self._arrivals[0][0] <= self.now):
-            self.wait(timeout_s)
+            reads = not self.draining and self.source.revoking_since is None and not self.pump._stalled(self.now)
+            if reads and self.source.has_more():  # it reads when this is over
+                self.now = min([self.now + timeout_s, *(at for at, *_ in self._arrivals[:1])])
+            else:
+                self.wait(timeout_s)
         self.source.commit_due()
         found = []
         while self._arrivals and self._arrivals[0][0] <= self.now:

@@ -50,7 +50,11 @@ class Window:
         return self._most >= self._bytes + ROUNDED
 
     def _open(self, rec: Rec, life: Life) -> bool:
-        return life not in rec.known and (not life.ended or self._member in rec.under_way)
+        if life in rec.known or not life.ended:
+            return life not in rec.known
+        return self._member in rec.under_way and any(  # another life of it, read again, may be on the wire
+            request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests
+        )
 
     def __str__(self) -> str:
         return f"{self._most:,} bytes of {len(self._records)} records, of {self._bytes:,}"

@@ -6,9 +6,9 @@ import heapq
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from random import Random
 
 from bridge.model import TopicPartition
@@ -16,7 +16,7 @@ from bridge.pump import Skip
 from tests.simulation.aep import Aep
 from tests.simulation.kafka import Broker
 from tests.simulation.member import LEAP_S, Crash, Member
-from tests.simulation.scenario import WHOLE_MODES, Scenario, Topic, plan, record
+from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, plan, record
 from tests.simulation.truth import EVER, Nature, Rec, Truth, Violation
 from tests.simulation.window import Quota
 
@@ -44,6 +44,13 @@ class History:
     letters: int = 0
 
 
+def _refusals(intervals: Sequence[Interval]) -> int:
+    """How often an inlet begins to refuse everything. Where intervals overlap, the first of them counts, so that one may begin twice."""
+    edges = sorted({edge for each in intervals for edge in (each.start, each.end)})
+    modes = [next((each.mode for each in intervals if each.start <= edge < each.end), "") for edge in edges]
+    return sum(mode in WHOLE_MODES and before not in WHOLE_MODES for before, mode in pairwise(["", *modes]))
+
+
 class World:
     """Everything of one history."""
 
@@ -51,7 +58,7 @@ class World:
         self.scenario, self.say = scenario, say
         self.routes = scenario.routes()
         self.truth = Truth(scenario.settings.ordered, not scenario.tombstones)
-        self.truth.flapping = {name: sum(each.mode in WHOLE_MODES for each in found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()}
+        self.truth.flapping = {name: _refusals(found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()}
         self._rng = Random(f"world {scenario.seed}")
         self.quota = Quota()
         self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"), self.quota)
