@@ -8,7 +8,7 @@ from bench.figures import Results, nested, of
 from bench.tables import NAMES
 
 COLOURS = {"client": "#8d99ae", "main": "#2f6f9f", "others": "#e09f3e"}
-KINDS = {"client": "Kafka's client", "main": "the loop: check, batch, settle", "others": "senders: splice, TLS, answer"}
+KINDS = {"client": "Kafka's client", "main": "the loop: check, batch, send, settle", "others": "other threads: connecting, the admin port"}
 INK, GRID = "#1b1f24", "#d8dde3"
 _LEFT, _WIDTH, _ROW, _TOP = 290, 560, 28, 64
 

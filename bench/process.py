@@ -25,7 +25,7 @@ def cpu_s(pid: int | None = None) -> float:
 
 
 def threads_s(pid: int) -> dict[str, float]:
-    """The same by kind of thread: `client` (librdkafka's own), `main` (the process's first one, the pump's), `others` (the senders; ended ones count here)."""
+    """The same by kind of thread: `client` (librdkafka's own), `main` (the process's first one, the pump's), `others` (those that connect, the admin port; ended ones count here)."""
     client = main = 0.0
     for folder in Path(f"/proc/{pid}/task").iterdir():
         try:

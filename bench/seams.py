@@ -41,7 +41,7 @@ DOORS: dict[str, list[tuple[Any, str]]] = {
     "splice": [(sender, "body")],
     "send: TLS and socket": [(transport, "_send")],
     "read the answer": [(transport, "_read"), (sender._Crew, "_judge")],
-    "carry": [(sender._Crew, "_carry")],
+    "carry": [(sender._Crew, "_carry"), (sender._Crew, "send"), (sender._Flight, "go_on")],
 }
 """Part → its doors (owner, name). A name that is not there any more is an error at start."""
 

@@ -24,7 +24,7 @@ NAMES = {
     "tls-10kb-events": "TLS, 0 ms, events of 10 KB",
 }
 """Steps of the throughput part, as the document calls them."""
-_KINDS = {"client": "Kafka's client", "main": "the loop", "others": "senders"}
+_KINDS = {"client": "Kafka's client", "main": "the loop", "others": "other threads"}
 DOOR_RUNS = ("doors-tls", "doors-http", "doors-tls-100kb")
 _CLIENT, _BETWEEN, _ALL = (
     "Kafka's client, its own threads: fetch, check, queue",

@@ -1,8 +1,9 @@
 """aep-bridge delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.
 
-One thread owns the Kafka consumer and all state; worker threads carry requests; they meet at one queue.
+One thread owns the Kafka consumer, the connections to AEP and all state. What has to be waited for elsewhere (a name, a connection, TLS, a token) has a
+thread of its own, and the dead-letter producer has one; they meet at one queue.
 
-                     ┌────────────────── one thread: the pump ──────────────────┐       worker threads
+                     ┌────────────────── one thread: the pump ──────────────────┐
     Kafka ─ source.read() ─ slices ─ routing.sort() ─ batcher.add() ─ Batch ─ delivery ─► Post ───────► POST ─► answer ─┐
                      │        │          └ refused before sending: a batch whose │                                      │
                      │        │            verdict is known already              ├─► DeadLetter ─► acknowledged ────────┤

@@ -76,7 +76,7 @@ Delivery = Generator[Effect, Reply, None]
 class _Part:
     """Records of the batch (by index) that go out together."""
 
-    indexes: list[int]
+    indexes: Sequence[int]
     due: float = 0.0
     why: str = ""
     detail: str = ""
@@ -136,7 +136,7 @@ class _Case:
             if batch.refusals is not None:
                 yield from self.bury_checked(letter_topics)
                 return
-            self.parts = [_Part(list(range(len(batch.records))), timeout_s=self.inlet.policy.request_timeout_s)]
+            self.parts = [_Part(range(len(batch.records)), timeout_s=self.inlet.policy.request_timeout_s)]
             while self.parts:
                 if batch.skips:
                     yield from self.skip(letter_topics)
@@ -181,7 +181,7 @@ class _Case:
             return self.parts[0]
         return min(self.parts, key=lambda part: max(part.due, self.now))
 
-    def living(self, indexes: list[int], *, closing: bool = False) -> list[int]:
+    def living(self, indexes: Sequence[int], *, closing: bool = False) -> Sequence[int]:
         """Without the records of lanes that have ended, or (but for `closing`, and the rest of a batch that is settled in part) are about to.
 
         Their next owner reads them.
@@ -255,7 +255,7 @@ class _Case:
         if self.inlet.policy.ordered and len(final) < len(indexes):
             settled = set(final)
             cut = next(at for at, index in enumerate(indexes) if index not in settled)
-            final = indexes[:cut]
+            final = list(indexes[:cut])
             verdict = results[cut]
             rest = _Part(indexes[cut:], attempts=part.attempts, unknowns=part.unknowns, timeout_s=part.timeout_s)
             if verdict.kind is Kind.UNKNOWN:

@@ -50,11 +50,11 @@ class Source(Protocol):
 
 
 class Completions(Protocol):
-    """Where the workers' replies arrive, each under the ticket that it was asked with."""
+    """Where replies arrive, each under the ticket that it was asked with."""
 
     def put(self, ticket: object, reply: object) -> None: ...
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
-        """Everything that has arrived; waits up to `timeout_s` for the first (0: doesn't wait)."""
+        """Everything that has arrived; waits up to `timeout_s` for something to happen, a part of an answer perhaps (0: doesn't wait)."""
         ...
 
 

@@ -59,7 +59,7 @@ class Task:
     effect: object = None
     """What the delivery asked for last, and waits for."""
     in_flight: bool = False
-    """A worker has it: a request, or dead letters."""
+    """It is out: a request, or dead letters."""
     sent: int = 0
     evidence: int = -1
     sent_at: float = 0.0
@@ -204,7 +204,7 @@ class Pump:
         self.store(source)
 
     def complete(self, timeout_s: float) -> None:
-        """Settles what the workers brought back, wakes what has waited long enough, and sends what may go."""
+        """Settles what came back, wakes what has waited long enough, and sends what may go. Waits for a first answer up to `timeout_s`."""
         for ticket, reply in self._completions.take(timeout_s):
             if isinstance(ticket, Task):
                 self._came_back(ticket, reply)
@@ -586,7 +586,7 @@ class Pump:
             self.inlets[name].used = max(0.0, self.inlets[name].used - weight)
 
     def _unfinished(self, lanes: set[Lane]) -> int:
-        """Batches of these lanes that a worker has, or that are settled in part: what is left open of them is sent twice."""
+        """Batches of these lanes that are out, or that are settled in part: what is left open of them is sent twice."""
         return sum((task.in_flight or task.batch.begun) and any(lane in lanes for lane in task.batch.lanes) for task in self.tasks.values())
 
     def _reconsider(self, lanes: set[Lane]) -> None:

@@ -340,7 +340,7 @@ class Service:
         )
 
     def _crashed(self, name: str, error: BaseException) -> None:
-        log.error("worker.failed", inlet=name, error=repr(error))
+        log.error("request.crashed", inlet=name, error=repr(error))
 
     # -- the life of the process --------------------------------------------------------------
 

@@ -58,7 +58,7 @@ def leaks(text: str, secrets: Iterable[str]) -> list[str]:
 
 def crashes(bridge: Bridge) -> list[str]:
     """Log lines that tell of something nobody expected."""
-    marks = ("Traceback", "worker.failed", "callback.failed", "Exception in thread", "kafka.fatal", "unexpected:", "Fatal Python")
+    marks = ("Traceback", "request.crashed", "callback.failed", "Exception in thread", "kafka.fatal", "unexpected:", "Fatal Python")
     return [line for line in bridge.log_path.read_text(errors="replace").splitlines() if any(mark in line for mark in marks)]
 
 

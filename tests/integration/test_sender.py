@@ -312,7 +312,7 @@ def test_the_connection_that_became_idle_last_goes_first() -> None:
 
 
 def test_nothing_is_kept_of_what_was_answered() -> None:
-    """A worker that waits holds none of its earlier work, its first included: eight of them would hold eight megabytes."""
+    """A connection that waits holds none of its earlier work, its first included: eight of them would hold eight megabytes."""
 
     class Ticket:
         """Can be referred to weakly."""
