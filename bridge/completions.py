@@ -7,6 +7,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -43,7 +44,8 @@ class CompletionQueue:
         self._queue.put((ticket, reply))
         if self._waits:
             self._waits = False
-            os.write(self._bell, b"!")
+            with suppress(BlockingIOError):  # full of rings that were not needed
+                os.write(self._bell, b"!")
 
     def call(self, what: Callable[[], None]) -> None:
         """Has something called by the thread that takes. Any thread."""
@@ -64,6 +66,8 @@ class CompletionQueue:
         """Ends the watch over a socket, which may be closed already."""
         if self._watched.pop(fileno, None) is not None:
             self._poll.unregister(fileno)
+            if not self._watched:
+                self._soonest = math.inf
 
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
         """Everything that has arrived; waits up to `timeout_s` for something to happen, an answer or a part of one."""

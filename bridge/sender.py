@@ -105,6 +105,12 @@ class _Crew:
         """Over the connection that became idle last, which is warm; the others may end in peace."""
         if self._closed:
             return
+        try:
+            self._send(ticket, post)
+        except Exception as error:
+            self._completions.put(ticket, self._unexpected(error, self._head.secrets))
+
+    def _send(self, ticket: object, post: Post) -> None:
         transport = self._idle.pop() if self._idle else LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
         self._completions.forget(transport.fileno())
         token = self._inlet.token
@@ -122,7 +128,7 @@ class _Crew:
             flight.abandon()
         self._flights.clear()
         while self._idle:
-            self._drop(self._idle.pop())
+            self._drop(self._idle[-1])
 
     def _carry_slowly(self, transport: LeanTransport, ticket: object, post: Post) -> None:
         """On a thread of its own."""
@@ -134,15 +140,17 @@ class _Crew:
             self._flights.discard(flight)
         if self._closed:
             transport.close()
-        else:
+        elif (fileno := transport.fileno()) >= 0:
             self._idle.append(transport)
-            if (fileno := transport.fileno()) >= 0:  # closed when the peer closes, and before it has been idle for so long that it would
-                self._completions.watch(fileno, select.POLLIN, time.monotonic() + KEPT_S, lambda _: self._drop(transport))
+            # Closed when the peer closes, and before it has been idle for so long that it would.
+            self._completions.watch(fileno, select.POLLIN, time.monotonic() + KEPT_S, lambda _: self._drop(transport))
         self._completions.put(ticket, answer)
 
     def _drop(self, transport: LeanTransport) -> None:
+        """An idle connection ends."""
         self._completions.forget(transport.fileno())
         transport.close()
+        self._idle.remove(transport)
 
     def _carry(self, transport: LeanTransport, post: Post, bearer: str | None, *, prepares: bool = False) -> Steps[Answer]:
         """The answer to one post. Never raises. Where it `prepares`, it blocks until there are a token and a connection."""
@@ -173,11 +181,14 @@ class _Crew:
             answer = Answer(fault=Fault.CONNECTION, error=_clean(str(error) or type(error).__name__, secrets))
         except Exception as error:
             transport.close()
-            answer = Answer(fault=Fault.CONNECTION, error=_clean(f"unexpected: {_describe(error)}", secrets))
-            if self._on_crash is not None:
-                with suppress(Exception):
-                    self._on_crash(self._inlet.name, error)
+            answer = self._unexpected(error, secrets)
         return answer
+
+    def _unexpected(self, error: Exception, secrets: Iterable[str]) -> Answer:
+        if self._on_crash is not None:
+            with suppress(Exception):
+                self._on_crash(self._inlet.name, error)
+        return Answer(fault=Fault.CONNECTION, error=_clean(f"unexpected: {_describe(error)}", secrets))
 
     def _judge(self, status: int, fields: Iterable[tuple[bytes, bytes]], answer: bytes, head: _Head, bearer: str | None) -> Answer:
         """The response as a value; tells the token source what became of its token."""

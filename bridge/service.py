@@ -40,7 +40,7 @@ from bridge.statuspage import routed
 from bridge.telemetry import Telemetry
 from bridge.topic_watch import TopicWatch
 from bridge.topics import TopicError, Topics
-from bridge.transport import LeanTransport, Tls
+from bridge.transport import LeanTransport, Proxy, Tls
 from bridge.watchdog import watched
 
 log = structlog.get_logger("bridge")
@@ -170,7 +170,12 @@ class Service:
         )
 
     def _proxy(self, name: str, aep: AepSettings) -> str | Callable[[], str | None] | None:
-        return aep.proxy() if aep.proxy_url_file is None else self._reread(name, "proxy_url", [aep.proxy_url_file], aep.proxy)
+        def read() -> str | None:
+            if given := aep.proxy():
+                Proxy.parse(given)
+            return given
+
+        return aep.proxy() if aep.proxy_url_file is None else self._reread(name, "proxy_url", [aep.proxy_url_file], read)
 
     def _reread(self, inlet: str, what: str, files: Sequence[Path], read: Callable[[], T]) -> Rereading[T]:
         return Rereading(

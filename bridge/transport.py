@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 Need = tuple[int, float]
 """What a socket has to be waited for (`select.POLLIN`, `select.POLLOUT`), and until when, in `time.monotonic()` seconds."""
 Steps = Generator[Need, None, _T]
-"""An exchange that says what it waits for instead of waiting. It is sent on once that is there, and thrown TimeoutError where it is too late."""
+"""An exchange that says what it waits for instead of waiting. It goes on once that is there, and is thrown what keeps it from coming: TimeoutError mostly."""
 _Origin = tuple[str, str, int]
 _Addresses = Sequence[tuple[int, int, int, str, tuple[str | int | bytes, ...]]]
 
@@ -201,9 +201,12 @@ class LeanTransport(httpx.BaseTransport):
                 yield from write(sock, self._proxy if self._target[0] == "http" else None)
             except OSError as error:
                 told = _told(error, "sending to", peer, httpx.WriteTimeout, httpx.WriteError)
-                if not isinstance(told, httpx.WriteError):
-                    raise told from error
-                answer = yield from _last_words(sock, deadline, cap, peer, told)
+                try:
+                    if not isinstance(told, httpx.WriteError):
+                        raise told from error
+                    answer = yield from _last_words(sock, deadline, cap, peer, told)
+                finally:
+                    del told  # it refers to this frame, and to what was to be sent
             else:
                 answer = yield from _read(sock, deadline, cap, peer)
                 keep = answer.keep
@@ -364,6 +367,8 @@ def _last_words(sock: socket.socket, deadline: float, cap: int, peer: str, error
         return (yield from _read(sock, min(deadline, time.monotonic() + 1), cap, peer))
     except httpx.TransportError:
         raise error from None
+    finally:
+        del error  # it refers to this frame
 
 
 def _head(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], proxy: Proxy | None) -> bytes:
@@ -424,8 +429,8 @@ def _waited(steps: Steps[_T], fileno: Callable[[], int]) -> _T:
         while True:
             try:
                 _wait(fileno(), *need)
-            except TimeoutError as late:
-                need = steps.throw(late)
+            except Exception as error:
+                need = steps.throw(error)
             else:
                 need = next(steps)
     except StopIteration as end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
@@ -349,6 +350,107 @@ def test_what_nobody_expected() -> None:
 
             assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))
         assert [TypeError] * 2 == [type(error) for error in crashes]
+
+
+def test_what_can_not_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread to be had, or a proxy's URL that is none: the request comes back as a fault, and goes out once that is over."""
+
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    crashes: list[BaseException] = []
+    proxy = [""]
+    with RawServer(always(answer())) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy=lambda: proxy[0])}, inbox, on_crash=lambda _, error: crashes.append(error))
+        with monkeypatch.context() as patch:
+            patch.setattr("bridge.sender.Thread", NoThread)
+            sender.send(1, post("web", [b"{}"], LONG))
+            assert "can't start new thread" in inbox.one().error
+        proxy[0] = "http://300.1.1.1:3128"
+        sender.send(2, post("web", [b"{}"], LONG))
+        assert inbox.one().fault is Fault.CONNECTION
+        proxy[0] = ""
+        sender.send(3, post("web", [b"{}"], LONG))
+
+        assert 207 == inbox.one().status
+        assert [RuntimeError, ValueError] == [type(error) for error in crashes]
+
+
+def test_a_wait_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps a thread from waiting for its answer, its request comes back."""
+
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    with RawServer(always(answer())) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+        monkeypatch.setattr("bridge.transport._wait", fails)
+        sender.send(1, post("web", [b"{}"], LONG))
+
+        assert "unexpected: MemoryError" in inbox.one().error
+
+
+def test_a_connection_that_ended_is_not_in_the_way_of_one_that_is_there() -> None:
+    """The request that follows goes out at once, over that one."""
+    closes = threading.Event()
+    meet = threading.Barrier(2)
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        meet.wait(LONG)
+        peer.send(answer())
+        while peer.request():
+            if not closes.is_set():
+                closes.set()
+                peer.send(answer(207, ANSWER_207, "Connection: close"))
+                return
+            peer.send(answer())
+
+    with RawServer(script) as server:
+        inbox = Inbox()
+        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+        for n in range(2):
+            sender.send(n, post("web", [b"{}"], LONG))
+        assert [207] * 2 == [inbox.one().status for _ in range(2)]
+        for n in range(3):
+            sender.send(n, post("web", [b"{}"], LONG))
+            assert 207 == inbox.one().status
+
+        assert server.connections == 2
+        sender.close()
+
+
+def test_what_could_not_be_sent_is_let_go() -> None:
+    """At once, not when the collector happens to come by: a megabyte for each request that fails would add up while AEP is away."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        peer.send(answer())
+        peer.stopped.wait(0.2)
+        peer.reset()
+
+    def held() -> int:
+        return sum(each.nbytes for each in gc.get_objects() if isinstance(each, memoryview) and each.nbytes > 1_000_000)
+
+    with RawServer(script) as server:
+        inbox = Inbox()
+        gc.collect()
+        gc.disable()
+        try:
+            sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
+            for timeout_s in (0.05, LONG):
+                sender.send(1, post("web", [b"{}"], LONG))
+                assert inbox.one().status == 207
+                sender.send(2, post("web", [b"x" * 30_000_000], timeout_s))
+                assert inbox.one().fault in (Fault.CONNECTION, Fault.TIMEOUT)
+
+                assert 0 == held()
+        finally:
+            gc.enable()
+        sender.close()
 
 
 def test_an_answer_that_is_slow_in_coming_ends_at_its_deadline() -> None:

@@ -6,7 +6,7 @@ The engine's state is not asked. Where several rules of the engine meet, the loo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.inlet import Policy
 from bridge.model import Fault
@@ -35,6 +35,16 @@ class _Course:
     """Seconds that a request with this record must have at least."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """Requests at once."""
+
+    at_once: float
+    cut_seq: int = -1
+    """When it was cut last: a tick, and a moment."""
+    cut_at: float = -math.inf
+
+
 class Conduct:
     """One member at one inlet."""
 
@@ -46,9 +56,8 @@ class Conduct:
         self._accepted_seq = -1
         self._held: tuple[float, str] | None = None
         """Since when, and why."""
-        self._limit, self._cut_seq, self._cut_at = float(policy.max_in_flight), -1, -math.inf
-        self._sure_seq = -1
-        """The last cut that must have been: where a lone 500 follows it, what was sent since may be met by one or not."""
+        self._limits = [_Limit(float(policy.max_in_flight))]
+        """What it may be. A lone 500 that convicts its record cuts nothing, and which one does is not known here."""
         self._before_cut = (-math.inf, 0.0)
         """At this moment the limit was so high."""
         self._sizes: list[tuple[int, int]] = []
@@ -67,7 +76,8 @@ class Conduct:
             raise Violation(f"{flying + 1} requests in flight to {self.inlet}")
         if flying and self._held is not None and self._held[0] < now:
             raise Violation(f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), and a second request goes out")
-        limit = max(self._limit, self._before_cut[1]) if self._before_cut[0] >= now else self._limit
+        limit = max(each.at_once for each in self._limits)
+        limit = max(limit, self._before_cut[1]) if self._before_cut[0] >= now else limit
         if flying >= max(1, int(limit)):
             raise Violation(f"{flying + 1} requests in flight to {self.inlet}, which has answered so that {limit:.2f} are allowed")
         since, until = self._quiet
@@ -147,7 +157,8 @@ class Conduct:
         self._failures = self._unreadable = self._refused_row = 0
         self._accepted_seq, self._held = request.arrived_seq, None
         self._probed_at, self._waits = None, []
-        self._limit = min(float(self._policy.max_in_flight), self._limit + 1 / max(1.0, self._limit))
+        most = float(self._policy.max_in_flight)
+        self._limits = [replace(each, at_once=min(most, each.at_once + 1 / max(1.0, each.at_once))) for each in self._limits]
 
     def _pushes_back(self, request: Request, course: _Course, status: int) -> bool:
         """Counts an answer that accepts nothing; whether the inlet is held for it, and waits longer."""
@@ -168,7 +179,7 @@ class Conduct:
             self._unreadable = 0
             if len(request.recs) > 1:
                 return self._failed(request)
-            self._may_cut(request)  # alone it may be convicted, which cuts nothing
+            self._cut(request, certain=False)  # alone it may be convicted
             return False
         return status not in (401, 403) and self._hold(request, "address")
 
@@ -198,22 +209,19 @@ class Conduct:
             self._held = (request.arrived_at, why)
         return True
 
-    def _cut(self, request: Request) -> None:
+    def _cut(self, request: Request, *, certain: bool = True) -> None:
         """Half as many at once; what went out before the last cut says nothing new, and what went out at its very moment may have."""
-        if request.sent_seq <= self._cut_seq:
-            self._may_cut(request)
-            return
-        if request.sent_at > self._cut_at:
-            if self._before_cut[0] < request.arrived_at:
-                self._before_cut = (request.arrived_at, self._limit)
-            self._limit = max(1.0, self._limit / 2)
-        self._sure_seq = self._cut_seq = request.arrived_seq or 0
-        self._cut_at = request.arrived_at
-
-    def _may_cut(self, request: Request) -> None:
-        """Whether this one cut is not known: what is under way now may say nothing new."""
-        if request.sent_seq > self._sure_seq:
-            self._cut_seq, self._cut_at = request.arrived_seq or 0, request.arrived_at
+        if self._before_cut[0] < request.arrived_at:
+            self._before_cut = (request.arrived_at, max(each.at_once for each in self._limits))
+        found = []
+        for each in self._limits:
+            if request.sent_seq > each.cut_seq:
+                found.append(_Limit(max(1.0, each.at_once / 2), request.arrived_seq or 0, request.arrived_at))
+            if request.sent_seq <= each.cut_seq or request.sent_at <= each.cut_at or not certain:
+                found.append(each)
+        # One that is higher, and was cut later, allows all that the other does, whatever comes.
+        found.sort(key=lambda each: (-each.at_once, -each.cut_seq))
+        self._limits = [each for n, each in enumerate(found) if all(each.cut_seq > higher.cut_seq for higher in found[:n])]
 
     def _time(self, request: Request, course: _Course) -> None:
         together = tuple(request.recs)

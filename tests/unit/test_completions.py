@@ -139,3 +139,19 @@ def test_two_that_answer_together() -> None:
     for pair in pairs:
         for each in pair:
             each.close()
+
+
+def test_no_hurry_after_what_is_over() -> None:
+    """Once nothing is watched, a time that was up long ago is no reason not to wait: the loop would turn and turn while AEP is away."""
+    completions = CompletionQueue()
+    here, there = socket.socketpair()
+    completions.watch(here.fileno(), select.POLLIN, time.monotonic() + 0.01, lambda late: None)
+    completions.forget(here.fileno())
+    time.sleep(0.02)
+    began = time.monotonic()
+    for _ in range(5):
+        completions.take(0.02)
+
+    assert time.monotonic() - began > 0.09
+    here.close()
+    there.close()
