@@ -31,6 +31,8 @@ IDLE_S, BUSY_S = 0.1, 0.01
 """How long a first record is waited for with nothing under way; and answers, with something under way and nothing to read."""
 PAUSE_AFTER_S = 5.0
 """A window that stays full for so long pauses its partitions; a pause throws the prefetch away."""
+ENOUGH_S = 0.25
+"""Where requests enough wait to be sent, nothing more is read for so long at most: answers come, or the window may as well be filled."""
 BALANCE_EVERY_S, SNAPSHOT_EVERY_S = 0.05, 0.5
 
 
@@ -157,6 +159,8 @@ class Pump:
         """Whether this turn does not read, because of full windows."""
         self._drained = False
         """Whether the last read found nothing."""
+        self._read_at = clock()
+        """When it was."""
         self.status: dict[str, Any] = {}
         """The last snapshot; replaced, never changed, so that any thread may read it."""
         self._skips: dict[tuple[TopicPartition, int], Skip] = {}
@@ -193,11 +197,11 @@ class Pump:
         rests = stalled or (self._drained and bool(self.tasks))
         self.complete(min(BUSY_S, max(0.001, self._next_timer() - now)) if rests else 0.0)
         stood, self._stood = self._stood, stalled
-        self.balance(source, force=stood and not stalled)  # what was not read until now is paused before the next read
+        self.balance(source, force=stood and not stalled and bool(self._full_since))  # what was not read until now is paused before the next read
         if not stalled:
             wait = 0.0 if self.tasks else min(IDLE_S, max(0.001, min(self.batcher.next_due(), self._next_timer()) - now))
             parts = source.read(self._at_once, wait)
-            self._drained = not parts
+            self._drained, self._read_at = not parts, now
             for part in parts:
                 self.take_in(part)
         self.dispatch_due()
@@ -473,13 +477,18 @@ class Pump:
         return inlet.name in self._full_since
 
     def _stalled(self, now: float) -> bool:
-        """Whether not to read at all for now: every inlet in use is full, and not for so long that its partitions are paused."""
+        """Whether not to read at all for now: every inlet in use is full, and not for so long that its partitions are paused, or has enough to send.
+
+        What is read long before it can be sent costs memory, and has left the processor's caches by then.
+        """
         full = {name for name, inlet in self.inlets.items() if inlet.used and self._full(inlet, now)}
-        if not full or any(now - self._full_since[name] >= PAUSE_AFTER_S for name in full):
+        if any(now - self._full_since[name] >= PAUSE_AFTER_S for name in full):
             return False
+        if now - self._read_at < ENOUGH_S:
+            full |= {name for name, inlet in self.inlets.items() if inlet.in_flight and len(self._ready[name]) >= max(2, inlet.concurrency.allowed // 2)}
         if len(full) == len(self.inlets):
             return True
-        return all(self._route(source.topic).inlet in full for source in self.ledger.lanes)
+        return bool(full) and all(self._route(source.topic).inlet in full for source in self.ledger.lanes)
 
     def balance(self, source: Source, *, force: bool = False) -> None:
         """Pauses and resumes partitions: those whose inlet is full, and those too far ahead of their watermark."""

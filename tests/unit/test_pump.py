@@ -10,7 +10,7 @@ import pytest
 from bridge.delivery import Wait
 from bridge.model import Answer, Fault, Format, Post, Reason, Slice, TopicPartition
 from bridge.ports import Completions
-from bridge.pump import PAUSE_AFTER_S, Skip
+from bridge.pump import ENOUGH_S, PAUSE_AFTER_S, Skip
 from bridge.routing import Route
 from tests.support.engine import SOURCE, Bench, accepted, broken, cut, multi, no, pieces, script, sound, strict, whole, yes
 
@@ -278,17 +278,54 @@ def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
         position += limit
         return [cut(position - limit, pieces(limit))]
 
+    def turns() -> None:
+        for _ in range(20):
+            bench.hand.now += ENOUGH_S
+            bench.turn()
+
     bench.source.read = endless  # type: ignore[method-assign]
-    bench.turn(20)
+    turns()
     assert SOURCE in bench.source.paused
     assert most / 2 <= max(ahead) <= most
 
     for _ in range(10):
         while bench.sender.open:
             bench.sender.answer()
-        bench.turn(20)
+        turns()
     assert bench.source.stored[SOURCE] > 2 * most
     assert max(ahead) <= most
+
+
+@pytest.mark.parametrize("inlets", ["one", "two"])
+def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
+    """Answers are waited for first, and not for long: then reading goes on. Where another inlet has nothing to send, it goes on at once."""
+    routes = [Route("t", Format.RAW, "inlet", "ds"), Route("u", Format.RAW, "other", "ds")][: 2 if inlets == "two" else 1]
+    bench = Bench(never, max_messages=50, linger_s=0.0, routes=routes, policy={"max_in_flight": 4})
+    reads: list[float] = []
+
+    def endless(limit: int, timeout_s: float) -> list[Slice]:
+        reads.append(bench.hand.now)
+        first = 100 * (len(reads) - 1)
+        return [cut(first, pieces(100))]
+
+    bench.source.read = endless  # type: ignore[method-assign]
+    bench.turn(3)
+    assert 3 == len(reads)  # 300 records are six batches: four are under way, two wait
+    bench.turn(5)
+    if inlets == "two":
+        assert 8 == len(reads)
+        return
+    assert 3 == len(reads)
+
+    bench.sender.answer()
+    bench.turn(2)
+    assert 4 == len(reads)  # one of the two that waited has gone out
+    bench.turn(5)
+    assert 4 == len(reads)
+
+    bench.hand.now += ENOUGH_S
+    bench.turn(5)
+    assert 5 == len(reads)
 
 
 def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None:
