@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
         ("authority", 1, "certificate verify failed", "ssl.ca.location"),
         ("ELSEWHERE", 1, "is not valid for '127.0.0.1'", "advertised.listeners"),
         ("EXPIRED", 1, "certificate has expired", "clock"),
-        ("MUTUAL", 1, "alert bad certificate", "ssl.certificate.location"),
+        ("MUTUAL", 1, "alert (bad certificate|certificate required)", "ssl.certificate.location"),  # as the broker's Java will have it
         ("mechanism", 1, "Unsupported SASL mechanism", "sasl.mechanism"),
         ("protocol", 3, "closed without a word", "security.protocol"),
         ("name", 3, "Failed to resolve", "DNS"),
@@ -195,7 +196,7 @@ def test_brokers_that_refuse_are_told_from_those_that_are_away(
     brokers = one(found, "brokers")
 
     assert ("FAIL", code) == (brokers["level"], ended)
-    assert told in brokers["found"]
+    assert re.search(told, brokers["found"])
     assert do in brokers["do"]
     assert "ok" == one(found, "inlet 0123456789ab")["level"]
     assert "password-canary" not in json.dumps(found) + error
