@@ -77,7 +77,7 @@ def missed(results: Results) -> str:
     found: list[Goal] = [goal for goal in goals(results) if not goal.met]
     if not found:
         return "Every goal is met."
-    return f"{len(found)} of {len(goals(results))} goals are missed:\n\n" + "\n".join(
+    return f"Of {len(goals(results))} goals {len(found)} {'is' if len(found) == 1 else 'are'} missed:\n\n" + "\n".join(
         f"- {goal.name}: {goal.measured}, instead of {goal.bound}." for goal in found
     )
 
