@@ -116,7 +116,7 @@ class _Crew:
         token = self._inlet.token
         bearer = None if token is None else token.at_hand()
         if (token is None or bearer is not None) and transport.ready(self._url):
-            flight = _Flight(transport, self._completions, self._carry(transport, post, bearer), partial(self._landed, transport, ticket))
+            flight = _Flight(transport.fileno(), self._completions, self._carry(transport, post, bearer), partial(self._landed, transport, ticket))
             self._flights.add(flight)
             flight.go_on(late=False)
         else:
@@ -209,11 +209,10 @@ class _Crew:
 class _Flight:
     """A request on its way, which goes on whenever its connection lets it."""
 
-    __slots__ = ("_completions", "_fileno", "_landed", "_steps", "_transport")
+    __slots__ = ("_completions", "_fileno", "_landed", "_steps")
 
-    def __init__(self, transport: LeanTransport, completions: CompletionQueue, steps: Steps[Answer], landed: Callable[[Answer, _Flight], None]) -> None:
-        self._transport, self._completions, self._steps, self._landed = transport, completions, steps, landed
-        self._fileno = transport.fileno()
+    def __init__(self, fileno: int, completions: CompletionQueue, steps: Steps[Answer], landed: Callable[[Answer, _Flight], None]) -> None:
+        self._fileno, self._completions, self._steps, self._landed = fileno, completions, steps, landed
 
     def go_on(self, late: bool) -> None:
         """As far as it gets."""

@@ -146,7 +146,7 @@ class LeanTransport(httpx.BaseTransport):
         cap = request.extensions.get("max_answer_bytes", DEFAULT_MAX_ANSWER_BYTES)
         head = partial(_head, request.method, request.url, request.headers.raw)
         self.prepare(request.url, deadline)
-        steps = self._exchange(request.url, deadline, cap, lambda sock, proxy: _write(sock, head(proxy) + b"\r\n", request, deadline))
+        steps = self._exchange(deadline, cap, lambda sock, proxy: _write(sock, head(proxy) + b"\r\n", request, deadline))
         answer, body = self.wait_for(steps)
         return httpx.Response(answer.status, headers=answer.headers, content=body, request=request)
 
@@ -164,7 +164,7 @@ class LeanTransport(httpx.BaseTransport):
                 self._lead = fields, proxy, _head("POST", url, fields, proxy)
             return _send(sock, content(b"%bContent-Length: %d\r\n\r\n" % (self._lead[2], size)), deadline)
 
-        answer, body = yield from self._exchange(url, deadline, cap, write)
+        answer, body = yield from self._exchange(deadline, cap, write)
         return answer.status, answer.headers, body
 
     def ready(self, url: httpx.URL) -> bool:
@@ -191,7 +191,7 @@ class LeanTransport(httpx.BaseTransport):
         """The connection's file descriptor, -1 where there is none."""
         return -1 if self._sock is None else self._sock.fileno()
 
-    def _exchange(self, url: httpx.URL, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], Steps[None]]) -> Steps[tuple[_Answer, bytes]]:
+    def _exchange(self, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], Steps[None]]) -> Steps[tuple[_Answer, bytes]]:
         assert self._sock is not None, "prepare goes before it"
         peer = self._peer
         sock, keep = self._sock, False

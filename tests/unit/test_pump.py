@@ -283,7 +283,7 @@ def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
             bench.hand.now += ENOUGH_S
             bench.turn()
 
-    bench.source.read = endless  # type: ignore[method-assign]
+    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
     turns()
     assert SOURCE in bench.source.paused
     assert most / 2 <= max(ahead) <= most
@@ -308,7 +308,7 @@ def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
         first = 100 * (len(reads) - 1)
         return [cut(first, pieces(100))]
 
-    bench.source.read = endless  # type: ignore[method-assign]
+    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
     bench.turn(3)
     assert 3 == len(reads)  # 300 records are six batches: four are under way, two wait
     bench.turn(5)
