@@ -16,9 +16,10 @@ IMAGE=localhost/aep-bridge TAG=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/
 mkdir -p "$OUT"
 
 say(){ printf '\n== %s\n' "$*"; }
+have(){ local each; for each; do command -v "$each" >/dev/null || return 1; done; }  # `command -v a b` is content with one of them
 
 tools(){
-  command -v mmdebstrap buildah podman containerd runc prometheus promtool ip >/dev/null || $kit apt.sh
+  have mmdebstrap buildah podman crun containerd runc prometheus promtool ip /usr/lib/cni/bridge || $kit apt.sh
   ${HEAVY:-} $kit build.sh fast cluster keda kube-score
   [ -d "$KIT/schemas/k8s/v1.36.0-standalone-strict" ] || $kit schemas.sh 1.27 1.30 1.33 1.36
   $kit kafka.sh get
