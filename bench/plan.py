@@ -120,9 +120,9 @@ class Stage:
         """A reference line over the topic of 1 KB events."""
         return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
 
-    def load(self, *, tls: bool = True, **sections: dict[str, Any]) -> Load:
+    def load(self, *, tls: bool = True, latency_ms: int = 0, **sections: dict[str, Any]) -> Load:
         """That topic, for a process that is looked into."""
-        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls, sections=sections)
+        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls, latency_ms=latency_ms, sections=sections)
 
     def latency(self, linger_ms: int) -> dict[str, Any]:
         """Events one by one into an idle process."""
@@ -151,6 +151,7 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("throughput", "sink-http", lambda: flood(lab, stage.plain, tls=False, requests=math.ceil(scale.events / 250))),
         ("throughput", "sink-tls", lambda: flood(lab, stage.secure, tls=True, requests=math.ceil(scale.events / 500))),
         ("profile", "doors-tls", lambda: seams(lab, stage.secure, stage.load())),
+        ("profile", "doors-tls-30", lambda: seams(lab, stage.secure, stage.load(latency_ms=30))),
         ("profile", "doors-http", lambda: seams(lab, stage.plain, stage.load(tls=False))),
         ("profile", "doors-tls-100kb", lambda: seams(lab, stage.secure, stage.load(batch=small))),
         ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
