@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.timeline import Arrival, Handover, Window
+from tests.chaos.timeline import Arrival, Handover, Release, Window
 
 SESSION_S, REQUEST_TIMEOUT_S, DRAIN_S, COMMIT_S = 6.0, 5.0, 10.0, 0.5
 UNCOMMITTED = 500
@@ -94,22 +94,24 @@ class Judge:
 class Waiting:
     """The cause that is no fault: a partition was handed over in good order while an older record of it waited to be sent, for the first time or again, and what was accepted behind that came again.
 
-    `settled`: for each partition its offsets, and when each was known to be accepted or dead-lettered.
+    `settled`: for each partition its offsets, and every arrival that told its sender so.
     """
 
-    def __init__(self, moves: Mapping[int, Sequence[Handover]], released: Mapping[int, Sequence[float]], settled: Mapping[int, Mapping[int, float]]) -> None:
+    def __init__(
+        self, moves: Mapping[int, Sequence[Handover]], released: Mapping[int, Sequence[Release]], settled: Mapping[int, Mapping[int, Sequence[Arrival]]]
+    ) -> None:
         self._moves, self._released, self._settled = moves, released, settled
 
     def explains(self, copy: Copy) -> bool:
-        """Whether between the two arrivals one gave the partition back and the other was given it, with an older record unsettled then."""
+        """Whether between the two arrivals one gave the partition back and the other was given it, with an older record that the first had not settled."""
         senders = {copy.before.replica, copy.after.replica}
         settled = self._settled.get(copy.partition, {})
-        for released in self._released.get(copy.partition, ()):
-            if not copy.before.at <= released <= copy.after.at:
+        for release in self._released.get(copy.partition, ()):
+            if not copy.before.at <= release.at <= copy.after.at:
                 continue
             for move in self._moves.get(copy.partition, ()):
-                if released <= move.at <= copy.after.at and copy.offset >= move.base and (copy.letter or move.replica in senders):
-                    if any(settled.get(offset, 0.0) > released for offset in range(move.base, copy.offset)):
+                if release.at <= move.at <= copy.after.at and copy.offset >= move.base and (copy.letter or move.replica in senders):
+                    if any(offset in settled and not release.knew(settled[offset]) for offset in range(move.base, copy.offset)):
                         return True
         return False
 

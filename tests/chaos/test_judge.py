@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Message
 
 from tests.chaos.copies import ADDED, AFTER_S, UNCOMMITTED, UNDER_WAY_S, Copy, Judge, Waiting, added
-from tests.chaos.timeline import Arrival, Handover, LaneEvent, Window, handovers, held
+from tests.chaos.timeline import Arrival, Handover, LaneEvent, Release, Window, handovers, held, releases
 from tests.chaos.verdict import early, known, placed, standing, tried, unhit, unsaid
 
 PER_S = 100.0
@@ -133,20 +133,55 @@ def test_a_cut_explains_what_was_accepted_while_it_was_on() -> None:
 @pytest.mark.parametrize(
     ("expected", "found", "older", "released"),
     [
-        (True, copy(offset=50), 109, 104),
-        (False, copy(offset=50), 103, 104),
-        (False, copy(offset=40), 109, 104),
-        (False, copy(offset=50, to="c"), 109, 104),
-        (False, copy(offset=50), 109, 98),
-        (False, copy(offset=50), 109, 106),
+        (True, copy(offset=50), Arrival(109, "b"), 104),
+        (False, copy(offset=50), Arrival(103, "a"), 104),
+        (False, copy(offset=50), Arrival(103, None), 104),
+        (False, copy(offset=40), Arrival(109, "b"), 104),
+        (False, copy(offset=50, to="c"), Arrival(109, "b"), 104),
+        (False, copy(offset=50), Arrival(109, "b"), 98),
+        (False, copy(offset=50), Arrival(109, "b"), 106),
+        (True, copy(offset=50), Arrival(89, "a"), 104),
+        (True, copy(offset=50), Arrival(103, "z"), 104),
     ],
-    ids=["it waited", "it was settled", "it was not older", "somebody else sent it", "released before it was accepted", "released after the next had it"],
+    ids=[
+        "it waited",
+        "it was settled",
+        "it was dead-lettered",
+        "it was not older",
+        "somebody else sent it",
+        "released before it was accepted",
+        "released after the next had it",
+        "it was settled by an earlier owner, and read again",
+        "it was settled by somebody else",
+    ],
 )
-def test_what_was_accepted_behind_a_record_that_waited_may_come_again(expected: bool, found: Copy, older: float, released: float) -> None:
-    """The next owner reads from the record that its predecessor gave back unsent."""
-    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [released]}, {0: {45: older, 50: 99}})
+def test_what_was_accepted_behind_a_record_that_waited_may_come_again(expected: bool, found: Copy, older: Arrival, released: float) -> None:
+    """The next owner reads from the record that its predecessor gave back unsent, whoever had sent it before that one had the partition."""
+    release = Release(released, "a", since=90)
+    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [release]}, {0: {45: [older], 50: [Arrival(99, "a")]}})
 
     assert expected is waiting.explains(found)
+
+
+def test_an_offset_that_nobody_produced_waits_for_nothing() -> None:
+    """A marker of a transaction, or what compaction took away."""
+    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, {0: {50: [Arrival(99, "a")]}})
+
+    assert not waiting.explains(copy(offset=50))
+
+
+def test_a_partition_is_given_back_by_the_one_that_had_it_last_since_it_was_given_it() -> None:
+    """A partition may come to the same replica twice, and what is lost is not given back."""
+    lanes = [
+        LaneEvent(90, "assigned", frozenset({0, 1})),
+        LaneEvent(95, "revoked", frozenset({0})),
+        LaneEvent(97, "lost", frozenset({1})),
+        LaneEvent(98, "assigned", frozenset({0})),
+        LaneEvent(104, "revoked", frozenset({0})),
+    ]
+    other = [LaneEvent(96, "assigned", frozenset({0})), LaneEvent(97, "revoked", frozenset({0}))]
+
+    assert {0: [Release(95, "a", 90), Release(97, "b", 96), Release(104, "a", 98)]} == releases([("a", lanes), ("b", other)])
 
 
 def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
@@ -155,13 +190,13 @@ def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
     accepted = {"old": [Arrival(99, "a", 7), Arrival(109, "b")], "e": [Arrival(99, "a"), Arrival(110, "b")]}
     settled = known(places, accepted, {}, {7})
 
-    assert {0: {45: 109, 50: 99}} == settled
-    assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [104]}, settled).explains(copy(offset=50))
+    assert {0: {45: [Arrival(109, "b")], 50: accepted["e"]}} == settled
+    assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, settled).explains(copy(offset=50))
 
 
 def test_only_a_rule_that_spoils_answers_leaves_a_record_unknown() -> None:
     """A request with a refusal for one of its messages tells the truth of the others."""
-    assert {0: {45: 99}} == known({"e": (0, 45)}, {"e": [Arrival(99, "a", 8)]}, {}, {7})
+    assert {0: {45: [Arrival(99, "a", 8)]}} == known({"e": (0, 45)}, {"e": [Arrival(99, "a", 8)]}, {}, {7})
 
 
 def test_what_was_accepted_behind_a_spoilt_answer_must_come_again() -> None:
@@ -236,7 +271,7 @@ def test_copies_that_a_record_which_waited_would_explain_are_not_called_noticed(
     arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
     places = {event: (0, 41 + number) for number, event in enumerate(arrivals)}
     moves = {0: [Handover(0, at / 20, "a", 40) for at in range(2000, 2200, 4)]}
-    waiting = Waiting(moves, {0: [at / 20 for at in range(2000, 2200, 4)]}, {0: {40: math.inf}})
+    waiting = Waiting(moves, {0: [Release(at / 20, "a", since=90) for at in range(2000, 2200, 4)]}, {0: {40: []}})
 
     noticed, blind = tried(Judge([window], moves, PER_S), waiting, [window], places, arrivals)
 

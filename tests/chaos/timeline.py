@@ -113,11 +113,28 @@ def handovers(lanes: Iterable[tuple[str, Sequence[LaneEvent]]], commits: dict[in
     return found
 
 
-def releases(lanes: Iterable[Sequence[LaneEvent]]) -> dict[int, list[float]]:
-    """By partition: when a replica gave it back in good order."""
-    found: dict[int, list[float]] = {}
-    for events in lanes:
+class Release(NamedTuple):
+    """A replica gave a partition back in good order."""
+
+    at: float
+    replica: str
+    since: float
+    """When it was given it."""
+
+    def knew(self, arrivals: Iterable[Arrival]) -> bool:
+        """Whether it had settled that record itself: what an earlier owner sent and did not commit, it had read again, and had to send again."""
+        return any(self.since <= arrival.at <= self.at and arrival.replica in (None, self.replica) for arrival in arrivals)
+
+
+def releases(lanes: Iterable[tuple[str, Sequence[LaneEvent]]]) -> dict[int, list[Release]]:
+    """By partition, in order."""
+    found: dict[int, list[Release]] = {}
+    for replica, events in lanes:
+        since: dict[int, float] = {}
         for event in events:
-            for partition in event.partitions if event.what == "revoked" else ():
-                found.setdefault(partition, []).append(event.at)
-    return {partition: sorted(times) for partition, times in found.items()}
+            for partition in event.partitions:
+                if event.what == "assigned":
+                    since[partition] = event.at
+                elif event.what == "revoked":
+                    found.setdefault(partition, []).append(Release(event.at, replica, since.get(partition, 0.0)))
+    return {partition: sorted(each) for partition, each in found.items()}

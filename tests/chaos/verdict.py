@@ -87,7 +87,7 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
     ]
     spoilt = {window.rule: window.kind for window in windows if window.rule is not None}
     check("events were settled by an answer that did not say so", unsaid(accepted, {rule for rule, kind in spoilt.items() if kind != DRIP}) & produced.keys())
-    waiting = Waiting(moves, releases(replica.lanes for replica in stage.fleet.every), known(produced, accepted, letters, spoilt))
+    waiting = Waiting(moves, releases((replica.name, replica.lanes) for replica in stage.fleet.every), known(produced, accepted, letters, spoilt))
     without = judging.explain(copies)
     unexplained = [copy for copy in without if not waiting.explains(copy)]
     left = frozenset(unexplained)
@@ -150,12 +150,12 @@ def placed(acknowledged: Mapping[str, tuple[int, int | None]], read: Callable[[]
 
 def known(
     places: Mapping[str, tuple[int, int]], accepted: Mapping[str, Sequence[Arrival]], letters: Mapping[str, Sequence[Arrival]], spoilt: Collection[int]
-) -> dict[int, dict[int, float]]:
-    """For each partition its offsets, and when a replica could first know that they are settled: not by an answer that one of the `spoilt` rules gave."""
-    settled: dict[int, dict[int, float]] = {}
+) -> dict[int, dict[int, list[Arrival]]]:
+    """For each partition its offsets, and the arrivals by which a sender knew them settled: not those with an answer that one of the `spoilt` rules gave."""
+    settled: dict[int, dict[int, list[Arrival]]] = {}
     for event, (partition, offset) in places.items():
         arrivals = (*accepted.get(event, ()), *letters.get(event, ()))
-        settled.setdefault(partition, {})[offset] = min((arrival.at for arrival in arrivals if arrival.rule not in spoilt), default=math.inf)
+        settled.setdefault(partition, {})[offset] = [arrival for arrival in arrivals if arrival.rule not in spoilt]
     return settled
 
 
