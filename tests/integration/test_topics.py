@@ -6,16 +6,17 @@ import pytest
 
 from bridge.model import TopicPartition
 from bridge.topics import TopicError, Topics, Unreachable
-from tests.support.clients import unique
+from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
 
 
 def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -> None:
-    """As many partitions, 64 KiB more, nothing deleted; a second look finds nothing wrong."""
+    """As many partitions, 64 KiB more, nothing deleted; a second look, once the broker lists it, finds nothing wrong."""
     source = kafka.clients.create_topic(unique(), 3, max_message_bytes="2000000")
     topics = Topics(kafka.properties())
 
     made = topics.ensure(source, f"{source}.dlq", create=True)
+    until(lambda: topics.partitions([f"{source}.dlq"]), what="the new topic in the broker's metadata")
     again = topics.ensure(source, f"{source}.dlq", create=False)
 
     assert (made.created, made.partitions, made.max_message_bytes) == (True, 3, 2_065_536)

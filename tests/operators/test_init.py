@@ -78,8 +78,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
 
         with on_a_terminal("init", tmp_path / "never.yaml") as terminal:
             terminal.expect("Kafka's brokers")
-            terminal.say("\x03")
-            assert 1 == terminal.wait()
+            assert 1 == terminal.interrupt()
         assert not (tmp_path / "never.yaml").exists()
 
         (tmp_path / "client-secret").write_text("s")
