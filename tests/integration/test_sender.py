@@ -109,8 +109,8 @@ def test_a_refused_token() -> None:
 
     def aep(peer: Peer) -> None:
         while request := peer.request():
-            peer.send(answers[len(seen)])
             seen.append(request)
+            peer.send(answers[len(seen) - 1])
 
     with RawServer(aep) as server, RawServer(ims) as issuer:
         inbox = Inbox()
