@@ -55,11 +55,12 @@ def insert_dataset(value: bytes, dataset_id: str, *, absent: bool, read: bytes |
     a reader that keeps the last of two keys (Jackson, AEP's) finds it. `read` is a copy to look at in its place, with everything where it is in the value.
     """
     read = value if read is None else read
-    member = b'"datasetId":%b' % msgspec.json.encode(dataset_id)
+    member = _dataset_member(dataset_id)
     first = _HEADER_FIRST.match(read)
-    if absent and first is not None and read.count(b'"header"') == 1 and b"\\u00" not in read:  # an escape may spell a second "header"
+    # The only "header" there is, unless an escape spells a second one; what has no backslash at all is told fastest.
+    if absent and first is not None and read.rfind(b'"header"') < first.end() and (b"\\" not in read or b"\\u00" not in read):
         at = first.end()
-        return b"%b%b%b%b" % (value[:at], member, b"" if value[at] == ord("}") else b",", value[at:])
+        return b"".join((value[:at], member, b"" if value[at] == ord("}") else b",", value[at:]))
     span = _member(read, b'"header"')
     if span is None or value[span[0]] != ord("{"):
         return None
@@ -70,6 +71,11 @@ def insert_dataset(value: bytes, dataset_id: str, *, absent: bool, read: bytes |
     if absent:
         return b"%b{%b,%b" % (value[:start], member, value[start + 1 :])
     return b"%b,%b%b" % (value[: end - 1], member, value[end - 1 :])
+
+
+@lru_cache(maxsize=64)
+def _dataset_member(dataset_id: str) -> bytes:
+    return b'"datasetId":%b' % msgspec.json.encode(dataset_id)
 
 
 def _member(value: bytes, key: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import compress, count, pairwise
-from operator import is_not
+from operator import is_not, itemgetter
 from typing import Any
 
 from bridge.batcher import Batch, Batcher, Key
@@ -113,7 +113,7 @@ def _originals(values: Sequence[bytes | None], run: Run) -> int:
     """Bytes of the values that are held, for a dead letter, beside the messages that were made of them."""
     if run.pieces is values:
         return 0
-    originals = values[run.start : run.stop]
+    originals = run.of(values)
     return sum(compress(map(len, originals), map(is_not, originals, run.pieces)))  # type: ignore[arg-type]  # what is sent has a value
 
 
@@ -261,32 +261,39 @@ class Pump:
             inlet = self.inlets[route.inlet]
             self._events.read(topic, len(records))
             overhead = part.overhead / len(records)
-            for run in sort(route, part.values):
+            taken: list[tuple[int, Batch]] = []
+            full: list[Batch] = []
+            for run in sort(route, part.values, in_order=self._settings.ordered):
                 if run.refusal is not None:
                     key = Key(inlet.name, run.dataset, None, route.name)
                     record = records[run.start]
                     weight = overhead + len(part.values[run.start] or b"")
                     inlet.used += weight
-                    batch, full = self.batcher.refuse(key, lane, record, run.refusal, weight, now)
-                    self.ledger.took(lane, batch, record.offset(), now)
-                    if full:
-                        self.dispatch(batch)
+                    batch, is_full = self.batcher.refuse(key, lane, record, run.refusal, weight, now)
+                    taken.append((record.offset(), batch))
+                    if is_full:
+                        full.append(batch)
                     continue
                 if not run.pieces:
-                    self._events.skipped(topic, Reason.TOMBSTONE.value, run.stop - run.start)
+                    self._events.skipped(topic, Reason.TOMBSTONE.value, len(run))
                     continue
                 if run.oversize:
                     self._events.oversize(topic, run.oversize)
                 inlet.dry(route.name)
                 key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
-                taken = records if len(run.pieces) == len(records) else records[run.start : run.stop]
-                held = overhead + _originals(part.values, run) / len(run.pieces)
-                for batch, at, full, weight in self.batcher.add(key, lane, taken, run.pieces, held, now):
+                own = run.of(records)
+                held = overhead + _originals(part.values, run) / len(run)
+                for batch, at, is_full, weight in self.batcher.add(key, lane, own, run.pieces, held, now):
                     inlet.used += weight
                     if at >= 0:
-                        self.ledger.took(lane, batch, taken[at].offset(), now)
-                    if full:
-                        self.dispatch(batch)
+                        taken.append((own[at].offset(), batch))
+                    if is_full:
+                        full.append(batch)
+            taken.sort(key=itemgetter(0))  # the ledger's condition; datasets come one after the other, and their offsets lie between each other's
+            for offset, batch in taken:
+                self.ledger.took(lane, batch, offset, now)
+            for batch in full:
+                self.dispatch(batch)
         elif lane.next is not None and part.next_offset < lane.next:  # an end before what was read: created anew, and empty so far
             lane = self._rewind(lane, part.next_offset, now)
         self.ledger.advance(lane, part.next_offset)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -15,12 +15,14 @@ from bridge import halfpairs
 from bridge.model import Format, Reason, Refusal
 from bridge.payload import FRAME, insert_dataset
 
+_T = TypeVar("_T")
+
 MAX_REQUEST = 1_000_000
 """Bytes of a whole request body; AEP refuses more than "1 MB" with 413."""
 PROFILE_LIMIT = 10_000
 """Bytes of an event above which Profile drops it silently, after a 207."""
-PART = 32
-"""Records that are sorted together where something is odd with one of a slice."""
+PART, FEW = 32, 2
+"""Records that are sorted together where something is odd with one of a slice, and at least."""
 _ODD = (msgspec.DecodeError, TypeError, ValueError, RecursionError)
 """What the common case raises."""
 
@@ -71,7 +73,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive records of a slice (`start` to `stop`) with one destination, one refusal, or nothing to do (a skipped null value)."""
+    """Records of a slice (`start` to `stop`) with one destination, one refusal, or nothing to do (a skipped null value)."""
 
     start: int
     stop: int
@@ -80,6 +82,17 @@ class Run:
     refusal: Refusal | None = None
     oversize: int = 0
     """Records that Profile will drop for their size."""
+    rows: Sequence[int] | None = None
+    """Which of the slice's records they are, in order, where others lie between them."""
+
+    def of(self, items: Sequence[_T]) -> Sequence[_T]:
+        """Those of a slice's records, or values, that are its own."""
+        if self.rows is not None:
+            return [items[at] for at in self.rows]
+        return items if self.stop - self.start == len(items) else items[self.start : self.stop]
+
+    def __len__(self) -> int:
+        return self.stop - self.start if self.rows is None else len(self.rows)
 
 
 def routes_by_topic(routes: Sequence[Route]) -> Callable[[str], Route | None]:
@@ -92,24 +105,35 @@ def routes_by_topic(routes: Sequence[Route]) -> Callable[[str], Route | None]:
     return find
 
 
-def sort(route: Route, values: Sequence[bytes | None]) -> list[Run]:
-    """The runs of a slice, in order. Each value is checked here: JSON in UTF-8, an object, with a dataset, small enough."""
+def sort(route: Route, values: Sequence[bytes | None], *, in_order: bool = True) -> list[Run]:
+    """The runs of a slice. Each value is checked here: JSON in UTF-8, an object, with a dataset, small enough.
+
+    `in_order`: each run's records are consecutive, and runs are in order. Else a dataset has one run, whatever lies between its records.
+    """
     try:
-        return _sort_fast(route, values)  # type: ignore[arg-type]  # a null value raises TypeError
+        return _sort_fast(route, values, in_order)  # type: ignore[arg-type]  # a null value raises TypeError
     except _ODD:
-        return _sort_parts(route, values)
+        runs = _sort_parts(route, values, in_order)
+        return _joined(runs) if in_order else _gathered(runs)
 
 
-def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
+def _sort_fast(route: Route, values: Sequence[bytes], in_order: bool) -> list[Run]:
     """The common case, a whole slice at a time; raises where any record needs a closer look."""
     if not values:
         return []
     datasets: list[str | None]
+    pieces: Sequence[bytes] = values
     if route.format is Format.ENVELOPE:
         named = [message.header.datasetId for message in map(_envelope, values)]
         alike = named.count(named[0]) == len(named)  # the usual case; comparing is cheaper than hashing
-        if any(dataset is UNSET or dataset == "" for dataset in (named[:1] if alike else set(named))):
+        distinct = named[:1] if alike else set(named)
+        if "" in distinct or (UNSET in distinct and route.dataset_id is None):
             raise ValueError
+        if UNSET in distinct:
+            given = cast("str", route.dataset_id)
+            pieces = [_inserted(value, given) if name is UNSET else value for name, value in zip(named, values, strict=True)]
+            named = [given if name is UNSET else name for name in named]
+            alike = named.count(given) == len(named)
         datasets = cast("list[str | None]", named)
     else:
         for _ in map(_object, values):
@@ -117,44 +141,69 @@ def _sort_fast(route: Route, values: Sequence[bytes]) -> list[Run]:
         datasets, alike = [route.dataset_id], True
     if not all(map(bytes.isascii, values)):
         b"".join(values).decode()  # each value begins and ends in ASCII, so the whole is valid exactly where each is
-    pieces: Sequence[bytes] = values
     if route.format is Format.ENTITY:
         before, after = route.wrapper
         pieces = [before + value + after for value in values]
     largest = max(map(len, pieces))
     if largest + FRAME > MAX_REQUEST:
         raise ValueError
-    runs, start = [], 0
+    count = _oversize if largest > PROFILE_LIMIT else _none
     if alike:
-        return [Run(0, len(values), datasets[0], pieces, None, _oversize(pieces) if largest > PROFILE_LIMIT else 0)]
-    for dataset, group in groupby(datasets):
-        stop = start + sum(1 for _ in group)
-        part = pieces[start:stop]
-        runs.append(Run(start, stop, dataset, part, None, _oversize(part) if largest > PROFILE_LIMIT else 0))
-        start = stop
+        return [Run(0, len(values), datasets[0], pieces, None, count(pieces))]
+    runs, start = [], 0
+    if in_order:
+        for dataset, group in groupby(datasets):
+            stop = start + sum(1 for _ in group)
+            part = pieces[start:stop]
+            runs.append(Run(start, stop, dataset, part, None, count(part)))
+            start = stop
+        return runs
+    rows: dict[str | None, list[int]] = {}
+    for at, dataset in enumerate(datasets):
+        rows.setdefault(dataset, []).append(at)
+    for dataset, where in rows.items():
+        part = [pieces[at] for at in where]
+        runs.append(Run(where[0], where[-1] + 1, dataset, part, None, count(part), where))
     return runs
+
+
+def _inserted(value: bytes, dataset_id: str) -> bytes:
+    """The message with the route's dataset in its header, which has none."""
+    piece = insert_dataset(value, dataset_id, absent=True)
+    if piece is None:
+        raise ValueError
+    return piece
+
+
+def _none(_: Sequence[bytes]) -> int:
+    return 0
 
 
 def _oversize(pieces: Sequence[bytes]) -> int:
     return sum(len(piece) > PROFILE_LIMIT for piece in pieces)
 
 
-def _sort_parts(route: Route, values: Sequence[bytes | None]) -> list[Run]:
+def _sort_parts(route: Route, values: Sequence[bytes | None], in_order: bool, size: int = PART) -> list[Run]:
     """Part by part, so that an odd record is looked at with few of its neighbours: the careful way takes ten times as long."""
     runs: list[Run] = []
-    for first in range(0, len(values), PART):
-        part = values[first : first + PART]
+    for first in range(0, len(values), size):
+        part = values[first : first + size]
         try:
-            found = _sort_fast(route, part)  # type: ignore[arg-type]
+            found = _sort_fast(route, part, in_order)  # type: ignore[arg-type]
         except _ODD:
-            found = _sort_each(route, part)
-        runs += [replace(run, start=first + run.start, stop=first + run.stop) for run in found]
-    return _joined(runs)
+            found = _sort_parts(route, part, in_order, size // 4) if size > FEW else _sort_each(route, part)
+        runs += [_moved(run, first) for run in found]
+    return runs
 
 
 def _sort_each(route: Route, values: Sequence[bytes | None]) -> list[Run]:
     """Record by record."""
     return _joined([_check(route, at, value) for at, value in enumerate(values)])
+
+
+def _moved(run: Run, by: int) -> Run:
+    rows = None if run.rows is None else [by + at for at in run.rows]
+    return replace(run, start=by + run.start, stop=by + run.stop, rows=rows)
 
 
 def _joined(runs: list[Run]) -> list[Run]:
@@ -167,6 +216,20 @@ def _joined(runs: list[Run]) -> list[Run]:
         else:
             joined.append(run)
     return joined
+
+
+def _gathered(runs: list[Run]) -> list[Run]:
+    """All that go the same way are one run, wherever they are."""
+    ways: dict[tuple[str | None, bool], list[Run]] = {}
+    for run in runs:
+        if run.refusal is None:
+            ways.setdefault((run.dataset, bool(run.pieces)), []).append(run)
+    gathered = [run for run in runs if run.refusal is not None]
+    for (dataset, _), same in ways.items():
+        rows = [at for run in same for at in (run.rows if run.rows is not None else range(run.start, run.stop))]
+        pieces = [piece for run in same for piece in run.pieces]
+        gathered.append(Run(rows[0], rows[-1] + 1, dataset, pieces, None, sum(run.oversize for run in same), rows))
+    return gathered
 
 
 def _check(route: Route, at: int, value: bytes | None) -> Run:

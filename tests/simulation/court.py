@@ -67,10 +67,11 @@ class Court:
         if rec.nature is Nature.HEALTHY:
             if how == "whole" and not truth.flapping.get(rec.inlet, 0):
                 raise Violation(f"{rec} is healthy, AEP never refused everything, and it is dead-lettered")
-            truth.residue[how] += 1
-            truth.victims[rec.inlet] += how == "whole"
-            if truth.victims[rec.inlet] > FEW * truth.flapping.get(rec.inlet, 0):
-                raise Violation(f"{rec} is healthy, and number {truth.victims[rec.inlet]} that is convicted for {truth.flapping[rec.inlet]} times of refusal")
+            victims = truth.victims.setdefault((rec.inlet, how), set())
+            truth.residue[how] += rec.id not in victims
+            victims.add(rec.id)
+            if how == "whole" and len(victims) > FEW * truth.flapping.get(rec.inlet, 0):
+                raise Violation(f"{rec} is healthy, and number {len(victims)} that is convicted for {truth.flapping[rec.inlet]} times of refusal")
 
     def _evidence(self, rec: Rec, letter: Letter, ticket: object, life: Life) -> str:
         """By which rule the record was convicted; the evidence is looked up in the requests."""

@@ -126,8 +126,9 @@ MUTANTS = (
     _bug("no limit of requests in flight", inlet, "Inlet.ready_at", "(1 if self.hold else self.concurrency.allowed)", "1000"),
     _bug("does not see a topic that was created anew", pump, "Pump.take_in", "first < lane.next", "False"),
     _bug("drops what was read of a topic that was created anew", pump, "Pump._rewind", "self.dispatch(batch)", "self._forget(batch)"),
-    _bug("records refused before sending hold nothing back", pump, "Pump.take_in", "self.ledger.took(lane, batch, record.offset(), now)", "pass"),
-    _bug("enters the last record of a batch instead of the first", pump, "Pump.take_in", "taken[at].offset()", "taken[-1].offset()"),
+    _bug("records refused before sending hold nothing back", pump, "Pump.take_in", "taken.append((record.offset(), batch))", "pass"),
+    _bug("enters the last record of a batch instead of the first", pump, "Pump.take_in", "own[at].offset()", "own[-1].offset()"),
+    _bug("enters one dataset's batches after the other's, whatever lies between", pump, "Pump.take_in", "taken.sort(key=itemgetter(0))", "pass"),
     _bug(
         "does not step over control records",
         pump,

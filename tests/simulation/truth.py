@@ -204,8 +204,8 @@ class Truth:
     """Why records were accepted more than once."""
     residue: Counter[str] = field(default_factory=Counter)
     """Healthy records that were dead-lettered, where AEP's answers look exactly as they do for a poison record."""
-    victims: Counter[str] = field(default_factory=Counter)
-    """Inlet → those of them that were refused as a whole."""
+    victims: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """(inlet, rule) → them. A letter that the broker does not take is judged again with each attempt; its record is one victim all the same."""
     seq: int = 0
     say: Callable[[str], None] | None = None
 

@@ -70,6 +70,27 @@ def test_the_highest_offset_that_is_safe_is_stored_and_no_higher() -> None:
     assert {SOURCE: 4} == bench.source.stored
 
 
+def test_datasets_in_turn_are_a_batch_each_and_hold_back_what_lies_between() -> None:
+    """Batches of two: the first of `a` is full before any of `b` is taken, and what was accepted first stores nothing beyond what is still out."""
+    a, b = (b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b"))
+    envelopes = Route("t", Format.ENVELOPE, "inlet", None)
+    bench = Bench(never, max_messages=2, linger_s=0.0, routes=(envelopes,)).read(cut(0, [a, b, a, b, a, b])).turn(9)
+    assert [(a, a), (b, b), (a,), (b,)] == [tuple(post.pieces) for post in bench.sender.posts]
+    for at, stored in ((0, 1), (0, 4), (1, 4), (0, 6)):
+        bench.sender.answer(at)
+        bench.turn()
+        assert {SOURCE: stored} == bench.source.stored
+
+
+def test_with_order_datasets_in_turn_are_sent_in_turn() -> None:
+    """A batch ends where the dataset changes."""
+    a, b = (b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b"))
+    bench = Bench(ordered=True, routes=(Route("t", Format.ENVELOPE, "inlet", None),)).read(cut(0, [a, b, b, a])).settle()
+
+    assert [(a,), (b, b), (a,)] == [tuple(post.pieces) for post in bench.sender.posts]
+    assert {SOURCE: 4} == bench.source.stored
+
+
 def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
     """Whether it is refused before sending or by AEP."""
     bench = Bench(linger_s=0.0)

@@ -34,6 +34,22 @@ def flat(runs: list[Run], count: int) -> list[tuple[str | None, bytes | None, Re
     return lines
 
 
+def scattered(runs: list[Run], count: int) -> list[tuple[str | None, bytes | None, Reason | None]]:
+    """One line for each record, wherever its run is."""
+    lines: dict[int, tuple[str | None, bytes | None, Reason | None]] = {}
+    for run in runs:
+        rows = list(run.of(range(count)))
+        assert rows == sorted(rows), "a run keeps the order of its records"
+        assert (len(run), run.start, run.stop) == (len(rows), rows[0], rows[-1] + 1)
+        for place, at in enumerate(rows):
+            assert at not in lines
+            lines[at] = (run.dataset, run.pieces[place] if run.pieces else None, run.refusal.reason if run.refusal else None)
+    sendable = [run.dataset for run in runs if run.pieces]
+    assert len(sendable) == len(set(sendable)), "a dataset has one run"
+    assert sorted(lines) == list(range(count))
+    return [lines[at] for at in range(count)]
+
+
 # -- where ------------------------------------------------------------------------------
 
 
@@ -50,6 +66,20 @@ def test_neighbours_with_one_dataset_are_one_run() -> None:
     named = [b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"a", b"b", b"a")]
 
     assert [(0, 2, "a"), (2, 3, "b"), (3, 4, "a")] == [(run.start, run.stop, run.dataset) for run in sort(route(), named)]
+
+
+def test_where_order_is_not_kept_a_dataset_is_one_run() -> None:
+    """Whatever lies between its records, what can't be sent too."""
+    named = [b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b", b"a", b"b", b"c")]
+
+    runs = sort(route(), named, in_order=False)
+    assert [("a", [0, 2]), ("b", [1, 3]), ("c", [4])] == [(run.dataset, run.of(range(5))) for run in runs]
+    assert [(0, 3), (1, 4), (4, 5)] == [(run.start, run.stop) for run in runs]
+    assert [[named[0], named[2]], [named[1], named[3]], [named[4]]] == [run.pieces for run in runs]
+
+    refused, *others = sort(route(), [named[0], b"7", named[2], named[1], None], in_order=False)
+    assert (1, Reason.NOT_AN_OBJECT) == (refused.start, refused.refusal and refused.refusal.reason)
+    assert [("a", [0, 2], 2), ("b", [3], 1), (None, [4], 1)] == [(run.dataset, run.of(range(5)), len(run)) for run in others]
 
 
 def test_a_message_without_a_dataset_gets_the_routes() -> None:
@@ -277,13 +307,14 @@ def test_the_fast_path_agrees_with_the_careful_one(values: list[bytes | None], f
     where = route(format, dataset if format is not Format.ENTITY else DATASET)
     careful = flat(_sort_each(where, values), len(values))
     try:
-        fast = flat(_sort_fast(where, values), len(values))  # type: ignore[arg-type]
+        fast = flat(_sort_fast(where, values, True), len(values))  # type: ignore[arg-type]
     except Exception:
         fast = careful
 
     assert careful == fast
     assert careful == flat(sort(where, values), len(values))
     assert careful == [line for value in values for line in flat(sort(where, [value]), 1)]
+    assert careful == scattered(sort(where, values, in_order=False), len(values))
 
 
 @settings(max_examples=400)
@@ -322,7 +353,7 @@ def test_odd_records_in_a_long_slice(values: list[bytes | None]) -> None:
     """Wherever they are: it is sorted in parts, and each record is judged as if it were alone; neighbours that go the same way are one run."""
     runs = sort(route(), values)
 
-    assert flat(_sort_each(route(), values), len(values)) == flat(runs, len(values))
+    assert flat(_sort_each(route(), values), len(values)) == flat(runs, len(values)) == scattered(sort(route(), values, in_order=False), len(values))
     assert len(_sort_each(route(), values)) == len(runs)
 
 
