@@ -35,6 +35,9 @@ class Policy:
     backoff_max_s: float = 60.0
     flood_guard: int = 1000
     max_messages_per_s: float | None = None
+    """Of all replicas together."""
+    shares_rate: bool = False
+    """That rate is one for all inlets for which this holds."""
     ordered: bool = False
 
 

@@ -540,11 +540,15 @@ class Pump:
             if (route := self._routes[topic]) is not None:
                 mine[route.inlet] += held[topic]
                 everyone[route.inlet] += self.partitions_of.get(topic, 0) or held[topic]
+        sharing = [name for name, inlet in self.inlets.items() if inlet.policy.shares_rate]
         for name, inlet in self.inlets.items():
             share = min(1.0, mine[name] / everyone[name]) if everyone[name] else 1.0
             if share:  # between two assignments nothing is sent, and nothing is forgotten
                 inlet.rate.hold(share)
             if (total := inlet.policy.max_messages_per_s) is not None:
+                if inlet.policy.shares_rate and len(sharing) > 1:
+                    together = sum(everyone[each] for each in sharing)
+                    share = min(1.0, mine[name] / together) if together else 1 / len(sharing)
                 inlet.rate.configured = total * share or 1.0
 
     # -- the group (called by the source, on this thread) -------------------------------

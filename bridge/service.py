@@ -90,6 +90,11 @@ class Service:
         names: dict[object, str] = {}
         self.routes = routes = [self._route(topic, names) for topic in settings.topics]
         inlets = {name: settings.inlet_for(topic) for topic, name in ((topic, route.inlet) for topic, route in zip(settings.topics, routes, strict=True))}
+        inheriting = {
+            route.inlet
+            for topic, route in zip(settings.topics, routes, strict=True)
+            if topic.aep is None or "max_messages_per_s" not in topic.aep.model_fields_set
+        }
         self._proxies = {name: self._proxy(name, aep) for name, aep in inlets.items()}
         self.tokens = {name: source for name, aep in inlets.items() if (source := self._token_source(name, aep)) is not None}
         self._on_buried = self.telemetry.buried
@@ -110,7 +115,7 @@ class Service:
         delivery, batch = settings.delivery, settings.batch
         self.pump = pump.Pump(
             route_of=routes_by_topic(routes),
-            inlets={name: inlet.Inlet(name, aep.inlet_id, self._policy(aep)) for name, aep in inlets.items()},
+            inlets={name: inlet.Inlet(name, aep.inlet_id, self._policy(aep, shares_rate=name in inheriting)) for name, aep in inlets.items()},
             sender=self.sender,
             dead_letters=self.dead_letters,
             completions=self._completions,
@@ -143,7 +148,7 @@ class Service:
         tombstones = self.settings.dead_letter.tombstones == "dead_letter"
         return Route(topic.topic, topic.format, name, topic.dataset_id, wrapper, tombstones, topic.dead_letter_topic_for)
 
-    def _policy(self, aep: AepSettings) -> inlet.Policy:
+    def _policy(self, aep: AepSettings, *, shares_rate: bool) -> inlet.Policy:
         delivery = self.settings.delivery
         return inlet.Policy(
             max_bytes=self.settings.batch.max_bytes,
@@ -154,6 +159,7 @@ class Service:
             backoff_max_s=delivery.backoff_max_s,
             flood_guard=self.settings.dead_letter.flood_guard,
             max_messages_per_s=aep.max_messages_per_s,
+            shares_rate=shares_rate,
             ordered=delivery.ordering == "partition",
         )
 

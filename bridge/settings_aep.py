@@ -130,7 +130,8 @@ class _Inlet(Section):
     client_key_file: FilePath | None = None
     """PEM file with the client certificate's key, if that is not in the same file."""
     max_messages_per_s: float | None = Field(default=None, gt=0)
-    """Messages a second that the organisation may send to this inlet, all replicas together: each uses the share that its partitions are of all."""
+    """Messages a second that the organisation may send, all replicas together: each uses the share that its partitions are of all.
+    Topics with inlets of their own share it too, each inlet by its topics' partitions; one that sets this itself has that rate for itself."""
 
     @field_validator("headers", mode="before")
     @classmethod

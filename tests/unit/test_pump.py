@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -472,6 +473,24 @@ def test_the_learned_rate_moves_with_the_partitions() -> None:
     assert (13_333, 6667) == limits()
     bench.assign(*(TopicPartition("t", number) for number in range(3)))
     assert (40_000, 6667) == limits()
+
+
+def test_the_organisations_rate_is_one_for_all_inlets_that_share_it() -> None:
+    """By the partitions of their topics, whoever has them; an inlet with a rate of its own has that."""
+    routes = [Route(topic, Format.RAW, inlet, "ds") for topic, inlet in (("t", "a"), ("u", "b"), ("v", "own"))]
+    bench = Bench(routes=routes, partitions=1, policy={"max_messages_per_s": 6000, "shares_rate": True})
+    bench.inlets["own"].policy = replace(bench.inlets["own"].policy, max_messages_per_s=90, shares_rate=False)
+
+    def configured() -> tuple[float | None, ...]:
+        bench.pump.balance(bench.source, force=True)
+        return tuple(inlet.rate.configured for inlet in bench.inlets.values())
+
+    bench.pump.partitions_of = {"t": 1, "u": 3, "v": 1}
+    assert (1500, 1500, 90) == configured()
+    bench.assign(*(TopicPartition("u", number) for number in range(3)))
+    assert (1500, 4500, 90) == configured()
+    bench.pump.revoked([TopicPartition("t", 0)])
+    assert (1, 4500, 90) == configured()
 
 
 def test_a_rebalance_inside_a_read_does_no_harm() -> None:

@@ -53,6 +53,23 @@ def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
     assert [("record.header_renamed", "warning"), ("offsets.refused", "warning")] == [(each["event"], each["log_level"]) for each in logs]
 
 
+def test_inlets_share_the_organisations_rate_unless_they_have_their_own() -> None:
+    """A topic's own inlet inherits it, and counts together with the default one."""
+    aep = {"inlet_url": "https://aep.example/collection/ab12", "max_messages_per_s": 6000}
+    topics: list[dict[str, object]] = [
+        {"topic": "t"},
+        {"topic": "elsewhere", "aep": {"inlet_url": "https://aep.example/collection/cd34"}},
+        {"topic": "rated", "aep": {"max_messages_per_s": 90}},
+        {"topic": "free", "aep": {"max_messages_per_s": None}},
+    ]
+    made = Service(Settings.model_validate({"kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}, "aep": aep, "topics": topics}))
+    made.sender.close()
+    made.dead_letters.close(0)
+
+    rates = [(each.policy.max_messages_per_s, each.policy.shares_rate) for each in (made.pump.inlets[route.inlet] for route in made.routes)]
+    assert [(6000, True), (6000, True), (90, False), (None, False)] == rates
+
+
 def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """And only then: a loop with nothing to do turns, and one that goes on is alive again."""
     monkeypatch.setattr(room, "STALLED_S", 0.3)
