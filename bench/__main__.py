@@ -14,11 +14,10 @@ from rich.console import Console
 
 from bench import report, store
 from bench.figures import Results
-from bench.goals import goals
 from bench.machine import describe
 from bench.plan import PARTS, QUICK, Scale, Stage, quota_runs, steps
 from bench.progress import Told
-from bench.tables import TABLES
+from bench.tables import TABLES, goal_rows
 
 TOLD = {"throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
 """Tables that are printed when their part was measured."""
@@ -101,11 +100,10 @@ def said(value: dict[str, Any]) -> str:
 
 
 def tell(results: Results, console: Console) -> None:
-    """The tables, as text, with the goals first."""
-    tables = ["goals"] if goals(results) else []
-    tables += [table for table, part in TOLD.items() if part in results]
+    """The tables, as text, with the goals of what was measured first."""
+    tables = [goal_rows(results, results), *(TABLES[table](results) for table, part in TOLD.items() if part in results)]
     for table in tables:
-        console.print("\n" + _aligned(TABLES[table](results)), highlight=False, markup=False, soft_wrap=True)
+        console.print("\n" + _aligned(table), highlight=False, markup=False, soft_wrap=True)
 
 
 def _aligned(table: str) -> str:

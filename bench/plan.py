@@ -16,8 +16,9 @@ from bench.latency import latency
 from bench.machine import Lab
 from bench.process import Child
 from bench.profile import sampled, seams
-from bench.quota import PARTITIONS, SIZE, Scenario, events_needed, quota, scenarios
+from bench.quota import PARTITIONS, SIZE, quota
 from bench.scaling import scaling
+from bench.scenarios import Scenario, events_needed, scenarios
 from bench.startup import startup
 
 PARTS = ("throughput", "latency", "scaling", "startup", "profile", "quota")
