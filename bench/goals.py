@@ -60,7 +60,7 @@ def _throughput(results: Results) -> Iterator[Goal]:
     yield _row(part, "Plain HTTP: CPU an event, against reading, validating and splicing", against("http-0", "prepare"), 1.35)
     yield _row(part, "100 KB batches over TLS: CPU an event, against megabyte batches", against("tls-100kb", "tls-0"), 1.5)
     yield _row(part, "The whole product: CPU an event, against its extras switched off", against("tls-0", "bare"), 1.1)
-    peaks = _most(each and each.get("peak_mb") for each in _every(results, DEFAULTS))
+    peaks = _most(each.get("peak_mb") if each else None for each in _every(results, DEFAULTS))
     yield _row(part, "Peak memory at the defaults, the most of all runs", peaks, 150, " MB", digits=0)
     shares = _most(each["peak_mb"] / each["ceiling_mb"] if each and each.get("ceiling_mb") else None for each in _every(results, BRIDGES))
     yield _row(part, "Peak memory, as a share of the ceiling that the process prints, the most of all runs", shares, 1)

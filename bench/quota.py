@@ -10,7 +10,7 @@ import httpx
 import yaml
 
 from bench.machine import Lab
-from bench.process import Child, stop_all
+from bench.process import Child, together
 from bench.scenarios import QUOTA, RAISED, Scenario
 from bridge.simulator.config import DEFAULT_INLET
 from tests.support.ports import free_port
@@ -28,26 +28,24 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}"
     arguments = ["bridge", "simulate", "--port", str(port), "--rate", str(QUOTA), "--latency-ms", str(scenario.latency_ms)]
     samples: list[dict[str, Any]] = []
-    children: list[Child] = []
-    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http:
+    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http, together() as children:
         start, ports = _replicas(lab, topic, f"{url}/collection/{DEFAULT_INLET}", scenario)
-        try:
-            _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
-            children += [start(number) for number in range(scenario.replicas)]
-            began, current = time.monotonic(), QUOTA
-            for second in range(scenario.seconds):
-                time.sleep(max(0.0, began + second - time.monotonic()))
-                if second == scenario.raise_at:
-                    current = RAISED
-                    http.put(f"{url}/__admin/config", json={"messages_per_s": current})
-                if second == scenario.leaves_at:
-                    children[-1].process.terminate()
-                if second == scenario.returns_at:
-                    children.append(start(scenario.replicas))
-                at = time.monotonic() - began
-                samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
-        finally:
-            stop_all(children)
+        _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
+        children += [start(number) for number in range(scenario.replicas)]
+        began, current = time.monotonic(), QUOTA
+        for second in range(scenario.seconds):
+            time.sleep(max(0.0, began + second - time.monotonic()))
+            for child in (simulator, *children):
+                child.check()
+            if second == scenario.raise_at:
+                current = RAISED
+                http.put(f"{url}/__admin/config", json={"messages_per_s": current})
+            if second == scenario.leaves_at:
+                children[-1].end()
+            if second == scenario.returns_at:
+                children.append(start(scenario.replicas))
+            at = time.monotonic() - began
+            samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
     return {"latency_ms": scenario.latency_ms, "limit": scenario.limit, "raised_at": scenario.raise_at, "configured": scenario.configured, "samples": samples}
 
 

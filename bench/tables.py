@@ -24,9 +24,9 @@ NAMES = {
     "tls-100kb": "TLS, 0 ms, batches of 100 KB",
     "tls-200b-events": "TLS, 0 ms, events of 200 B",
     "tls-10kb-events": "TLS, 0 ms, events of 10 KB",
-    "tls-two-datasets": "TLS, 0 ms, two datasets in one topic, in turn",
-    "tls-no-dataset": "TLS, 0 ms, no `datasetId` in the header: the topic's is inserted",
-    "tls-entity": "TLS, 0 ms, `format: entity`: bare entities, wrapped",
+    "tls-two-datasets": "TLS, 0 ms, two datasets in turn",
+    "tls-no-dataset": "TLS, 0 ms, no `datasetId`: it is inserted",
+    "tls-entity": "TLS, 0 ms, `format: entity`: wrapped",
 }
 """Steps of the throughput part, as the document calls them."""
 CONNECTOR = (
@@ -116,8 +116,9 @@ def sink(results: Results) -> str:
 def latency(results: Results) -> str:
     """Percentiles by linger."""
     steps = results.get("latency", {}).get("runs", {})
-    rows = [(step.partition("-")[2], *(said(of(results, "latency", step, key), 1) for key in ("p50", "p99", "p999"))) for step in steps]
-    return table(("`linger_ms`", "p50, ms", "p99, ms", "p99.9, ms"), rows)
+    keys = ("p50", 1), ("p99", 1), ("p999", 1), ("events_per_s", 0)
+    rows = [(step.partition("-")[2], *(said(of(results, "latency", step, key), digits) for key, digits in keys)) for step in steps]
+    return table(("`linger_ms`", "p50, ms", "p99, ms", "p99.9, ms", "rate that was kept, events/s"), rows)
 
 
 def scaling(results: Results) -> str:
@@ -131,8 +132,13 @@ def scaling(results: Results) -> str:
 
 
 def startup(results: Results) -> str:
-    """Seconds to the first 207."""
-    return f"{said(of(results, 'startup', 'first 207', 's'))} s from the start of the process to its first 207."
+    """Seconds to the first 207, by how long the broker waits for more members."""
+    brokers = {
+        "first 207": "a broker that lets a first member join at once, `group.initial.rebalance.delay.ms=0`: the goal",
+        "first 207, delayed": "Kafka's default: where the group is empty it waits 3 s, once, for more members",
+    }
+    rows = [(name, NOT_MEASURED if (found := of(results, "startup", step, "s")) is None else found.text()) for step, name in brokers.items()]
+    return table(("", "from the start of the process to its first 207, s"), rows)
 
 
 def quota(results: Results) -> str:
@@ -178,6 +184,21 @@ def connector(results: Results) -> str:
     return table(("AEP answers at once / after 30 ms", "events/s", "CPU s per million", "peak memory"), rows)
 
 
+def rates(results: Results) -> str:
+    """What a pod needs, by the rate of its events."""
+    cost = of(results, "throughput", "tls-30", "cpu_s_per_million")
+    rows = []
+    for per_s, more in ((1000, ""), (10_000, ", Adobe's guidance for a whole organisation")):
+        found = of(results, "paced", str(per_s), "cpu_m")
+        rows.append((f"{per_s:,}{more}", NOT_MEASURED if found is None else found.text(0, "m")))
+    if cost is None:
+        return table(("events a second of one replica", "CPU"), rows)
+    rows.append(("50,000", f"{cost.median * 50:.0f}m, calculated"))
+    rows.append((f"{1e6 / cost.median:,.0f}", "a whole core, calculated; a process uses little more than one"))
+    told = f"Calculated is from the cost at full speed, {cost.median:.2f} CPU seconds for a million events. At an even rate batches are as they come, and an idle loop turns, too."
+    return table(("events a second of one replica", "CPU"), rows) + "\n\n" + told
+
+
 def off(results: Results) -> str:
     """What the process with its extras switched off does without."""
     del results
@@ -200,4 +221,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "connector": connector,
     "off": off,
 }
-"""By the name that stands in the document's marks."""
+"""Those of docs/performance.md, by the name that stands in its marks."""
+HOW_TO: dict[str, Callable[[Results], str]] = {"rates": rates}
+"""Those of docs/how-to/kubernetes.md."""
+EVERY = TABLES | HOW_TO

@@ -60,7 +60,8 @@ def results() -> Results:
         "throughput": steps,
         "latency": {"linger-0": [{"p50": 1.0, "p99": 30.0, "p999": 40.0}]},
         "scaling": {"1": [{"events_per_s": 100.0, "cpu_s_per_million": 40.0}], "2": [{"events_per_s": 190.0, "cpu_s_per_million": 41.0}]},
-        "startup": {"first 207": [{"s": 1.5}]},
+        "startup": {"first 207": [{"s": 1.5}], "first 207, delayed": [{"s": 4.5}]},
+        "paced": {"1000": [{"cpu_m": 12.4, "events_per_s": 1000.0, "requests": 10}]},
         "profile": {
             **dict.fromkeys(DOOR_RUNS, [doors]),
             "perf": [{"libraries_us": {"main/msgspec": 1.0, "others/OpenSSL": 0.5}, "samples": 900, "cpu_us": 4.0}],
@@ -201,35 +202,34 @@ def test_a_replica_that_does_not_answer_for_a_second_is_made_up_for(results: Res
 def test_everything_is_generated_from_the_file_alone(results: Results, tmp_path: Path) -> None:
     """Written, read back and rendered: each table has its place in the document, and the plots are well-formed XML that names every run."""
     store.write(tmp_path / report.DATA, results)
-    report.write(tmp_path, (ROOT / "docs" / report.DOCUMENT).read_text(), store.read(tmp_path / report.DATA))
+    report.write(tmp_path, ROOT / "docs", store.read(tmp_path / report.DATA))
 
-    document = (tmp_path / report.DOCUMENT).read_text()
-    assert all(f"<!-- bench: {name} -->" in document for name in TABLES)
+    document = (tmp_path / "performance.md").read_text()
+    assert all(f"<!-- bench: {name} -->" in (tmp_path / file).read_text() for file, tables in report.DOCUMENTS.items() for name in tables)
     assert all(name in document for name in [*NAMES.values(), *OFF, *DOORS])
     for plot, names in zip(report.PLOTS, ([NAMES["tls-0"], NAMES["bare"]], results["quota"]["runs"]), strict=True):
         words = "".join(ET.parse(tmp_path / plot).getroot().itertext())
         assert all(name in words for name in names)
-    assert document == report.filled(document, store.read(tmp_path / report.DATA))
+    assert document == report.filled(document, store.read(tmp_path / report.DATA), TABLES)
 
 
 def test_some_parts_are_enough(results: Results) -> None:
     """`ONLY=latency` into an empty folder: the other tables are empty, and nothing fails."""
-    template = (ROOT / "docs" / report.DOCUMENT).read_text()
     for part in results:
-        assert report.files(template, {part: results[part]})
-    assert report.files(template, {})
+        assert report.files(ROOT / "docs", {part: results[part]})
+    assert report.files(ROOT / "docs", {})
 
 
 def test_a_table_without_a_place_is_an_error() -> None:
     """A document that lost a mark would silently keep old figures."""
     with pytest.raises(ValueError, match="has places for"):
-        report.filled("# Nothing\n", {})
+        report.filled("# Nothing\n", {}, TABLES)
 
 
 def test_the_document_says_what_its_results_say() -> None:
-    """docs/performance.md and its plots are what docs/performance.json gives: no figure is written by hand."""
+    """docs/performance.md, its plots and the CPU by rate in the how-to are what docs/performance.json gives: no figure is written by hand."""
     docs = ROOT / "docs"
-    for name, content in report.files((docs / report.DOCUMENT).read_text(), store.read(docs / report.DATA)).items():
+    for name, content in report.files(docs, store.read(docs / report.DATA)).items():
         assert content == (docs / name).read_text(), f"{name}: run make docs-generate"
 
 
