@@ -85,10 +85,10 @@ def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console
         told.ended(name, "FAILED" if value is None else said(value))
 
     stage = Stage(scale)
-    round_of = steps(stage, parts)
+    rounds = [[step for step in steps(stage, parts) if step.rounds is None or number <= step.rounds] for number in range(1, scale.rounds + 1)]
     curves = len(scale.quota()) if "quota" in parts else 0
-    with Told(scale.rounds * len(round_of) + curves, console) as told, stage:
-        for number in range(1, scale.rounds + 1):
+    with Told(sum(map(len, rounds)) + curves, console) as told, stage:
+        for number, round_of in enumerate(rounds, 1):
             for step in round_of:
                 keep(step.part, step.name, f"round {number}: {step.part} {step.name}", step.run)
         if curves:

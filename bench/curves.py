@@ -61,7 +61,7 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
 
     `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of `WINDOW_S`, in messages a second.
     `least`: the smallest such mean of the settled time, as a share of the quota. `worst_share` and `worst_refused`: the smallest share of a replica in
-    any `SHARE_S` seconds of it, and the most that was refused in any `REFUSED_S`; None where it is shorter.
+    any `SHARE_S` seconds of it, and the most that was refused in any `REFUSED_S`. All three are None where it is shorter.
     """
     found = curves(run)
     end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
@@ -72,13 +72,13 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
     shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
     windows = [_mean(found, n) for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
-    lows = windows[start : max(start, end - WINDOW_S) + 1]
+    lows = windows[start : max(start, end - WINDOW_S + 1)]
     return {
         "used": accepted / max(1.0, sum(limit)),
         "refused": sum(found.refused[settled]) / max(1.0, requests),
         "least_share": None if run["configured"] else min(shares),
         "most": max(windows),
-        "least": min(lows, default=0.0) / max(1.0, min(limit, default=1.0)),
+        "least": min(lows) / max(1.0, min(limit)) if lows and limit else None,
         "worst_share": None if run["configured"] or len(found.by_replica) == 1 else _worst_share(found, settled),
         "worst_refused": max(_shares(found.refused[settled], found.requests[settled], REFUSED_S), default=None),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,

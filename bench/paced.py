@@ -10,15 +10,17 @@ from bench.farend import FarEnd
 from bench.machine import Lab
 from bench.pace import produce
 from bench.process import Child, cpu_s
+from bench.scenarios import GULPS
 
-LATENCY_MS = 30
+LATENCY_MS, LINGER_MS = 30, 5
+"""The far end's time to an answer; and how long the producer waits for more events to send together, which is the Kafka clients' own default."""
 WARM_S = 2
 
 
-def paced(lab: Lab, sink: FarEnd, *, per_s: int, seconds: int) -> dict[str, Any]:
-    """`cpu_m`: thousandths of a core while events come, the first `WARM_S` seconds left out."""
+def paced(lab: Lab, sink: FarEnd, *, per_s: int, seconds: int, gulps: bool) -> dict[str, Any]:
+    """`cpu_m`: thousandths of a core while events come, the first `WARM_S` seconds left out. `gulps`: with the consumer's properties of `GULPS`."""
     topic = lab.topic()
-    path = lab.config(topic, sink.url, "paced")
+    path = lab.config(topic, sink.url, "paced", kafka={"properties": GULPS} if gulps else {})
     values, count = list(events(1000, 1024)), per_s * (WARM_S + seconds)
     marks: list[tuple[float, float]] = []
     with Child(["bridge", "run", "--config", str(path)], lab.folder / "bridge.log") as bridge:
@@ -32,7 +34,7 @@ def paced(lab: Lab, sink: FarEnd, *, per_s: int, seconds: int) -> dict[str, Any]
         produce(lab, topic, lambda _: values[0], per_s=per_s, seconds=1 / per_s)
         sink.result(unless_ended=[bridge])
         sink.expect(count, 1024, latency_ms=LATENCY_MS)
-        kept = produce(lab, topic, value, per_s=per_s, seconds=WARM_S + seconds)
+        kept = produce(lab, topic, value, per_s=per_s, seconds=WARM_S + seconds, linger_ms=LINGER_MS)
         result = sink.result(unless_ended=[bridge])
         bridge.stop_well()
     (began, first), (ended, last) = marks

@@ -25,6 +25,8 @@ from bench.scaling import scaling
 from bench.scenarios import Scenario, events_needed, scenarios
 from bench.startup import delayed, startup
 
+FEW = 3
+"""Rounds of what takes long and hardly differs."""
 PARTS = ("throughput", "latency", "paced", "scaling", "startup", "profile", "quota")
 
 
@@ -42,7 +44,7 @@ class Scale:
     """How long events come one by one."""
     paced: tuple[int, ...] = (1000, 10_000)
     """Events a second that come at an even rate, each for `paced_s`."""
-    paced_s: int = 8
+    paced_s: int = 5
     scaling_s: int = 6
     """Work of so many seconds for each replica."""
     replicas: tuple[int, ...] = (1, 2, 3, 6)
@@ -78,6 +80,8 @@ class Step:
     part: str
     name: str
     run: Callable[[], dict[str, Any]]
+    rounds: int | None = None
+    """No more than so many, for what takes long and hardly differs from round to round."""
 
 
 class Stage:
@@ -141,9 +145,9 @@ class Stage:
         """Events one by one into an idle process."""
         return latency(self.lab, self.plain, linger_ms=linger_ms, seconds=self.scale.latency_s)
 
-    def paced(self, per_s: int) -> dict[str, Any]:
+    def paced(self, per_s: int, *, gulps: bool) -> dict[str, Any]:
         """Events at an even rate, over TLS."""
-        return paced(self.lab, self.secure, per_s=per_s, seconds=self.scale.paced_s)
+        return paced(self.lab, self.secure, per_s=per_s, seconds=self.scale.paced_s, gulps=gulps)
 
     def scaling(self, replicas: int) -> dict[str, Any]:
         """So many processes of one group."""
@@ -176,10 +180,11 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
         ("startup", "first 207, delayed", lambda: delayed(stage.plain, min(scale.events, 20_000))),
         *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in scale.lingers_ms),
-        *(("paced", str(per_s), partial(stage.paced, per_s)) for per_s in scale.paced),
+        *(("paced", f"{per_s}{', gulps' * gulps}", partial(stage.paced, per_s, gulps=gulps)) for per_s in scale.paced for gulps in (False, True)),
         *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
     ]
-    return [Step(part, name, run) for part, name, run in whole if part in parts]
+    few = "paced", "first 207, delayed"
+    return [Step(part, name, run, FEW if part in few or name in few else None) for part, name, run in whole if part in parts]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The runs against a quota: how many replicas, how fast AEP answers, what changes when. Pure."""
+"""What runs differ in: against a quota, how many replicas, how fast AEP answers, what changes when; at an even rate, how the broker is asked. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 QUOTA, RAISED = 10_000, 15_000
 """Messages a second; the bucket holds one second of them."""
+GULPS = {"fetch.min.bytes": 1_000_000, "fetch.wait.max.ms": 100}
+"""What the broker is asked to wait for, instead of answering every fetch with the few records that have just come. A batch lingers ten times as long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from bench.curves import REFUSED_S, SHARE_S, WINDOW_S, figures
 from bench.figures import Results, nested, of, ratio
 from bench.goals import NOT_MEASURED, goals
 from bench.markdown import KINDS, said, table
+from bench.scenarios import GULPS
 from bench.tables_profile import doors, libraries
 
 NAMES = {
@@ -149,7 +150,7 @@ def quota(results: Results) -> str:
             found = figures(run)
             share, back = found["least_share"], found["recovered_s"]
             told = f"{found['used']:.1%}", f"{found['refused']:.2%}", _share(found["worst_refused"], 2), _share(share), _share(found["worst_share"])
-            rows.append((name, *told, "–" if back is None else f"{back:.0f} s", f"{found['least']:.0%}", f"{found['most']:,.0f}"))
+            rows.append((name, *told, "–" if back is None else f"{back:.0f} s", _share(found["least"]), f"{found['most']:,.0f}"))
         else:
             rows.append((name, NOT_MEASURED, *["–"] * 7))
     return table(
@@ -187,16 +188,17 @@ def connector(results: Results) -> str:
 def rates(results: Results) -> str:
     """What a pod needs, by the rate of its events."""
     cost = of(results, "throughput", "tls-30", "cpu_s_per_million")
+    head = "events a second of one replica", "CPU", f"CPU, with {', '.join(f'`{name}: {value}`' for name, value in GULPS.items())}"
     rows = []
     for per_s, more in ((1000, ""), (10_000, ", Adobe's guidance for a whole organisation")):
-        found = of(results, "paced", str(per_s), "cpu_m")
-        rows.append((f"{per_s:,}{more}", NOT_MEASURED if found is None else found.text(0, "m")))
+        found = [of(results, "paced", f"{per_s}{gulps}", "cpu_m") for gulps in ("", ", gulps")]
+        rows.append((f"{per_s:,}{more}", *(NOT_MEASURED if each is None else each.text(0, "m") for each in found)))
     if cost is None:
-        return table(("events a second of one replica", "CPU"), rows)
-    rows.append(("50,000", f"{cost.median * 50:.0f}m, calculated"))
-    rows.append((f"{1e6 / cost.median:,.0f}", "a whole core, calculated; a process uses little more than one"))
-    told = f"Calculated is from the cost at full speed, {cost.median:.2f} CPU seconds for a million events. At an even rate batches are as they come, and an idle loop turns, too."
-    return table(("events a second of one replica", "CPU"), rows) + "\n\n" + told
+        return table(head, rows)
+    rows.append(
+        (f"{1e6 / cost.median:,.0f}, calculated from {cost.median:.2f} s per million at full speed", "a whole core; a process uses little more than one", "–")
+    )
+    return table(head, rows)
 
 
 def off(results: Results) -> str:
