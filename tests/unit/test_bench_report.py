@@ -17,7 +17,7 @@ from bench.goals import DEFAULTS, goals
 from bench.profile import count
 from bench.scenarios import scenarios
 from bench.seams import DOORS
-from bench.tables import NAMES, TABLES, goal_rows
+from bench.tables import HOW_TO, NAMES, TABLES, goal_rows
 from bench.tables_profile import DOOR_RUNS, NEEDED
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +211,23 @@ def test_everything_is_generated_from_the_file_alone(results: Results, tmp_path:
         words = "".join(ET.parse(tmp_path / plot).getroot().itertext())
         assert all(name in words for name in names)
     assert document == report.filled(document, store.read(tmp_path / report.DATA), TABLES)
+
+
+def test_a_pods_cpu_is_what_was_measured(results: Results) -> None:
+    """A rate that was not measured is no figure; only the last row is calculated, from full speed."""
+    rows = HOW_TO["rates"](results).splitlines()[2:]
+    assert "| 1,000 | 12m | not measured |" == rows[0]
+    assert rows[1].endswith("| not measured | not measured |")
+    assert rows[2].startswith("| 222,222, calculated from 4.50 s per million at full speed |")
+    assert 2 == len([row for row in HOW_TO["rates"]({}).splitlines()[2:] if "not measured" in row])
+
+
+def test_both_starts_are_told(results: Results) -> None:
+    """The goal is the one at a broker that does not wait, and says so; the other stands beside it."""
+    told = TABLES["startup"](results)
+    assert all(word in told for word in ("`group.initial.rebalance.delay.ms=0`", "1.50", "Kafka's default", "4.50"))
+    assert "`group.initial.rebalance.delay.ms=0`; Kafka's default waits 3 s" in next(goal.name for goal in goals(results) if goal.part == "startup")
+    assert "not measured" in TABLES["startup"]({})
 
 
 def test_some_parts_are_enough(results: Results) -> None:
