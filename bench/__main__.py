@@ -14,15 +14,15 @@ from rich.console import Console
 
 from bench import report, store
 from bench.figures import Results
-from bench.goals import goals
 from bench.machine import describe
 from bench.plan import PARTS, QUICK, Scale, Stage, quota_runs, steps
 from bench.progress import Told
-from bench.tables import TABLES
+from bench.tables import EVERY, goal_rows
 
-TOLD = {"throughput": "throughput", "doors": "profile", "latency": "latency", "scaling": "scaling", "quota": "quota"}
+TOLD = {"throughput": "throughput", "doors": "profile", "latency": "latency", "rates": "paced", "startup": "startup", "scaling": "scaling", "quota": "quota"}
 """Tables that are printed when their part was measured."""
 DOCS, SCRATCH = Path("docs"), Path(".cache/bench")
+UNFINISHED = "unfinished.json"
 
 
 def main() -> int:
@@ -41,49 +41,61 @@ def main() -> int:
     scale = dataclasses.replace(QUICK if given.quick else Scale(), **asked)
     command = f"make bench{'-quick' if given.quick else ''} ROUNDS={scale.rounds} EVENTS={scale.events}{f' ONLY={given.only}' if given.only else ''}"
     console = Console()
-    found, failed = measure(scale, parts, command, console)
+    found: Results = {}
+    try:
+        failed = measure(scale, parts, command, console, found)
+    except BaseException:  # such as Ctrl-C: hours of measuring are not thrown away, nor do they come in the place of whole results
+        store.write(SCRATCH / UNFINISHED, found)
+        console.print(f"Not finished: what was measured so far is in {SCRATCH / UNFINISHED}.", highlight=False, soft_wrap=True)
+        raise
     out = given.out or (SCRATCH if given.quick else DOCS)
-    merged = store.read(out / report.DATA) if parts != PARTS else {}
-    results = {part: found.get(part) or merged[part] for part in PARTS if part in found or part in merged}
-    store.write(out / report.DATA, results)
-    report.write(out, (DOCS / report.DOCUMENT).read_text(encoding="utf-8"), store.read(out / report.DATA))
+    store.write(out / report.DATA, merged(found, store.read(out / report.DATA) if parts != PARTS else {}))
+    report.write(out, DOCS, store.read(out / report.DATA))
     tell(found, console)
-    console.print(f"\n{out / report.DATA}, {out / report.DOCUMENT} and its plots are written.", highlight=False, soft_wrap=True)
+    console.print(f"\n{out / report.DATA}, the documents and the plots are written.", highlight=False, soft_wrap=True)
     for failure in failed:
         console.print(f"FAILED  {failure}", style="bold red", highlight=False, markup=False)
     return 1 if failed else 0
 
 
-def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console) -> tuple[Results, list[str]]:
-    """The results of these parts, and what failed. A step that fails is told and left out; the others go on."""
-    results: Results = {}
+def merged(found: Results, before: Results) -> Results:
+    """What was found, and of the parts in which nothing was what stood there before."""
+    good = {part: each for part, each in found.items() if part not in before or any(any(rounds) for rounds in each["runs"].values())}
+    return {part: good.get(part) or before[part] for part in PARTS if part in good or part in before}
+
+
+def measure(scale: Scale, parts: tuple[str, ...], command: str, console: Console, results: Results) -> list[str]:
+    """Fills in the results of these parts; what failed. A step that fails is told and left out; the others go on."""
     failed: list[str] = []
+    revision = describe()["revision"]
 
     def keep(part: str, step: str, name: str, run: Callable[[], dict[str, Any]]) -> None:
         began = time.monotonic()
+        if part not in results:
+            results[part] = {"machine": {**describe(), "revision": revision}, "command": command, "took_s": 0.0, "runs": {}}
         told.begins(name)
         try:
             value: dict[str, Any] | None = run()
         except Exception as error:  # one step must not cost what the others have measured
             value = None
             failed.append(f"{name}: {type(error).__name__}: {error}")
-        entry = results.setdefault(part, {"machine": describe(), "command": command, "took_s": 0.0, "runs": {}})
+        entry = results[part]
         entry["runs"].setdefault(step, []).append(value)
         entry["took_s"] += time.monotonic() - began
         told.ended(name, "FAILED" if value is None else said(value))
 
     stage = Stage(scale)
-    round_of = steps(stage, parts)
+    rounds = [[step for step in steps(stage, parts) if step.rounds is None or number <= step.rounds] for number in range(1, scale.rounds + 1)]
     curves = len(scale.quota()) if "quota" in parts else 0
-    with Told(scale.rounds * len(round_of) + curves, console) as told, stage:
-        for number in range(1, scale.rounds + 1):
+    with Told(sum(map(len, rounds)) + curves, console) as told, stage:
+        for number, round_of in enumerate(rounds, 1):
             for step in round_of:
                 keep(step.part, step.name, f"round {number}: {step.part} {step.name}", step.run)
         if curves:
             with quota_runs(stage) as runs:
                 for scenario, run in runs:
                     keep("quota", scenario.name, f"quota: {scenario.name}", run.result)
-    return results, failed
+    return failed
 
 
 def said(value: dict[str, Any]) -> str:
@@ -96,16 +108,16 @@ def said(value: dict[str, Any]) -> str:
         "p50": "{:.1f} ms p50",
         "p99": "{:.1f} ms p99",
         "s": "{:.2f} s",
+        "cpu_m": "{:.0f}m CPU",
     }
     return ", ".join(word.format(value[key]) for key, word in words.items() if key in value) or f"{len(value.get('samples', ()))} samples"
 
 
 def tell(results: Results, console: Console) -> None:
-    """The tables, as text, with the goals first."""
-    tables = ["goals"] if goals(results) else []
-    tables += [table for table, part in TOLD.items() if part in results]
+    """The tables, as text, with the goals of what was measured first."""
+    tables = [goal_rows(results, results), *(EVERY[table](results) for table, part in TOLD.items() if part in results)]
     for table in tables:
-        console.print("\n" + _aligned(TABLES[table](results)), highlight=False, markup=False, soft_wrap=True)
+        console.print("\n" + _aligned(table), highlight=False, markup=False, soft_wrap=True)
 
 
 def _aligned(table: str) -> str:

@@ -22,7 +22,7 @@ from bridge.telemetry import Telemetry
 from bridge.topic_watch import TopicWatch
 
 OFF = {
-    "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port and its scrapes are not there; the status is never put together",
+    "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port is not there (nobody scrapes it in the other runs either: a scrape is not in what they cost); the status is never put together",
     "the ledger": "no watermarks: batches are not entered, offsets neither stored nor committed",
     "dead letters": "no producer and no thread of its own; their topics are neither created nor looked after",
     "adaptive limits": "`max_in_flight` requests at once from the first one on; no rate, and nothing is learned from answers",

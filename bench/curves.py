@@ -11,6 +11,8 @@ CONVERGED_S = 60
 """By then the limits should have settled; a shorter run is judged by its last third."""
 WINDOW_S = 10
 """Over which the most that went through is told."""
+SHARE_S, REFUSED_S = 30, 60
+"""Over which the worst of a replica's share, and of the 429s, are told."""
 FULL = 0.95
 """Share of the quota from which on it counts as used."""
 
@@ -58,7 +60,8 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     (None where a replica leaves on purpose).
 
     `recovered_s`: from the rise until three seconds in a row reach 95% of the new quota. `most`: the largest mean of `WINDOW_S`, in messages a second.
-    `least`: the smallest such mean of the settled time, as a share of the quota.
+    `least`: the smallest such mean of the settled time, as a share of the quota. `worst_share` and `worst_refused`: the smallest share of a replica in
+    any `SHARE_S` seconds of it, and the most that was refused in any `REFUSED_S`. All three are None where it is shorter.
     """
     found = curves(run)
     end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
@@ -69,13 +72,15 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
     shares = [sum(line[settled]) * len(found.by_replica) / max(1.0, accepted) for line in found.by_replica]
     windows = [_mean(found, n) for n in range(max(1, len(found.accepted) - WINDOW_S + 1))]
-    lows = windows[start : max(start, end - WINDOW_S) + 1]
+    lows = windows[start : max(start, end - WINDOW_S + 1)]
     return {
         "used": accepted / max(1.0, sum(limit)),
         "refused": sum(found.refused[settled]) / max(1.0, requests),
         "least_share": None if run["configured"] else min(shares),
         "most": max(windows),
-        "least": min(lows, default=0.0) / max(1.0, min(limit, default=1.0)),
+        "least": min(lows) / max(1.0, min(limit)) if lows and limit else None,
+        "worst_share": None if run["configured"] or len(found.by_replica) == 1 else _worst_share(found, settled),
+        "worst_refused": max(_shares(found.refused[settled], found.requests[settled], REFUSED_S), default=None),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
     }
 
@@ -85,6 +90,16 @@ def _mean(found: Curves, start: int) -> float:
     times = [found.at[start - 1] if start else 0.0, *found.at[start : start + WINDOW_S]]
     spans = [after - before for before, after in pairwise(times)]
     return sum(span * accepted for span, accepted in zip(spans, found.accepted[start : start + WINDOW_S], strict=True)) / max(0.001, sum(spans))
+
+
+def _worst_share(found: Curves, settled: slice) -> float | None:
+    parts = [_shares(line[settled], found.accepted[settled], SHARE_S) for line in found.by_replica]
+    return min((share * len(parts) for part in parts for share in part), default=None)
+
+
+def _shares(part: list[float], whole: list[float], seconds: int) -> list[float]:
+    """What part of the whole it is in every window of so many seconds."""
+    return [sum(part[n : n + seconds]) / max(1.0, sum(whole[n : n + seconds])) for n in range(len(whole) - seconds + 1)]
 
 
 def _recovered(found: Curves, start: int, raised_at: float) -> float | None:

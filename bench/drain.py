@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from bench.farend import FarEnd
+from bench.flood import MESSAGES
 from bench.machine import Lab
 from bench.process import Child, peak_mb
 
 TAIL = 1000
 """Messages of the last batch, which is not full: it waits for `linger_ms`, and is left out of what was done in a second."""
-INLET = "0123456789abcdef" * 4
-
-
-def url_of(sink: Child, *, tls: bool) -> str:
-    """The inlet's address at a sink."""
-    return f"http{'s' if tls else ''}://127.0.0.1:{cast('Any', sink).port}/collection/{INLET}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +25,33 @@ class Load:
     topic: str
     count: int
     size: int
-    """Bytes of each event."""
-    tls: bool
+    """Bytes of each event, as it is sent."""
     latency_ms: float = 0
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What differs from the defaults in the configuration file."""
+    route: Mapping[str, str] = field(default_factory=dict)
+    """What its mapping says of the topic."""
 
 
-def drain(lab: Lab, sink: Child, load: Load, *, module: str = "bridge", before: Sequence[str] = ()) -> dict[str, Any]:
+def drain(lab: Lab, sink: FarEnd, load: Load, *, module: str = "bridge", before: Sequence[str] = ()) -> dict[str, Any]:
     """The whole process is started, empties the topic, and is stopped. CPU is counted from the first request to the last 207.
 
     Beforehand the client may have fetched up to its 10 MB, which is 2% of half a gigabyte; `start_cpu_s` is all that was used until then. `split_us` is
     the same CPU in µs an event by kind of thread; `ceiling_mb` is what the process printed as its memory's bound; `first_s` and `last_s` are on the
     clock of `time.monotonic`. `before`: a command that runs it.
     """
-    path = lab.config(load.topic, url_of(sink, tls=load.tls), "drain", **load.sections)
+    path = lab.config(load.topic, sink.url, "drain", load.route, **load.sections)
     log = lab.folder / f"drain-{uuid.uuid4().hex[:8]}.log"
     with Child([module, "run", "--config", str(path)], log, before=before) as bridge:
         pid = bridge.inner() if before else bridge.pid
-        sink.ask(json.dumps({"expect": load.count, "size": load.size, "tail": TAIL, "pids": [pid], "latency_ms": load.latency_ms}))
-        result = json.loads(sink.hear(unless_ended=bridge))
+        sink.expect(load.count, load.size, tail=TAIL, pids=[pid], latency_ms=load.latency_ms)
+        result = sink.result(unless_ended=[bridge])
         peak = peak_mb(pid)
-        code = bridge.stop(pid=pid)
-        if code != 0 or result["messages"] != load.count:
-            raise RuntimeError(f"exit code {code}, {result['messages']} of {load.count} messages:\n{bridge.tail()}")
-    seconds, count = result["s"], load.count
-    full_s, full = result["full"]
+        bridge.stop_well(pid=pid)
+        if result["messages"] != load.count:
+            raise RuntimeError(f"{result['messages']} of {load.count} messages:\n{bridge.tail()}")
+    count = load.count
+    full_s, full, sink_cpu_s = result["full"]
     (first, last), (threads, threads_after) = result["cpu"][0], result["threads"][0]
     return {
         "events_per_s": full / full_s,
@@ -66,9 +63,9 @@ def drain(lab: Lab, sink: Child, load: Load, *, module: str = "bridge", before: 
         "ceiling_mb": _ceiling_mb(log),
         "requests": result["requests"],
         "busiest": result["busiest"],
-        "sink_load": result["sink_cpu_s"] / seconds,
+        "sink_load": sink_cpu_s / full_s,
         "first_s": result["first_s"],
-        "last_s": result["first_s"] + seconds,
+        "last_s": result["first_s"] + result["s"],
     }
 
 
@@ -82,7 +79,8 @@ def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
     """`read` or `prepare`."""
     with Child(["bench.reference", kind, lab.kafka.bootstrap(), topic, str(count)], lab.folder / "reference.log", pipes=True) as child:
         result = json.loads(child.hear())
-        child.process.wait(60)
+        if code := child.process.wait(60):
+            raise RuntimeError(f"exit code {code}:\n{child.tail()}")
     return {
         "events_per_s": result["events"] / result["s"],
         "cpu_s_per_million": result["cpu_s"] / result["events"] * 1e6,
@@ -90,11 +88,13 @@ def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
     }
 
 
-def flood(lab: Lab, sink: Child, *, tls: bool, requests: int) -> dict[str, Any]:
+def flood(lab: Lab, sink: FarEnd, *, requests: int) -> dict[str, Any]:
     """What the sink takes when nobody has to make the requests: the same megabyte again and again, over as many connections as the bridge has."""
-    arguments = ["bench.flood", str(cast("Any", sink).port), str(lab.ca) if tls else "-", str(requests)]
+    arguments = ["bench.flood", str(sink.port), str(lab.ca) if sink.tls else "-", str(requests)]
     with Child(arguments, lab.folder / "flood.log") as child:
-        sink.ask(json.dumps({"expect": requests * 975, "size": 1024, "pids": [child.pid]}))
-        result = json.loads(sink.hear(unless_ended=None))
-        child.process.wait(60)
-    return {"events_per_s": result["messages"] / result["s"], "sink_load": result["sink_cpu_s"] / result["s"]}
+        sink.expect(requests * MESSAGES, 1024)
+        result = sink.result()
+        if code := child.process.wait(60):
+            raise RuntimeError(f"exit code {code}:\n{child.tail()}")
+    seconds, messages, cpu = result["full"]
+    return {"events_per_s": messages / seconds, "sink_load": cpu / seconds}

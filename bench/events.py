@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 ORG = "0DD379AC5B117F6E0A494106@AdobeOrg"
 SCHEMA = "https://ns.adobe.com/bench/schemas/web"
-DATASET = "5d86d1a29ba7e11648cc3afb"
+DATASET, OTHER = "5d86d1a29ba7e11648cc3afb", "6e97e2b30cb8f22759dd4b0c"
+PARTITIONS = 4
+"""Of a topic, unless it is said otherwise."""
 _WORDS = [
     "product",
     "page",
@@ -64,8 +66,33 @@ def event(number: int, size: int, rng: Random) -> bytes:
     return value
 
 
-def events(count: int, size: int) -> Iterator[bytes]:
-    """So many of them, of which every thousandth is new: producing is not what is measured."""
+def two_datasets(value: bytes, number: int) -> bytes:
+    """In turn, in each of the partitions that events go to one after the other."""
+    return value.replace(DATASET.encode(), OTHER.encode()) if number // PARTITIONS % 2 else value
+
+
+def no_dataset(value: bytes, _: int) -> bytes:
+    """The header has none; with the topic's it is as long as it was."""
+    return value.replace(f',"datasetId":"{DATASET}"'.encode(), b"")
+
+
+def entity(value: bytes, _: int) -> bytes:
+    """The bare XDM entity; wrapped it is as long as it was."""
+    return value[value.index(b'"xdmEntity":') + len('"xdmEntity":') : -len("}}")]
+
+
+SHAPES: dict[str, tuple[Callable[[bytes, int], bytes], dict[str, str]]] = {
+    "envelope": (lambda value, _: value, {}),
+    "two-datasets": (two_datasets, {}),
+    "no-dataset": (no_dataset, {"dataset_id": DATASET}),
+    "entity": (entity, {"format": "entity", "dataset_id": DATASET, "schema_id": SCHEMA}),
+}
+"""What becomes of an event before it is produced, and what the topic's mapping says for it."""
+
+
+def events(count: int, size: int, shape: str = "envelope") -> Iterator[bytes]:
+    """So many of them, of which every thousandth is new: producing is not what is measured. `size` is that of the message that AEP gets."""
     rng = Random(size)
-    kinds = [event(number, size, rng) for number in range(1000)]
+    shaped = SHAPES[shape][0]
+    kinds = [shaped(event(number, size, rng), number) for number in range(1000)]
     return (kinds[number % 1000] for number in range(count))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from statistics import median
 from typing import Any
 
@@ -20,18 +21,22 @@ class Figure:
     median: float
     low: float
     high: float
+    lost: tuple[int, int] | None = None
+    """Where rounds were lost: how many there are, and of how many."""
 
-    def text(self, digits: int = 2) -> str:
-        """`4.12 (3.98–4.40)`; one round has no spread."""
-        if self.low == self.high:
-            return f"{self.median:,.{digits}f}"
-        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
+    def text(self, digits: int = 2, unit: str = "") -> str:
+        """`4.12 (3.98–4.40) ms`; one round has no spread. Lost rounds are told."""
+        said = f"{self.median:,.{digits}f}"
+        if self.low != self.high:
+            said += f" ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
+        return f"{said}{unit}" + ("" if self.lost is None else f" ({self.lost[0]} of {self.lost[1]} rounds)")
 
 
-def figure(values: Iterable[float]) -> Figure | None:
-    """None where there is nothing."""
-    found = list(values)
-    return Figure(median(found), min(found), max(found)) if found else None
+def figure(values: Iterable[float | None]) -> Figure | None:
+    """None where there is nothing. A value that is None is a round that was lost."""
+    asked = list(values)
+    found = [value for value in asked if value is not None]
+    return Figure(median(found), min(found), max(found), None if len(found) == len(asked) else (len(found), len(asked))) if found else None
 
 
 def rounds(results: Results, part: str, step: str) -> list[dict[str, Any] | None]:
@@ -42,17 +47,17 @@ def rounds(results: Results, part: str, step: str) -> list[dict[str, Any] | None
 
 def of(results: Results, part: str, step: str, key: str) -> Figure | None:
     """One value over the rounds."""
-    return figure(each[key] for each in rounds(results, part, step) if each and each.get(key) is not None)
+    return figure(each.get(key) if each else None for each in rounds(results, part, step))
 
 
 def nested(results: Results, part: str, step: str, key: str) -> dict[str, Figure]:
     """The same for each key of a value that is a dict; one that a round does not have is 0 there."""
-    found = [each[key] for each in rounds(results, part, step) if each and each.get(key)]
-    names = dict.fromkeys(name for each in found for name in each)
-    return {name: shape for name in names if (shape := figure(each.get(name, 0.0) for each in found)) is not None}
+    found = [each.get(key) if each else None for each in rounds(results, part, step)]
+    names = dict.fromkeys(name for each in found if each for name in each)
+    return {name: shape for name in names if (shape := figure(each.get(name, 0.0) if each else None for each in found)) is not None}
 
 
 def ratio(results: Results, part: str, above: str, below: str, key: str, use: Callable[[float, float], float] = lambda a, b: a / b) -> Figure | None:
     """A step against another, each round by itself."""
-    pairs = zip(rounds(results, part, above), rounds(results, part, below), strict=False)
-    return figure(use(a[key], b[key]) for a, b in pairs if a and b and b[key])
+    pairs = zip_longest(rounds(results, part, above), rounds(results, part, below))
+    return figure(use(a[key], b[key]) if a and b and b[key] else None for a, b in pairs)

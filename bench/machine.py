@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import confluent_kafka
 import trustme
 import yaml
 from confluent_kafka import Producer
 
-from bench.events import ORG, events
+from bench.events import ORG, PARTITIONS, events
+from bench.farend import FarEnd
 from bench.process import Child
 from tests.support.clients import Clients
 from tests.support.kafka import Kafka
 from tests.support.ports import free_port
 
-PARTITIONS = 4
-
 
 class Lab:
     """A broker, its topics and a folder; gone when the context ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        """`settings`: more properties of the broker."""
         self._temporary = tempfile.TemporaryDirectory(prefix="aep-bridge-bench-")
         self.folder = Path(self._temporary.name)
-        self.kafka = Kafka(settings={"log.retention.ms": "-1", "log.segment.bytes": "268435456"})
+        self.kafka = Kafka(settings={"log.retention.ms": "-1", "log.segment.bytes": "268435456", **(settings or {})})
         authority = trustme.CA()
         self.ca = self.folder / "ca.pem"
         self.certificate, self.key = self.folder / "sink.pem", self.folder / "sink.key"
@@ -58,11 +58,11 @@ class Lab:
         """A new one, empty."""
         return self.clients.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions)
 
-    def filled(self, count: int, size: int, partitions: int = PARTITIONS) -> str:
-        """A topic with so many events, evenly over its partitions, uncompressed."""
+    def filled(self, count: int, size: int, partitions: int = PARTITIONS, shape: str = "envelope") -> str:
+        """A topic with so many events of this shape, evenly over its partitions, uncompressed."""
         name = self.topic(partitions)
         producer = Producer({**self.kafka.properties(), "linger.ms": 50, "queue.buffering.max.kbytes": 262_144, "acks": "1"})
-        for number, value in enumerate(events(count, size)):
+        for number, value in enumerate(events(count, size, shape)):
             while True:
                 try:
                     producer.produce(name, value, partition=number % partitions)
@@ -72,18 +72,17 @@ class Lab:
         assert producer.flush(120) == 0
         return name
 
-    def sink(self, *, tls: bool) -> Child:
-        """A sink and, as `port`, where it listens."""
-        child = Child(["bench.sink", *([str(self.certificate), str(self.key)] if tls else [])], self.folder / "sink.log", pipes=True)
-        cast("Any", child).port = json.loads(child.hear())["port"]
-        return child
+    def sink(self, *, tls: bool) -> FarEnd:
+        """A sink that runs until it is killed."""
+        arguments = ["bench.sink", *([str(self.certificate), str(self.key)] if tls else [])]
+        return FarEnd(Child(arguments, self.folder / "sink.log", pipes=True), tls=tls)
 
-    def config(self, topic: str, url: str, name: str, **sections: dict[str, Any]) -> Path:
-        """A configuration file with what can't have a default, and what is asked for."""
+    def config(self, topic: str, url: str, name: str, route: Mapping[str, str] | None = None, **sections: dict[str, Any]) -> Path:
+        """A configuration file with what can't have a default, and what is asked for; `route` is what the mapping says of the topic."""
         config: dict[str, Any] = {
             "kafka": {"bootstrap_servers": self.kafka.bootstrap(), "group_id": f"group-{uuid.uuid4().hex[:8]}"},
             "aep": {"inlet_url": url, "ims_org_id": ORG, **({"ca_file": str(self.ca)} if url.startswith("https") else {})},
-            "topics": [{"topic": topic}],
+            "topics": [{"topic": topic, **(route or {})}],
             "admin": {"host": "127.0.0.1", "port": free_port()},
         }
         for key, section in sections.items():
@@ -94,9 +93,9 @@ class Lab:
 
 
 def describe() -> dict[str, Any]:
-    """The machine, the versions and the moment. A revision with a `+` is one whose `bridge/` was changed since."""
+    """The machine, the versions and the moment. A revision with a `+` is one whose `bridge/` or `bench/` was changed since."""
     cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
-    revision = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "--", "bridge") else "")
+    revision = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "--", "bridge", "bench") else "")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpu,

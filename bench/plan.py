@@ -8,19 +8,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 from bench.drain import Load, drain, flood, reference
+from bench.events import PARTITIONS, SHAPES
+from bench.farend import FarEnd
 from bench.latency import latency
 from bench.machine import Lab
-from bench.process import Child
+from bench.paced import paced
 from bench.profile import sampled, seams
-from bench.quota import PARTITIONS, SIZE, Scenario, events_needed, quota, scenarios
+from bench.quota import PARTITIONS as QUOTA_PARTITIONS
+from bench.quota import SIZE, quota
 from bench.scaling import scaling
-from bench.startup import startup
+from bench.scenarios import Scenario, events_needed, scenarios
+from bench.startup import delayed, startup
 
-PARTS = ("throughput", "latency", "scaling", "startup", "profile", "quota")
+FEW = 3
+"""Rounds of what takes long and hardly differs."""
+PARTS = ("throughput", "latency", "paced", "scaling", "startup", "profile", "quota")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,9 @@ class Scale:
     lingers_ms: tuple[int, ...] = (0, 100, 1000)
     latency_s: int = 10
     """How long events come one by one."""
+    paced: tuple[int, ...] = (1000, 10_000)
+    """Events a second that come at an even rate, each for `paced_s`."""
+    paced_s: int = 5
     scaling_s: int = 6
     """Work of so many seconds for each replica."""
     replicas: tuple[int, ...] = (1, 2, 3, 6)
@@ -55,6 +65,7 @@ QUICK = Scale(
     sink_ms=(30,),
     lingers_ms=(0, 100),
     latency_s=1,
+    paced_s=1,
     scaling_s=1,
     replicas=(1, 2),
     quota_s=15,
@@ -69,6 +80,8 @@ class Step:
     part: str
     name: str
     run: Callable[[], dict[str, Any]]
+    rounds: int | None = None
+    """No more than so many, for what takes long and hardly differs from round to round."""
 
 
 class Stage:
@@ -76,8 +89,8 @@ class Stage:
 
     def __init__(self, scale: Scale) -> None:
         self.scale, self.lab = scale, Lab()
-        self._topics: dict[tuple[int, int, int], str] = {}
-        self._sinks: list[Child] = []
+        self._topics: dict[tuple[int, int, int, str], str] = {}
+        self._sinks: list[FarEnd] = []
 
     def __enter__(self) -> Self:
         self.lab.__enter__()
@@ -85,27 +98,26 @@ class Stage:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for sink in self._sinks:
-            sink.process.kill()
-            sink.process.wait()
+            sink.child.kill()
         self.lab.__exit__(kind, error, trace)
 
     @cached_property
-    def plain(self) -> Child:
+    def plain(self) -> FarEnd:
         """A sink."""
         return self._sink(tls=False)
 
     @cached_property
-    def secure(self) -> Child:
+    def secure(self) -> FarEnd:
         """A sink that talks TLS."""
         return self._sink(tls=True)
 
-    def _sink(self, *, tls: bool) -> Child:
+    def _sink(self, *, tls: bool) -> FarEnd:
         self._sinks.append(self.lab.sink(tls=tls))
         return self._sinks[-1]
 
-    def topic(self, count: int, size: int, partitions: int = 4) -> str:
-        """One that holds so many events of so many bytes."""
-        key = count, size, partitions
+    def topic(self, count: int, size: int, partitions: int = PARTITIONS, shape: str = "envelope") -> str:
+        """One that holds so many events of so many bytes, of this shape."""
+        key = count, size, partitions, shape
         if key not in self._topics:
             self._topics[key] = self.lab.filled(*key)
         return self._topics[key]
@@ -113,20 +125,29 @@ class Stage:
     def drain(self, *, tls: bool, latency_ms: float = 0, size: int = 1024, bare: bool = False, **sections: dict[str, Any]) -> dict[str, Any]:
         """A whole process empties a topic."""
         count = self.scale.events // (10 if size > 5000 else 1)
-        load = Load(self.topic(count, size), count, size, tls, latency_ms, sections)
+        load = Load(self.topic(count, size), count, size, latency_ms, sections)
         return drain(self.lab, self.secure if tls else self.plain, load, module="bench.bare" if bare else "bridge")
+
+    def shaped(self, shape: str) -> dict[str, Any]:
+        """The same, over TLS, of events that are no whole envelopes for one dataset."""
+        count = self.scale.events
+        return drain(self.lab, self.secure, Load(self.topic(count, 1024, shape=shape), count, 1024, route=SHAPES[shape][1]))
 
     def reference(self, kind: str) -> dict[str, Any]:
         """A reference line over the topic of 1 KB events."""
         return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
 
-    def load(self, *, tls: bool = True, latency_ms: int = 0, **sections: dict[str, Any]) -> Load:
+    def load(self, *, latency_ms: int = 0, **sections: dict[str, Any]) -> Load:
         """That topic, for a process that is looked into."""
-        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, tls, latency_ms=latency_ms, sections=sections)
+        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, latency_ms=latency_ms, sections=sections)
 
     def latency(self, linger_ms: int) -> dict[str, Any]:
         """Events one by one into an idle process."""
         return latency(self.lab, self.plain, linger_ms=linger_ms, seconds=self.scale.latency_s)
+
+    def paced(self, per_s: int, *, gulps: bool) -> dict[str, Any]:
+        """Events at an even rate, over TLS."""
+        return paced(self.lab, self.secure, per_s=per_s, seconds=self.scale.paced_s, gulps=gulps)
 
     def scaling(self, replicas: int) -> dict[str, Any]:
         """So many processes of one group."""
@@ -148,24 +169,33 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         *(("throughput", f"{kind}-{ms}", partial(stage.drain, tls=kind == "tls", latency_ms=ms)) for kind in ("http", "tls") for ms in scale.sink_ms),
         ("throughput", "tls-200b-events", lambda: stage.drain(tls=True, size=200)),
         ("throughput", "tls-10kb-events", lambda: stage.drain(tls=True, size=10_240)),
-        ("throughput", "sink-http", lambda: flood(lab, stage.plain, tls=False, requests=math.ceil(scale.events / 250))),
-        ("throughput", "sink-tls", lambda: flood(lab, stage.secure, tls=True, requests=math.ceil(scale.events / 500))),
+        *(("throughput", f"tls-{shape}", partial(stage.shaped, shape)) for shape in SHAPES if shape != "envelope"),
+        ("throughput", "sink-http", lambda: flood(lab, stage.plain, requests=math.ceil(scale.events / 250))),
+        ("throughput", "sink-tls", lambda: flood(lab, stage.secure, requests=math.ceil(scale.events / 500))),
         ("profile", "doors-tls", lambda: seams(lab, stage.secure, stage.load())),
         ("profile", "doors-tls-30", lambda: seams(lab, stage.secure, stage.load(latency_ms=30))),
-        ("profile", "doors-http", lambda: seams(lab, stage.plain, stage.load(tls=False))),
+        ("profile", "doors-http", lambda: seams(lab, stage.plain, stage.load())),
         ("profile", "doors-tls-100kb", lambda: seams(lab, stage.secure, stage.load(batch=small))),
         ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
         ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
+        ("startup", "first 207, delayed", lambda: delayed(stage.plain, min(scale.events, 20_000))),
         *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in scale.lingers_ms),
+        *(("paced", f"{per_s}{', gulps' * gulps}", partial(stage.paced, per_s, gulps=gulps)) for per_s in scale.paced for gulps in (False, True)),
         *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
     ]
-    return [Step(part, name, run) for part, name, run in whole if part in parts]
+    few = "paced", "first 207, delayed"
+    return [Step(part, name, run, FEW if part in few or name in few else None) for part, name, run in whole if part in parts]
 
 
 @contextmanager
 def quota_runs(stage: Stage) -> Iterator[list[tuple[Scenario, Future[dict[str, Any]]]]]:
-    """The scenarios, some side by side: what limits them is the quota, and each leaves most of a core idle."""
-    seconds = stage.scale.quota_s
-    topic = stage.topic(events_needed(seconds), SIZE, PARTITIONS)
+    """The scenarios, some side by side: what limits them is the quota, and each leaves most of a core idle. The topic is filled within the first of them."""
+    seconds, filling = stage.scale.quota_s, Lock()
+
+    def run(scenario: Scenario) -> dict[str, Any]:
+        with filling:
+            topic = stage.topic(events_needed(seconds), SIZE, QUOTA_PARTITIONS)
+        return quota(stage.lab, topic, scenario)
+
     with ThreadPoolExecutor(stage.scale.at_once) as pool:
-        yield [(scenario, pool.submit(quota, stage.lab, topic, scenario)) for scenario in stage.scale.quota()]
+        yield [(scenario, pool.submit(run, scenario)) for scenario in stage.scale.quota()]

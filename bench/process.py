@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,10 +55,13 @@ def compiled() -> dict[str, str]:
 
 
 class Child:
-    """A Python process of ours: `python -m <module> <arguments>`, run by another command where `before` names one."""
+    """A Python process of ours: `python -m <module> <arguments>`, run by another command where `before` names one. Both are gone when the context ends."""
 
     def __init__(self, arguments: list[str], log: Path, *, pipes: bool = False, before: Sequence[str] = ()) -> None:
         self.log = log
+        self.told_to_end = False
+        self._heard = b""
+        self._group = bool(before)
         with log.open("ab") as out:
             self.command = [*before, sys.executable, "-m", *arguments]
             self.process = subprocess.Popen(
@@ -68,6 +72,7 @@ class Child:
                 text=True,
                 bufsize=1,
                 env=compiled(),
+                start_new_session=self._group,
             )
 
     @property
@@ -84,10 +89,13 @@ class Child:
             time.sleep(0.01)
         raise RuntimeError(f"{self.command} did not start anything:\n{self.tail()}")
 
-    def ask(self, line: str) -> str:
-        """Writes a line and waits for the next one that comes back."""
+    def ask(self, line: str, answer: str) -> None:
+        """Writes a line and waits for its answer. What was said before that answers an older one, and is dropped."""
         self.say(line)
-        return self.hear()
+        for _ in range(100):
+            if self.hear() == answer:
+                return
+        raise RuntimeError(f"{self.command} does not answer {answer}:\n{self.tail()}")
 
     def say(self, line: str) -> None:
         """Writes a line."""
@@ -95,49 +103,82 @@ class Child:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def hear(self, timeout_s: float = ANSWER_S, *, unless_ended: Child | None = None) -> str:
-        """The next line. Raises where the process has ended instead, where it says nothing for so long, and where another one that it needs has ended."""
+    def hear(self, timeout_s: float = ANSWER_S, *, unless_ended: Sequence[Child] = ()) -> str:
+        """The next line. Raises where the process has ended instead, where it says nothing for so long, and where one of those that it needs has ended."""
         assert self.process.stdout is not None
-        for _ in range(int(timeout_s / 0.5)):
-            if select.select([self.process.stdout], [], [], 0.5)[0]:
-                break
-            if unless_ended is not None and unless_ended.process.poll() is not None:
-                raise RuntimeError(f"{unless_ended.command} ended:\n{unless_ended.tail()}")
-        else:
-            raise TimeoutError(f"{self.command} said nothing for {timeout_s} s:\n{self.tail()}\n{unless_ended.tail() if unless_ended else ''}")
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.command} ended:\n{self.tail()}")
-        return line
+        said, deadline = self.process.stdout.fileno(), time.monotonic() + timeout_s  # not the file: select does not see what lies in its buffer
+        while b"\n" not in self._heard:
+            if select.select([said], [], [], 0.5)[0]:
+                more = os.read(said, 1 << 16)
+                if not more:
+                    raise RuntimeError(f"{self.command} ended:\n{self.tail()}")
+                self._heard += more
+                continue
+            for other in unless_ended:
+                other.check()
+            if time.monotonic() > deadline:
+                tails = "\n".join(child.tail() for child in (self, *unless_ended))
+                raise TimeoutError(f"{self.command} said nothing for {timeout_s} s:\n{tails}")
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line.decode()
 
     def tail(self) -> str:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-3000:]
 
-    def stop(self, timeout_s: float = 60, *, pid: int | None = None) -> int:
-        """SIGTERM (to `pid`, where a command runs the process), and the exit code; SIGKILL where that takes too long."""
-        if self.process.poll() is None:
+    def check(self) -> None:
+        """Raises RuntimeError where it has ended without having been told to."""
+        if not self.told_to_end and self.process.poll() is not None:
+            raise RuntimeError(f"{self.command} ended, exit code {self.process.returncode}:\n{self.tail()}")
+
+    def end(self, *, pid: int | None = None) -> None:
+        """SIGTERM (to `pid`, where a command runs the process), once: to a bridge a second one means to leave everything as it is."""
+        if not self.told_to_end and self.process.poll() is None:
+            self.told_to_end = True
             os.kill(pid or self.pid, signal.SIGTERM)
+
+    def stop(self, timeout_s: float = 60, *, pid: int | None = None) -> int:
+        """Tells it to end, and waits for that: the exit code. SIGKILL where it takes too long."""
+        self.end(pid=pid)
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            self.kill()
             return self.process.wait()
+
+    def stop_well(self, *, pid: int | None = None) -> None:
+        """The same. Raises RuntimeError where it had ended before, and where its exit code is not 0."""
+        self.check()
+        if code := self.stop(pid=pid):
+            raise RuntimeError(f"{self.command} left with exit code {code}:\n{self.tail()}")
+
+    def kill(self) -> None:
+        """SIGKILL, to all of its group where a command runs the process: `perf` would leave it behind."""
+        if self._group:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.kill()
 
 
-def stop_all(children: Iterable[Child]) -> None:
-    """Asks all of them to end, then waits for each."""
-    started = list(children)
-    for child in started:
-        if child.process.poll() is None:
-            child.process.terminate()
-    for child in started:
-        child.stop()
+@contextlib.contextmanager
+def together() -> Iterator[list[Child]]:
+    """Put replicas into the list: at the end all are told to end, then each is waited for. Raises where one did not end well; kills where something else was raised."""
+    started: list[Child] = []
+    try:
+        yield started
+        for child in started:
+            child.check()
+        for child in started:
+            child.end()
+        for child in started:
+            child.stop_well()
+    finally:
+        for child in started:
+            child.kill()

@@ -10,8 +10,8 @@ from collections import Counter
 from typing import Any
 
 from bench.drain import Load, drain
+from bench.farend import FarEnd
 from bench.machine import Lab
-from bench.process import Child
 
 LIBRARIES = (
     ("kernel", ("[kernel", "[vdso]")),
@@ -24,7 +24,7 @@ LIBRARIES = (
 _PER_S = 499
 
 
-def seams(lab: Lab, sink: Child, load: Load) -> dict[str, Any]:
+def seams(lab: Lab, sink: FarEnd, load: Load) -> dict[str, Any]:
     """µs a record by part, beside what the whole process used."""
     path = lab.folder / "seams.json"
     os.environ["BENCH_SEAMS"] = str(path)
@@ -33,7 +33,7 @@ def seams(lab: Lab, sink: Child, load: Load) -> dict[str, Any]:
     return {"parts_us": parts, "split_us": found["split_us"], "cpu_us": found["cpu_s_per_million"]}
 
 
-def sampled(lab: Lab, sink: Child, load: Load) -> dict[str, Any]:
+def sampled(lab: Lab, sink: FarEnd, load: Load) -> dict[str, Any]:
     """µs a record by kind of thread and library, out of perf's samples between the first request and the last 207. Empty where perf is not there, or not allowed."""
     path = lab.folder / "perf.data"
     if (

@@ -4,63 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import yaml
 
 from bench.machine import Lab
-from bench.process import Child, stop_all
+from bench.process import Child, together
+from bench.scenarios import QUOTA, RAISED, Scenario
 from bridge.simulator.config import DEFAULT_INLET
 from tests.support.ports import free_port
 
-QUOTA, RAISED = 10_000, 15_000
-"""Messages a second; the bucket holds one second of them."""
 PARTITIONS = 12
 SIZE = 200
 """Bytes of an event: batches are full at 1,000 messages, and the quota is in messages."""
 COLUMNS = ("accepted", "requests", "refused", "rate", "in_flight")
 """Messages accepted, requests, those refused with 429, the rate limit in messages a second (None where there is none), the in-flight limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One run. Moments in seconds from the start of the replicas."""
-
-    name: str
-    latency_ms: float
-    replicas: int = 1
-    seconds: int = 150
-    raise_at: int | None = None
-    """When the quota rises from `QUOTA` to `RAISED`."""
-    configured: float | None = None
-    """`aep.max_messages_per_s`, for all replicas together."""
-    leaves_at: int | None = None
-    """When the last replica is stopped, which then drains; `returns_at` another one starts in its place."""
-    returns_at: int | None = None
-
-    @property
-    def limit(self) -> float:
-        """What the replicas together may reach at the end."""
-        return min(self.configured or RAISED, RAISED if self.raise_at is not None else QUOTA)
-
-
-def scenarios(seconds: int) -> list[Scenario]:
-    """The runs of the issue, all of the same length: the quota rises after 60% of it."""
-    rise = seconds * 6 // 10
-    return [
-        Scenario("30 ms", 30, seconds=seconds, raise_at=rise),
-        Scenario("300 ms", 300, seconds=seconds, raise_at=rise),
-        Scenario("three replicas, 30 ms", 30, replicas=3, seconds=seconds),
-        Scenario("three replicas, 300 ms", 300, replicas=3, seconds=seconds),
-        Scenario("three replicas, 6,000/s configured", 30, replicas=3, seconds=seconds, configured=6000, leaves_at=seconds // 3, returns_at=seconds * 2 // 3),
-    ]
-
-
-def events_needed(seconds: int) -> int:
-    """What no scenario comes to the end of, nor a replica that takes more than its share."""
-    return int(seconds * (RAISED * 0.4 + QUOTA * 0.6) * 1.7) + 2 * QUOTA
 
 
 def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
@@ -69,26 +28,24 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}"
     arguments = ["bridge", "simulate", "--port", str(port), "--rate", str(QUOTA), "--latency-ms", str(scenario.latency_ms)]
     samples: list[dict[str, Any]] = []
-    children: list[Child] = []
-    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http:
+    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http, together() as children:
         start, ports = _replicas(lab, topic, f"{url}/collection/{DEFAULT_INLET}", scenario)
-        try:
-            _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
-            children += [start(number) for number in range(scenario.replicas)]
-            began, current = time.monotonic(), QUOTA
-            for second in range(scenario.seconds):
-                time.sleep(max(0.0, began + second - time.monotonic()))
-                if second == scenario.raise_at:
-                    current = RAISED
-                    http.put(f"{url}/__admin/config", json={"messages_per_s": current})
-                if second == scenario.leaves_at:
-                    children[-1].process.terminate()
-                if second == scenario.returns_at:
-                    children.append(start(scenario.replicas))
-                at = time.monotonic() - began
-                samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
-        finally:
-            stop_all(children)
+        _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
+        children += [start(number) for number in range(scenario.replicas)]
+        began, current = time.monotonic(), QUOTA
+        for second in range(scenario.seconds):
+            time.sleep(max(0.0, began + second - time.monotonic()))
+            for child in (simulator, *children):
+                child.check()
+            if second == scenario.raise_at:
+                current = RAISED
+                http.put(f"{url}/__admin/config", json={"messages_per_s": current})
+            if second == scenario.leaves_at:
+                children[-1].end()
+            if second == scenario.returns_at:
+                children.append(start(scenario.replicas))
+            at = time.monotonic() - began
+            samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
     return {"latency_ms": scenario.latency_ms, "limit": scenario.limit, "raised_at": scenario.raise_at, "configured": scenario.configured, "samples": samples}
 
 

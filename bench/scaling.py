@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -10,10 +9,10 @@ import httpx
 import yaml
 from confluent_kafka import Producer
 
-from bench.drain import url_of
 from bench.events import events
+from bench.farend import FarEnd
 from bench.machine import Lab
-from bench.process import Child, stop_all
+from bench.process import Child, together
 
 PARTITIONS = 12
 LATENCY_MS = 300
@@ -21,23 +20,23 @@ _IN_FLIGHT, _BATCH = 2, 100_000
 _ASSIGNED_S = 90
 
 
-def scaling(lab: Lab, sink: Child, *, replicas: int, seconds: int) -> dict[str, Any]:
+def scaling(lab: Lab, sink: FarEnd, *, replicas: int, seconds: int) -> dict[str, Any]:
     """All replicas have joined and share the partitions evenly; then the topic fills at once, with work for so many seconds."""
     per_replica = _IN_FLIGHT * (_BATCH // 1025) / (LATENCY_MS / 1000)
     count = int(per_replica * seconds) * replicas // PARTITIONS * PARTITIONS
     topic = lab.topic(PARTITIONS)
-    path = lab.config(topic, url_of(sink, tls=False), "scaling", batch={"max_bytes": _BATCH, "linger_ms": 200}, delivery={"max_in_flight": _IN_FLIGHT})
+    path = lab.config(topic, sink.url, "scaling", batch={"max_bytes": _BATCH, "linger_ms": 200}, delivery={"max_in_flight": _IN_FLIGHT})
     config = yaml.safe_load(path.read_text())
-    children, ports = [], []
-    try:
+    ports = []
+    with together() as children:
         for number in range(replicas):
-            own = lab.config(topic, url_of(sink, tls=False), f"scaling-{number}")
+            own = lab.config(topic, sink.url, f"scaling-{number}")
             merged = {**config, "admin": yaml.safe_load(own.read_text())["admin"]}
             own.write_text(yaml.safe_dump(merged))
             ports.append(merged["admin"]["port"])
             children.append(Child(["bridge", "run", "--config", str(own)], lab.folder / "bridge.log"))
-        _wait_even(ports, PARTITIONS // replicas)
-        sink.ask(json.dumps({"expect": count, "size": 1024, "pids": [child.pid for child in children], "latency_ms": LATENCY_MS}))
+        _wait_even(children, ports, PARTITIONS // replicas)
+        sink.expect(count, 1024, pids=[child.pid for child in children], latency_ms=LATENCY_MS)
         producer = Producer({**lab.kafka.properties(), "linger.ms": 50, "acks": "1"})
         for number, value in enumerate(events(count, 1024)):
             while True:
@@ -47,17 +46,17 @@ def scaling(lab: Lab, sink: Child, *, replicas: int, seconds: int) -> dict[str, 
                 except BufferError:
                     producer.poll(0.05)
         producer.flush()
-        result = json.loads(sink.hear())
-    finally:
-        stop_all(children)
+        result = sink.result(unless_ended=children)
     cpu = sum(after - before for before, after in result["cpu"])
     return {"events_per_s": count / result["s"], "cpu_s_per_million": cpu / count * 1e6, "expected_per_s": per_replica * replicas}
 
 
-def _wait_even(ports: list[int], share: int) -> None:
-    """Until each replica holds its share. Raises TimeoutError."""
+def _wait_even(children: list[Child], ports: list[int], share: int) -> None:
+    """Until each replica holds its share. Raises TimeoutError, and RuntimeError where one has ended."""
     deadline = time.monotonic() + _ASSIGNED_S
     while time.monotonic() < deadline:
+        for child in children:
+            child.check()
         try:
             held = [len(httpx.get(f"http://127.0.0.1:{port}/api/status", timeout=2).json().get("partitions", [])) for port in ports]
         except httpx.HTTPError:

@@ -2,10 +2,12 @@
 
 It is told over stdin what to expect and whose CPU to read, and says over stdout when that came:
 
-    {"expect": 500000, "size": 1024, "pids": [123], "latency_ms": 30}
-    {"s": …, "cpu": [[first, last]], "threads": [[first, last]], "requests": …, "bytes": …, "sink_cpu_s": …}
+    {"order": 7, "expect": 500000, "size": 1024, "pids": [123], "latency_ms": 30}
+    {"began": 7}
+    {"order": 7, "s": …, "cpu": [[first, last]], "threads": [[first, last]], "requests": …, "bytes": …, "full": [1.7, 499500, 0.3]}
 
-`full` holds the seconds until all but `tail` messages were answered, and how many were: the last batch is not full, and lingers. `size` is that of every event, so that a body of any other length than n events make is noticed. With `"stamps": true` the bodies are searched for
+A request belongs to the order under which it began to come: what a bridge that was killed has left under way counts for nothing afterwards.
+`full` holds the seconds until all but `tail` messages were answered, how many were, and the sink's own CPU: the last batch is not full, and lingers. `size` is that of every event, so that a body of any other length than n events make is noticed. With `"stamps": true` the bodies are searched for
 `"sent_ns":…` instead, and the answer holds what each event took from there to its 207. Its own CPU is told too: it must never be the bottleneck.
 """
 
@@ -34,11 +36,13 @@ class Sink:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.answers: dict[int, bytes] = {}
-        self.begin({"expect": 0, "size": 1})
+        self.order = 0
+        self.begin({"order": 0, "expect": 0, "size": 1})
 
     def begin(self, order: dict[str, Any]) -> None:
         """Forgets what was, and waits for this."""
         with self.lock:
+            self.order = order["order"]
             self.expect: int = order["expect"]
             self.size: int = order["size"]
             self.pids: list[int] = order.get("pids", [])
@@ -46,12 +50,16 @@ class Sink:
             self.stamps: bool = order.get("stamps", False)
             self.messages = self.answered = self.requests = self.bytes = self.busy = self.busiest = 0
             self.tail: int = order.get("tail", 0)
-            self.full: tuple[float, int] | None = None
+            self.full: tuple[float, int, float] | None = None
             self.first: tuple[float, list[float], list[dict[str, float]], float] | None = None
             self.took: list[float] = []
+            if self.order:
+                _say({"began": self.order})
 
-    def came(self, body: memoryview) -> int:
-        """A whole request: the number of its messages."""
+    def came(self, body: memoryview, order: int) -> int:
+        """A whole request that began under this order: the number of its messages."""
+        if order != self.order:
+            return 0
         if self.stamps:
             now = time.time_ns()
             took = [(now - int(stamp)) / 1e6 for stamp in _STAMP.findall(body)]
@@ -61,6 +69,8 @@ class Sink:
             if _FRAME - 1 + count * (self.size + 1) != len(body):
                 raise ValueError(f"a body of {len(body)} bytes does not hold whole events of {self.size}")
         with self.lock:
+            if order != self.order:
+                return 0
             if self.first is None:
                 self.first = time.perf_counter(), [cpu_s(pid) for pid in self.pids], [threads_s(pid) for pid in self.pids], cpu_s()
             self.messages += count
@@ -71,13 +81,15 @@ class Sink:
             self.busiest = max(self.busiest, self.busy)
         return count
 
-    def went(self, count: int) -> None:
+    def went(self, count: int, order: int) -> None:
         """Its answer is out."""
         with self.lock:
+            if order != self.order:
+                return
             self.busy -= 1
             self.answered += count
             if self.full is None and self.answered >= self.expect - self.tail:
-                self.full = time.perf_counter(), self.answered
+                self.full = time.perf_counter(), self.answered, cpu_s()
             if self.expect and self.answered >= self.expect:
                 self.expect = 0
                 self.tell()
@@ -88,12 +100,12 @@ class Sink:
         assert self.full is not None
         at, cpu, threads, own = self.first
         result = {
+            "order": self.order,
             "s": time.perf_counter() - at,
             "first_s": at,
-            "full": [self.full[0] - at, self.full[1]],
+            "full": [self.full[0] - at, self.full[1], self.full[2] - own],
             "cpu": [[before, cpu_s(pid)] for before, pid in zip(cpu, self.pids, strict=True)],
             "threads": [[before, threads_s(pid)] for before, pid in zip(threads, self.pids, strict=True)],
-            "sink_cpu_s": cpu_s() - own,
             "messages": self.messages,
             "requests": self.requests,
             "bytes": self.bytes,
@@ -101,8 +113,7 @@ class Sink:
             "took_ms": self.took,
             "at": time.time(),
         }
-        sys.stdout.write(json.dumps(result) + "\n")
-        sys.stdout.flush()
+        _say(result)
 
     def answer(self, count: int) -> bytes:
         """A 207 as long as Adobe's, made once for each number of messages."""
@@ -113,6 +124,11 @@ class Sink:
         return self.answers[count]
 
 
+def _say(told: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()
+
+
 def serve(sink: Sink, sock: socket.socket) -> None:
     """One connection, until its client leaves."""
     buffer = bytearray(_LARGEST)
@@ -120,11 +136,12 @@ def serve(sink: Sink, sock: socket.socket) -> None:
     plain = not isinstance(sock, ssl.SSLSocket)
     try:
         while True:
-            got = 0
+            got = order = 0
             while (end := buffer.find(b"\r\n\r\n", 0, got)) < 0:
                 more = sock.recv_into(view[got:])
                 if not more:
                     return
+                order = order if got else sink.order
                 got += more
             found = _LENGTH.search(buffer, 0, end)
             assert found is not None
@@ -135,11 +152,11 @@ def serve(sink: Sink, sock: socket.socket) -> None:
                 if not more:
                     return
                 got += more
-            count = sink.came(view[start:whole])
+            count = sink.came(view[start:whole], order)
             if sink.latency_s:
                 time.sleep(sink.latency_s)
             sock.sendall(sink.answer(count))
-            sink.went(count)
+            sink.went(count, order)
     except (ConnectionError, ssl.SSLError):
         return
     finally:
@@ -168,7 +185,6 @@ def main(arguments: list[str]) -> None:
     print(json.dumps({"port": server.getsockname()[1]}), flush=True)
     for line in sys.stdin:
         sink.begin(json.loads(line))
-        print("{}", flush=True)
 
 
 if __name__ == "__main__":

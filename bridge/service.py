@@ -52,6 +52,8 @@ HUNG_S = 120.0
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
 LAST_LETTERS = 20
+STATISTICS_MS = 2000
+"""How often the client tells of itself, which the lag is told from; unless `kafka.properties` says otherwise."""
 T = TypeVar("T")
 
 
@@ -377,7 +379,7 @@ class Service:
             self.admin.stop()
 
     def _work(self) -> int:
-        properties = {"statistics.interval.ms": 2000, **self.settings.consumer_properties()}
+        properties = {"statistics.interval.ms": STATISTICS_MS, **self.settings.consumer_properties()}
         source = KafkaSource(properties, [topic.topic for topic in self.settings.topics], self.leaves_out, self.pump, self._source_events())
         self.topics.start()
         tuning.collector()
