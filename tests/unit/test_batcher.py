@@ -19,7 +19,7 @@ BAD = Refusal(Reason.NOT_JSON, "no")
 
 
 def batcher(max_bytes: int = 1000, max_messages: int = 10, linger_s: float = 1.0) -> Batcher:
-    return Batcher(max_bytes=lambda _: max_bytes, max_messages=max_messages, linger_s=linger_s)
+    return Batcher(max_bytes=lambda _: max_bytes, max_messages=lambda _: max_messages, linger_s=linger_s)
 
 
 def add(batches: Batcher, lane: Lane, pieces: list[bytes], key: Key = KEY, now: float = 0.0, first: int = 0) -> list[tuple[Batch, int, bool]]:
@@ -65,7 +65,7 @@ def test_a_full_batch_that_took_nothing_says_so() -> None:
 def test_the_limit_is_asked_for_each_time() -> None:
     """A limit learned from 413 holds for batches that are open already."""
     limit = [1000]
-    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=100, linger_s=1.0)
+    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=lambda _: 100, linger_s=1.0)
     home = lane()
     add(batches, home, [b"x" * 100] * 3)
     limit[0] = 350
@@ -162,7 +162,7 @@ OPS = st.lists(
 def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]], max_messages: int, ordered: bool) -> None:
     """Every record is in one batch, in order, within the limits; a drop gives back just what its lanes' records hold, wrappers of entities included."""
     limit = [700]
-    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=max_messages, linger_s=1.0)
+    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=lambda _: max_messages, linger_s=1.0)
     lanes = [lane("t", at) for at in range(3)]
     read: dict[Lane, list[int]] = {each: [] for each in lanes}
     dispatched: list[Batch] = []
