@@ -49,6 +49,14 @@ class Storm(Quota):
         return (not 100 <= now < 160 or self.dice.random() >= self.share) and super().take(amount, now)
 
 
+@dataclass
+class Strict(Quota):
+    """A request that is larger than the bucket never passes."""
+
+    def take(self, amount: int, now: float) -> bool:
+        return amount <= self.per_s and super().take(amount, now)
+
+
 @dataclass(order=True)
 class Request:
     """Some messages on their way, or on their way back."""
@@ -169,10 +177,10 @@ def parts(messages: int, into: int) -> list[int]:
     return [messages * (at + 1) // into - messages * at // into for at in range(into)]
 
 
-def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1) -> World:
+def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA) -> World:
     """Replicas that start so many seconds apart."""
     made = [Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s) for n in range(replicas)]
-    return World(made, Quota(QUOTA, QUOTA), latency_s, Random(seed))
+    return World(made, Quota(quota, quota), latency_s, Random(seed))
 
 
 def used(replicas: list[Replica], start: float, end: float, quota: float = QUOTA) -> float:
@@ -299,11 +307,69 @@ def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> 
 
 
 def test_a_configured_rate_is_kept_by_all_together() -> None:
-    """Three processes with a third of 6,000 each never pass it, although the quota would allow more."""
+    """Three processes with a third of 6,000 each never pass it, although the quota would allow more: no second has more than a request of each beyond it."""
     it = world(0.03, 3)
     for replica in it.replicas:
         replica.inlet.rate.configured = 2000.0
     it.run(120)
 
     assert 0.95 <= used(it.replicas, 10, 120, 6000) <= 1.01
+    assert max(used(it.replicas, at / 4, at / 4 + 1, 6000) for at in range(4 * 118)) <= 1.2
     assert not any(replica.refused for replica in it.replicas)
+
+
+# -- small quotas -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize(("quota", "most"), [(2000, 0.02), (1000, 0.02), (500, 0.02), (50, 0.025)])
+def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota: float, most: float) -> None:
+    """From the second minute on some 2% of requests are refused, and nearly all of the quota is used: requests are as small as the rate."""
+    for seed in range(3):
+        it = world(latency_s, seed=seed, quota=quota)
+        it.run(360)
+
+        assert refused(it.replicas, 60, 360) < most
+        assert used(it.replicas, 60, 360, quota) >= 0.97
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize(("replicas", "early", "late", "least"), [(6, 0.03, 0.01, 0.35), (12, 0.04, 0.01, 0.35)])
+def test_many_processes_refuse_little_of_a_quota_that_is_small_for_each(latency_s: float, replicas: int, early: float, late: float, least: float) -> None:
+    """With less than a full request a second for each, less than 1% is refused once they have settled, and the least has some of its part."""
+    for seed in range(2):
+        it = world(latency_s, replicas, seed=seed)
+        it.run(360)
+
+        assert refused(it.replicas, 0.1, 120) < early
+        assert refused(it.replicas, 120, 360) < late
+        assert used(it.replicas, 120, 360) >= 0.95
+        assert min(used([replica], 120, 360) for replica in it.replicas) * replicas >= least
+
+
+@pytest.mark.parametrize(("replicas", "factor", "most"), [(1, 0.05, 0.025), (1, 0.01, 0.03), (3, 0.05, 0.025)])
+def test_a_quota_that_sinks_far_is_kept_to(replicas: int, factor: float, most: float) -> None:
+    """What was made into large batches before goes in parts: a minute later few requests are refused, and what there is is used."""
+    for seed in range(3):
+        it = world(0.03, replicas, seed=seed)
+
+        def change(now: float, it: World = it) -> None:
+            if now == 60:
+                it.quota.per_s = QUOTA * factor
+
+        it.run(420, change)
+
+        assert refused(it.replicas, 120, 420) < most
+        assert used(it.replicas, 120, 420, QUOTA * factor) >= 0.93
+
+
+@pytest.mark.parametrize("quota", [1000, 500])
+def test_a_request_larger_than_the_bucket_gets_through_in_parts(quota: float) -> None:
+    """A bucket that holds less than a batch would refuse it for ever."""
+    for seed in range(3):
+        it = world(0.03, seed=seed, quota=quota)
+        it.quota = Strict(quota, quota)
+        it.run(600)
+
+        assert refused(it.replicas, 300, 600) < 0.02
+        assert used(it.replicas, 300, 600, quota) >= 0.97
