@@ -347,6 +347,54 @@ def test_waits_end_early_when_the_inlet_accepts_again() -> None:
     assert driver.now < 600 + 62
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_is_too_large_for_the_rate_goes_in_parts(ordered: bool) -> None:
+    """A batch that was made before the rate sank: in the order of its records, all of them once."""
+    one = inlet(ordered=ordered)
+    one.rate.configured = 100.0
+    driver = Driver(sound, one)
+    driver.start(batch(pieces(105, bad=[50])))
+    driver.run()
+
+    assert [21] * 5 == driver.sizes
+    assert pieces(105, bad=[50]) == [piece for request in driver.log for piece in request.pieces]
+    assert (104, 1) == (driver.accepted, len(driver.letters))
+
+
+def test_what_is_not_twice_as_large_goes_as_it_is() -> None:
+    """A rate moves a little all the time."""
+    one = inlet()
+    one.rate.configured = 100.0
+    driver = Driver(sound, one)
+    driver.start(batch(pieces(39)))
+    driver.run()
+
+    assert [39] == driver.sizes
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> None:
+    """While the inlet only probes, each 429 halves what met it, down to some ten messages; nothing is lost, and nothing overtakes where order is kept."""
+    driver = Driver(lambda post, _: sound(post) if len(post.pieces) <= 60 else whole(429), inlet(ordered=ordered))
+    driver.start(batch(pieces(400)))
+    driver.run()
+    sent = [piece for request in driver.log if len(request.pieces) <= 60 for piece in request.pieces]
+
+    assert sorted(sent) == sorted(pieces(400))
+    assert sent == pieces(400) or not ordered
+    assert (400, []) == (driver.accepted, driver.letters)
+    assert len(driver.log) < 40
+
+
+def test_a_shut_door_makes_nothing_tiny() -> None:
+    """An hour of 429 leaves requests of ten messages or more; other outages leave them as they are."""
+    for status, least in ((429, 10), (503, 80)):
+        driver = play(lambda post, now, status=status: sound(post) if now > 3600 else whole(status), pieces(80))
+
+        assert least == min(driver.sizes)
+        assert 80 == driver.accepted
+
+
 def test_two_timeouts_halve_and_double() -> None:
     """A line too slow for a megabyte gets less at a time, and longer: up to 300 s."""
     driver = Driver(lambda post, _: broken(Fault.TIMEOUT) if len(post.pieces) > 1 else sound(post), inlet(request_timeout_s=30.0))
