@@ -63,9 +63,9 @@ class Batch:
 
 
 class Batcher:
-    """The open batches. `max_bytes` tells an inlet's limit for a request body, which may sink while the process lives."""
+    """The open batches. `max_bytes` and `max_messages` tell an inlet's limits for a request, which may sink while the process lives."""
 
-    def __init__(self, *, max_bytes: Callable[[str], int], max_messages: int, linger_s: float, name: str = "b") -> None:
+    def __init__(self, *, max_bytes: Callable[[str], int], max_messages: Callable[[str], int], linger_s: float, name: str = "b") -> None:
         self._max_bytes = max_bytes
         self._max_messages = max_messages
         self._linger_s = linger_s
@@ -83,7 +83,7 @@ class Batcher:
         if key.lane is not None and (before := self._ordered.get(lane, key)) != key and (earlier := self._open.pop(before, None)) is not None:
             yield earlier, -1, True, 0.0
         ends = list(accumulate(map(len, pieces)))
-        total, start, max_bytes = len(pieces), 0, self._max_bytes(key.inlet)
+        total, start, max_bytes, max_messages = len(pieces), 0, self._max_bytes(key.inlet), self._max_messages(key.inlet)
         while start < total:
             batch = self._open.get(key)
             if batch is None:
@@ -92,7 +92,7 @@ class Batcher:
                     self._ordered[lane] = key
             base = ends[start - 1] if start else 0
             room = max_bytes - batch.size
-            most = min(total - start, self._max_messages - len(batch.pieces))
+            most = max(0, min(total - start, max_messages - len(batch.pieces)))
             fits = min(most, bisect_right(ends, base + room, start) - start)
             while fits and ends[start + fits - 1] - base + fits > room:  # with a comma for each
                 fits -= 1
@@ -110,7 +110,7 @@ class Batcher:
                 start, first = stop, start
             else:
                 first = -1
-            full = start < total or len(batch.pieces) >= self._max_messages
+            full = start < total or len(batch.pieces) >= max_messages
             if full:
                 del self._open[key]
             yield batch, first, full, weight
@@ -125,7 +125,7 @@ class Batcher:
         batch.refusals.append(refusal)
         batch.weight += weight
         batch.lanes[lane] = batch.lanes.get(lane, 0) + 1
-        full = len(batch.records) >= self._max_messages or batch.weight >= 1_000_000
+        full = len(batch.records) >= self._max_messages(key.inlet) or batch.weight >= 1_000_000
         if full:
             del self._open[key]
         return batch, full

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import msgspec
 
 from bridge.batcher import Batch
 from bridge.inlet import Inlet
 from bridge.ledger import Lane, State
+from bridge.limits import Rate
 from bridge.model import Answer, Fault, Letter, Post, Published, Reason, Refusal
 from bridge.payload import ACCEPTED, Kind, Verdict, body_size, problem, verdicts
 
@@ -154,6 +156,9 @@ class _Case:
                     continue
                 if part.halving and len(part.indexes) > 1 and not self.inlet.take_turn(batch):
                     part.due, part.why = self.now + self.inlet.rng.uniform(0.2, 1.0), "another batch is being bisected"
+                    continue
+                if (into := len(part.indexes) // self.inlet.rate.at_most(len(part.indexes))) > 1:  # the rate sank since the batch was made
+                    self.split(part, into)
                     continue
                 if len(part.indexes) == len(batch.pieces):
                     post = Post(self.inlet.name, batch.pieces, part.timeout_s, batch.size)
@@ -383,6 +388,8 @@ class _Case:
             wait = after
             self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
         self.again(part, wait, f"status {answer.status}", detail, wakes=after is None)
+        if answer.status == 429 and self.inlet.hold is not None and len(part.indexes) >= 2 * Rate.FEW:  # it may be more than ever fits into AEP's bucket
+            self.split(part, 2)
 
     def judge_fault(self, part: _Part, reply: Reply, answer: Answer) -> None:
         """No answer: nothing is known."""
@@ -436,6 +443,12 @@ class _Case:
             for indexes in (part.indexes[:middle], part.indexes[middle:])
         ]
         self.parts = [*halves, *self.parts] if self.inlet.policy.ordered else [*self.parts, *halves]
+
+    def split(self, part: _Part, into: int) -> None:
+        """So many parts in its place, in the order of their records, and in all else as it is."""
+        at, size = self.parts.index(part), len(part.indexes)
+        bounds = [size * number // into for number in range(into + 1)]
+        self.parts[at : at + 1] = [replace(part, indexes=part.indexes[start:stop]) for start, stop in pairwise(bounds)]
 
     def accept(self, indexes: Sequence[int]) -> None:
         """These are in AEP."""

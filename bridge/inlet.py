@@ -179,7 +179,10 @@ class Inlet:
         return max(0.01, self.rng.uniform(0, min(cap, self.policy.backoff_base_s * 2 ** min(attempt, 30))))
 
     def retry_after(self, headers: dict[str, str]) -> float | None:
-        """`Retry-After` in seconds, capped: a number, or a date measured against the answer's own `Date`."""
+        """`Retry-After` in seconds, capped: a number, or a date measured against the answer's own `Date`. None where it asks for no wait: back-off goes on.
+
+        A little longer than was asked for: replicas that were told the same would come back in the same moment.
+        """
         value = headers.get("retry-after", "").strip()
         if not value:
             return None
@@ -190,7 +193,8 @@ class Inlet:
                 seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
             except (TypeError, ValueError, OverflowError):
                 return None
-        return min(max(seconds, 0.0), self.policy.retry_after_max_s)
+        seconds = min(seconds, self.policy.retry_after_max_s)
+        return seconds + self.rng.uniform(0.0, min(1.0, seconds / 10)) if seconds > 0 else None
 
     # -- turns and floods ---------------------------------------------------------
 

@@ -92,6 +92,10 @@ class Rate:
     """Over so long at most what got through is counted where the rate is what limits, and where it isn't, or a search went far."""
     RECENT = 0.03
     """The weight of an answer in the share of requests that are refused."""
+    REQUEST_S = 0.2
+    """What a request holds at most, in seconds of the rate."""
+    FEW = 10
+    """Messages that it may hold whatever the rate: a batch costs memory beside that of its records."""
     LEAST = 1.0
     """Requests a second, below which the rate never sinks: each batch's own back-off does the rest."""
 
@@ -128,6 +132,10 @@ class Rate:
     def limit(self) -> float:
         """Messages a second; infinite where nothing limits."""
         return self.learned if self.configured is None else min(self.learned, self.configured)
+
+    def at_most(self, messages: int) -> int:
+        """How many of so many messages may share a request: what the rate gives in `REQUEST_S`, so that a small quota is used evenly."""
+        return messages if self.limit == math.inf else min(messages, max(self.FEW, int(self.limit * self.REQUEST_S)))
 
     def hold(self, share: float) -> None:
         """From now on this process holds so much of the inlet's partitions, above 0: the rate moves with them."""

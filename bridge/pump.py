@@ -142,7 +142,10 @@ class Pump:
         self._most_ahead = max(1, most - self._at_once)
         """Where a lane is paused: one more read still fits below `max_uncommitted_records`."""
         self.batcher = Batcher(
-            max_bytes=lambda name: inlets[name].max_bytes, max_messages=settings.max_messages, linger_s=settings.linger_s, name=settings.name
+            max_bytes=lambda name: inlets[name].max_bytes,
+            max_messages=lambda name: inlets[name].rate.at_most(settings.max_messages),
+            linger_s=settings.linger_s,
+            name=settings.name,
         )
         self._routes: dict[str, Route | None] = {}
         self._seq = count()
@@ -366,6 +369,9 @@ class Pump:
             task = heapq.heappop(ready)
             post = task.effect
             if not isinstance(post, Post) or task.in_flight:
+                continue
+            if len(post.pieces) >= 2 * inlet.rate.at_most(len(post.pieces)):
+                self._step(task, Reply(now))  # the rate sank while it waited: its delivery splits it
                 continue
             task.evidence = inlet.accepted_sent
             task.sent = inlet.sent(len(post.pieces), now)

@@ -79,7 +79,7 @@ class Batch(Section):
     max_bytes: int = Field(default=1_000_000, ge=10_000, le=1_000_000)
     """Bytes of a whole request body, the wrapper included. A single record that is larger goes alone, up to 1,000,000: AEP takes no more."""
     max_messages: int = Field(default=1000, ge=1, le=10_000)
-    """Records in a request."""
+    """Records in a request. While a rate limits, `max_messages_per_s` or one that 429s have taught, no more than it gives in a fifth of a second, but ten."""
     linger_ms: int = Field(default=1000, ge=0, le=600_000)
     """Milliseconds that a batch waits for more records."""
 

@@ -19,7 +19,7 @@ BAD = Refusal(Reason.NOT_JSON, "no")
 
 
 def batcher(max_bytes: int = 1000, max_messages: int = 10, linger_s: float = 1.0) -> Batcher:
-    return Batcher(max_bytes=lambda _: max_bytes, max_messages=max_messages, linger_s=linger_s)
+    return Batcher(max_bytes=lambda _: max_bytes, max_messages=lambda _: max_messages, linger_s=linger_s)
 
 
 def add(batches: Batcher, lane: Lane, pieces: list[bytes], key: Key = KEY, now: float = 0.0, first: int = 0) -> list[tuple[Batch, int, bool]]:
@@ -65,13 +65,27 @@ def test_a_full_batch_that_took_nothing_says_so() -> None:
 def test_the_limit_is_asked_for_each_time() -> None:
     """A limit learned from 413 holds for batches that are open already."""
     limit = [1000]
-    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=100, linger_s=1.0)
+    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=lambda _: 100, linger_s=1.0)
     home = lane()
     add(batches, home, [b"x" * 100] * 3)
     limit[0] = 350
     taken = add(batches, home, [b"x" * 100] * 4, first=3)
 
     assert [3, 3, 1] == [len(batch.pieces) for batch, _, _ in taken]
+
+
+def test_the_number_is_asked_for_each_time() -> None:
+    """One that sank with the rate closes an open batch that has more already, and holds for the next ones."""
+    most = {"inlet": 100, "other": 100}
+    batches = Batcher(max_bytes=lambda _: 1000, max_messages=most.__getitem__, linger_s=1.0)
+    home = lane()
+    add(batches, home, [b"1"] * 5)
+    most["inlet"] = 3
+    taken = add(batches, home, [b"2"] * 4, first=5)
+    others = add(batches, home, [b"3"] * 9, Key("other", "ds"))
+
+    assert [(5, -1, True), (3, 0, True), (1, 3, False)] == [(len(batch.pieces), at, full) for batch, at, full in taken]
+    assert [(9, False)] == [(len(batch.pieces), full) for batch, _, full in others]
 
 
 def test_a_batch_is_due_after_its_linger() -> None:
@@ -161,8 +175,8 @@ OPS = st.lists(
 @given(OPS, st.integers(1, 8), st.booleans())
 def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]], max_messages: int, ordered: bool) -> None:
     """Every record is in one batch, in order, within the limits; a drop gives back just what its lanes' records hold, wrappers of entities included."""
-    limit = [700]
-    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=max_messages, linger_s=1.0)
+    limit, most = [700], [max_messages]
+    batches = Batcher(max_bytes=lambda _: limit[0], max_messages=lambda _: most[0], linger_s=1.0)
     lanes = [lane("t", at) for at in range(3)]
     read: dict[Lane, list[int]] = {each: [] for each in lanes}
     dispatched: list[Batch] = []
@@ -208,7 +222,7 @@ def test_nothing_is_lost_and_memory_sums_back_to_zero(ops: list[tuple[Any, ...]]
                 lanes[at] = lane("t", at)  # assigned again; what was dispatched before is known already
                 read[lanes[at]] = sorted(each.offset() for batch in dispatched for each in batch.records if each.partition() == at)
             case ("limit", size):
-                limit[0] = size
+                limit[0], most[0] = size, 1 + size % max_messages
                 largest = max(largest, size)
         for batch in batches.open_batches():
             assert batch.records

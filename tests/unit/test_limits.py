@@ -243,14 +243,130 @@ def settled(share: float) -> Rate:
 
 
 def test_an_idle_inlet_learns_nothing() -> None:
-    """A rate that nothing waits for stays what it was, however long."""
+    """A request every 20 seconds is waited for a hundredth of a second: however long that goes on, the rate stays what it was."""
     rate = Rate()
     rate.accepted(1000, 0.0)
     rate.pushed_back(1.0)
-    for second in range(2, 1000):
+    for second in range(20, 1000, 20):
         rate.delay(float(second))
+        rate.sent(110, float(second))
+        rate.accepted(110, float(second))
 
     assert rate.limit < 1100
+
+
+def test_what_a_configured_rate_holds_back_learns_nothing() -> None:
+    """Nobody knows whether more than that would have passed."""
+    rate = Rate(configured=500.0)
+    rate.accepted(1000, 0.0)
+    rate.pushed_back(1.0)
+    use(rate, 1.0, 100.0)
+
+    assert rate.learned == 1000.0
+
+
+def test_a_pause_saves_up_a_tenth_of_a_second() -> None:
+    """An inlet that was idle may not send a second's worth at once."""
+    rate = Rate(configured=1000.0)
+    rate.delay(0.0)
+    rate.delay(100.0)
+    rate.sent(200, 100.0)
+
+    assert rate.delay(100.0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("configured", "messages", "most"), [(None, 1000, 1000), (5000.0, 1000, 1000), (1000.0, 1000, 200), (1.0, 1000, 10), (1.0, 5, 5)])
+def test_a_request_holds_no_more_than_a_fifth_of_a_second(configured: float | None, messages: int, most: int) -> None:
+    """But ten messages, whatever the rate; and where nothing limits, what it likes."""
+
+    assert Rate(configured).at_most(messages) == most
+
+
+def test_a_learned_rate_makes_requests_smaller() -> None:
+    """And they are larger again as it rises."""
+    rate = Rate()
+    rate.accepted(1000, 0.0)
+    rate.pushed_back(1.0)
+    assert rate.at_most(1000) == 200
+
+    use(rate, 1.0, 10.0)
+    assert rate.at_most(1000) > 300
+
+
+def test_what_held_long_ago_does_not_unsettle() -> None:
+    """Three minutes after a quota was halved, a rate that holds is settled: the calm is the long one."""
+    rate = Rate()
+    rate.accepted(10_000, 0.0)
+    rate.pushed_back(1.0)
+    rate.sent(1000, 1.0)
+    rate.accepted(5000, 2.0)
+    rate.pushed_back(3.0)
+    rate.delay(100.0)
+    rate.accepted(5000, 199.0)
+    rate.accepted(5000, 200.0)
+    rate.pushed_back(200.0)
+    before = rate.limit
+    assert 4700 < before < 5000
+    use(rate, 200.0, 9.0)
+
+    assert rate.limit < before * 1.1
+
+
+def test_what_held_moves_with_the_partitions() -> None:
+    """A third of them is settled at a third of the rate: its calm is the long one."""
+    rate = Rate()
+    rate.accepted(10_000, 0.0)
+    rate.pushed_back(1.0)
+    rate.pushed_back(use(rate, 1.0, 1.5))
+    rate.hold(1 / 3)
+    rate.pushed_back(use(rate, 2.5, 2.0))
+    before = rate.limit
+    use(rate, 4.5, 60.0)
+
+    assert rate.limit < before * 1.5
+
+
+def test_what_got_through_before_a_pause_is_no_measure() -> None:
+    """A minute without traffic, then three seconds with: what passed in these is what counts."""
+    rate = Rate()
+    rate.sent(1000, 0.0)
+    rate.accepted(1000, 0.0)
+    rate.pushed_back(1.0)
+    rate.delay(1.0)
+    rate.delay(60.0)
+    for tenth in range(30):
+        rate.accepted(300, 60 + tenth / 10)
+    rate.pushed_back(63.0)
+
+    assert rate.limit > 900
+
+
+def test_what_got_through_before_a_rebalance_is_no_measure() -> None:
+    """With half of the partitions half of it got through: that is not what the quota is for all of them."""
+    rate = Rate()
+    rate.accepted(1000, 0.0)
+    rate.pushed_back(1.0)
+    rate.hold(0.5)
+    for second in range(1, 60):
+        rate.accepted(500, float(second))
+    rate.hold(1.0)
+    for second in range(60, 64):
+        rate.accepted(1000, float(second))
+    rate.pushed_back(64.0)
+
+    assert rate.limit > 900
+
+
+def test_a_share_that_is_refused_much_yields_much() -> None:
+    """Half of it where most requests are refused, instead of a fifth."""
+    rate = settled(0.5)
+    before = rate.limit
+    for _ in range(60):
+        rate.pushed_back(3.5)
+    rate.accepted(10, 4.0)
+    rate.pushed_back(5.0)
+
+    assert rate.limit == before / 2
 
 
 def test_the_configured_rate_is_a_ceiling() -> None:

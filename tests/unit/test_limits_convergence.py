@@ -1,20 +1,24 @@
-"""Rate and concurrency against a quota, in simulated time: a token bucket with one second of burst, as Adobe's guidance describes it."""
+"""Rate, concurrency and the size of requests against a quota, in simulated time: a token bucket with one second of burst, as Adobe's guidance describes it."""
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
 import pytest
 
 from bridge.inlet import Inlet, Policy
+from bridge.limits import Rate
 
 QUOTA = 10_000.0
 MESSAGES = 1000
+WINDOW = 32_000
+"""Messages that a process has read and not settled: what it sends now it made into batches that long ago."""
 
 
 @dataclass
@@ -46,16 +50,58 @@ class Storm(Quota):
 
 
 @dataclass
+class Strict(Quota):
+    """A request that is larger than the bucket never passes."""
+
+    def take(self, amount: int, now: float) -> bool:
+        return amount <= self.per_s and super().take(amount, now)
+
+
+@dataclass(order=True)
+class Request:
+    """Some messages on their way, or on their way back."""
+
+    due: float
+    messages: int = field(compare=False)
+    attempts: int = field(default=0, compare=False)
+    sent: int = field(default=0, compare=False)
+    ok: bool = field(default=False, compare=False)
+
+
+@dataclass
 class Replica:
-    """One process that always has something to send; a refused batch comes back after its back-off, before anything new."""
+    """One process that always has something to send; a refused request comes back after its back-off, before anything new."""
 
     inlet: Inlet
     starts: float = 0.0
-    back: list[tuple[float, int]] = field(default_factory=list)
-    """(due, attempts) of batches that were refused."""
-    accepted: list[float] = field(default_factory=list)
+    room: int = WINDOW
+    """Messages that it may still read."""
+    made: deque[int] = field(default_factory=deque)
+    """Messages of each batch that waits to be sent."""
+    back: list[Request] = field(default_factory=list)
+    accepted: list[tuple[float, int]] = field(default_factory=list)
+    """When, and how many messages."""
     refused: list[float] = field(default_factory=list)
     next_try: float = 0.0
+
+    def read(self) -> None:
+        """Fills the window with batches as large as the rate allows by now."""
+        while self.room >= (most := self.inlet.rate.at_most(MESSAGES)):
+            self.room -= most
+            self.made.append(most)
+
+    def next(self, now: float) -> Request:
+        """What goes out now. What is too large for the rate by now goes in parts."""
+        if self.back and self.back[0].due <= now:
+            request = heapq.heappop(self.back)
+        else:
+            self.read()
+            request = Request(now, self.made.popleft())
+        into = request.messages // self.inlet.rate.at_most(request.messages)
+        first, *rest = parts(request.messages, into)
+        for messages in rest:
+            heapq.heappush(self.back, replace(request, messages=messages))
+        return replace(request, messages=first)
 
 
 @dataclass
@@ -66,11 +112,11 @@ class World:
     quota: Quota
     latency_s: float
     rng: Random
-    events: list[tuple[float, int, str, Replica | None, int, int, bool]] = field(default_factory=list)
+    events: list[tuple[float, int, str, Replica | None, Request | None]] = field(default_factory=list)
     number: count[int] = field(default_factory=count)
 
-    def at(self, when: float, kind: str, replica: Replica | None, sent: int = 0, attempts: int = 0, *, ok: bool = False) -> None:
-        heapq.heappush(self.events, (when, next(self.number), kind, replica, sent, attempts, ok))
+    def at(self, when: float, kind: str, replica: Replica | None, request: Request | None = None) -> None:
+        heapq.heappush(self.events, (when, next(self.number), kind, replica, request))
 
     def half(self, now: float) -> float:
         return now + self.latency_s * self.rng.uniform(0.4, 0.6)
@@ -85,57 +131,67 @@ class World:
             self.at(replica.starts, "joins", replica)
         self.at(0.0, "second", None)
         while self.events[0][0] <= until:
-            now, _, kind, replica, sent, attempts, ok = heapq.heappop(self.events)
+            now, _, kind, replica, request = heapq.heappop(self.events)
             if replica is None:
                 each_second(now)
                 self.at(now + 1, "second", None)
-            elif kind == "arrives":
-                self.at(self.half(now), "answer", replica, sent, attempts, ok=self.quota.take(MESSAGES, now))
+            elif kind == "arrives" and request:
+                request.ok = self.quota.take(request.messages, now)
+                self.at(self.half(now), "answer", replica, request)
             elif kind != "try" or now == replica.next_try:  # the latest look ahead counts
                 if kind == "joins":
                     self.rebalance(now)
-                elif kind == "answer":
-                    self.answered(replica, sent, attempts, ok, now)
+                elif request:
+                    self.answered(replica, request, now)
                 self.send(replica, now)
 
-    def answered(self, replica: Replica, sent: int, attempts: int, ok: bool, now: float) -> None:
+    def answered(self, replica: Replica, request: Request, now: float) -> None:
         inlet = replica.inlet
         inlet.returned()
-        if ok:
-            inlet.accepted(MESSAGES, 1, sent, now)
-            replica.accepted.append(now)
+        if request.ok:
+            inlet.accepted(request.messages, 1, request.sent, now)
+            replica.accepted.append((now, request.messages))
+            replica.room += request.messages
             return
-        wait = inlet.failed("status 429", "", sent, now, attempts + 1)
-        inlet.throttled(sent, now)
-        heapq.heappush(replica.back, (now + wait, attempts + 1))
+        attempts = request.attempts + 1
+        due = now + inlet.failed("status 429", "", request.sent, now, attempts)
+        inlet.throttled(request.sent, now)
         replica.refused.append(now)
-        self.at(now + wait, "back", replica)
+        for messages in parts(request.messages, 2 if inlet.hold and request.messages >= 2 * Rate.FEW else 1):
+            heapq.heappush(replica.back, Request(due, messages, attempts))
+            self.at(due, "back", replica)
 
     def send(self, replica: Replica, now: float) -> None:
         inlet = replica.inlet
         while (ready := inlet.ready_at(now)) <= now:
-            attempts = heapq.heappop(replica.back)[1] if replica.back and replica.back[0][0] <= now else 0
-            self.at(self.half(now), "arrives", replica, inlet.sent(MESSAGES, now), attempts)
+            request = replica.next(now)
+            request.sent = inlet.sent(request.messages, now)
+            self.at(self.half(now), "arrives", replica, request)
         if ready != float("inf"):
             replica.next_try = ready + 1e-6
             self.at(replica.next_try, "try", replica)
 
 
-def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1) -> World:
+def parts(messages: int, into: int) -> list[int]:
+    """So many messages, in so many requests."""
+    return [messages * (at + 1) // into - messages * at // into for at in range(into)]
+
+
+def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA) -> World:
     """Replicas that start so many seconds apart."""
     made = [Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s) for n in range(replicas)]
-    return World(made, Quota(QUOTA, QUOTA), latency_s, Random(seed))
+    return World(made, Quota(quota, quota), latency_s, Random(seed))
 
 
 def used(replicas: list[Replica], start: float, end: float, quota: float = QUOTA) -> float:
     """The share of a quota that got through."""
-    return sum(MESSAGES for replica in replicas for at in replica.accepted if start <= at < end) / (end - start) / quota
+    return sum(messages for replica in replicas for at, messages in replica.accepted if start <= at < end) / (end - start) / quota
 
 
 def refused(replicas: list[Replica], start: float, end: float) -> float:
     """The share of requests that were answered 429."""
     no = sum(start <= at < end for replica in replicas for at in replica.refused)
-    return no / (no + sum(start <= at < end for replica in replicas for at in replica.accepted))
+    return no / (no + sum(start <= at < end for replica in replicas for at, _ in replica.accepted))
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
@@ -251,11 +307,69 @@ def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> 
 
 
 def test_a_configured_rate_is_kept_by_all_together() -> None:
-    """Three processes with a third of 6,000 each never pass it, although the quota would allow more."""
+    """Three processes with a third of 6,000 each never pass it, although the quota would allow more: no second has more than a request of each beyond it."""
     it = world(0.03, 3)
     for replica in it.replicas:
         replica.inlet.rate.configured = 2000.0
     it.run(120)
 
     assert 0.95 <= used(it.replicas, 10, 120, 6000) <= 1.01
+    assert max(used(it.replicas, at / 4, at / 4 + 1, 6000) for at in range(4 * 118)) <= 1.2
     assert not any(replica.refused for replica in it.replicas)
+
+
+# -- small quotas -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize(("quota", "most"), [(2000, 0.02), (1000, 0.02), (500, 0.02), (50, 0.025)])
+def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota: float, most: float) -> None:
+    """From the second minute on some 2% of requests are refused, and nearly all of the quota is used: requests are as small as the rate."""
+    for seed in range(3):
+        it = world(latency_s, seed=seed, quota=quota)
+        it.run(360)
+
+        assert refused(it.replicas, 60, 360) < most
+        assert used(it.replicas, 60, 360, quota) >= 0.97
+
+
+@pytest.mark.parametrize("latency_s", [0.03, 0.3])
+@pytest.mark.parametrize(("replicas", "early", "late", "least"), [(6, 0.03, 0.01, 0.35), (12, 0.04, 0.01, 0.35)])
+def test_many_processes_refuse_little_of_a_quota_that_is_small_for_each(latency_s: float, replicas: int, early: float, late: float, least: float) -> None:
+    """With less than a full request a second for each, less than 1% is refused once they have settled, and the least has some of its part."""
+    for seed in range(2):
+        it = world(latency_s, replicas, seed=seed)
+        it.run(360)
+
+        assert refused(it.replicas, 0.1, 120) < early
+        assert refused(it.replicas, 120, 360) < late
+        assert used(it.replicas, 120, 360) >= 0.95
+        assert min(used([replica], 120, 360) for replica in it.replicas) * replicas >= least
+
+
+@pytest.mark.parametrize(("replicas", "factor", "most"), [(1, 0.05, 0.025), (1, 0.01, 0.03), (3, 0.05, 0.025)])
+def test_a_quota_that_sinks_far_is_kept_to(replicas: int, factor: float, most: float) -> None:
+    """What was made into large batches before goes in parts: a minute later few requests are refused, and what there is is used."""
+    for seed in range(3):
+        it = world(0.03, replicas, seed=seed)
+
+        def change(now: float, it: World = it) -> None:
+            if now == 60:
+                it.quota.per_s = QUOTA * factor
+
+        it.run(420, change)
+
+        assert refused(it.replicas, 120, 420) < most
+        assert used(it.replicas, 120, 420, QUOTA * factor) >= 0.93
+
+
+@pytest.mark.parametrize("quota", [1000, 500])
+def test_a_request_larger_than_the_bucket_gets_through_in_parts(quota: float) -> None:
+    """A bucket that holds less than a batch would refuse it for ever."""
+    for seed in range(3):
+        it = world(0.03, seed=seed, quota=quota)
+        it.quota = Strict(quota, quota)
+        it.run(600)
+
+        assert refused(it.replicas, 300, 600) < 0.02
+        assert used(it.replicas, 300, 600, quota) >= 0.97

@@ -203,6 +203,25 @@ def test_requests_wait_for_their_inlet() -> None:
     assert pieces(5)[:3] == [post.pieces[0] for post in bench.sender.posts]
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) -> None:
+    """It was made for the rate of then; batches that are made from now on are small themselves."""
+    bench = Bench(never, max_messages=100, ordered=ordered, partitions=2, policy={"max_in_flight": 1, "ordered": ordered})
+    bench.read(cut(0, pieces(100)), cut(0, pieces(100), TopicPartition("t", 1))).turn(3)
+    bench.inlets["inlet"].rate.configured = 100.0
+    bench.sender.answer()
+    bench.settle(0.5)
+    assert [100, 20] == [len(post.pieces) for post in bench.sender.posts]
+
+    bench.read(cut(100, pieces(40)))
+    while bench.pump.tasks:
+        bench.sender.answer()
+        bench.settle(2.0)
+    assert [20] * 7 == [len(post.pieces) for post in bench.sender.posts][1:]
+    assert 0.0 == pytest.approx(bench.used)
+    assert {SOURCE: 140, TopicPartition("t", 1): 100} == bench.source.stored
+
+
 def test_an_outage_wakes_everything_when_it_is_over() -> None:
     """All that waited goes out at once."""
     bench = Bench(lambda post, now: whole(503) if now < 1600 else sound(post), max_messages=1).read(cut(0, pieces(30)))
