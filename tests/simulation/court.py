@@ -70,8 +70,24 @@ class Court:
             victims = truth.victims.setdefault((rec.inlet, how), set())
             truth.residue[how] += rec.id not in victims
             victims.add(rec.id)
-            if how == "whole" and len(victims) > FEW * truth.flapping.get(rec.inlet, 0):
-                raise Violation(f"{rec} is healthy, and number {len(victims)} that is convicted for {truth.flapping[rec.inlet]} times of refusal")
+            if how == "whole":
+                self._victim(rec, ticket)
+
+    def _victim(self, rec: Rec, ticket: object) -> None:
+        """AEP refused everything while it was looked at. Where it accepted something between the two looks, it did so twice; where not, few are hit each time."""
+        truth, times = self._truth, self._truth.flapping.get(rec.inlet, 0)
+        mine = [request for request in rec.requests if request.arrived_seq is not None and request.ticket is ticket]
+        alone = next(request for request in mine if request.status in PERMANENT and len(request.recs) == 1)
+        if self._another_accepted(mine[-1], alone.arrived_seq):
+            if times < 2:
+                raise Violation(f"{rec} is healthy, was refused alone before and after something else was accepted, and AEP refused everything {times} times")
+            return
+        silent = truth.victims.setdefault((rec.inlet, "silent"), set())
+        silent.add(rec.id)
+        if len(silent) > FEW * times:
+            raise Violation(
+                f"{rec} is healthy, and number {len(silent)} that is convicted for {times} times of refusal, with nothing accepted between the looks"
+            )
 
     def _evidence(self, rec: Rec, letter: Letter, ticket: object, life: Life) -> str:
         """By which rule the record was convicted; the evidence is looked up in the requests."""

@@ -47,9 +47,10 @@ def test_histories_that_failed_once() -> None:
     request out at the moment of the look. 9290: the last answer was stored and committed behind two reads that leapt. 8121:
     the same again and again, in a lane that is paused after every ten records. 400992269: a log was cut off above what had been read, which looks like a gap. 341878202:
     one healthy victim, whose letter the broker did not take twice, counted as three. 958656211: order was kept, and the time was up that had been waited for the
-    record before, until an operator skipped it.
+    record before, until an operator skipped it. 882670987: AEP refused everything, accepted something, and refused everything again: each record that
+    was refused alone both times looks like poison.
     """
-    for seed in (589186314, 8773, 9290, 8121, 400992269, 341878202, 958656211):
+    for seed in (589186314, 8773, 9290, 8121, 400992269, 341878202, 958656211, 882670987):
         simulate(seed)
 
 
