@@ -139,16 +139,24 @@ class SourceContract:
 
     def test_a_revoke_hands_over_exactly(self, world: World) -> None:
         """What is stored inside `revoked` is where the new member begins; nothing is skipped or read twice."""
+        for _ in range(20):
+            before = len(world.refused)
+            read = self._handed_over(world)
+            if len(world.refused) == before:
+                break
+
+        assert [numbers(60, 100)] * 2 == read
+
+    def _handed_over(self, world: World) -> list[list[bytes]]:
+        """What a second member has read of the two partitions that a first one gave up, with 60 stored for each."""
         topic, group = world.topic(4), unique()
         for partition in range(4):
             world.produce(topic, numbers(0, 100), partition)
-        listener = Remembering()
+        listener, other = Remembering(), Remembering()
         first: Source = world.source([topic], listener, group)
-        ours = collect(first, lambda got: got.count() >= 400)
+        ours, theirs = collect(first, lambda got: got.count() >= 400), Collected()
         listener.at_revoke = lambda: first.store({source: 60 for source in listener.heard[-1][1]})
-        other = Remembering()
         second = world.source([topic], other, group)
-        theirs = Collected()
 
         def handed_over() -> bool:
             ours.add(first.read(500, 0.02))
@@ -158,7 +166,7 @@ class SourceContract:
         until(handed_over)
 
         assert not listener.held & other.held
-        assert all(theirs.values[source] == numbers(60, 100) for source in other.held)
+        return [theirs.values[source] for source in other.held]
 
     def test_a_partition_revoked_while_paused_comes_back_flowing(self, world: World) -> None:
         """The pause dies with the assignment."""

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from confluent_kafka import KafkaError
+
 from bridge.deadletter import KafkaDeadLetters
 from bridge.mockcluster import MockCluster
 from bridge.model import Headers, Record
 from bridge.ports import Completions, DeadLetters, Listener, Source
-from bridge.source import KafkaSource
+from bridge.source import KafkaSource, SourceEvents
 from tests.support.clients import Clients, unique
 from tests.support.memory import MemoryDeadLetters, MemoryKafka, MemorySource
 
@@ -21,6 +23,9 @@ def no_dead_letters(_: str) -> bool:
 
 class World(Protocol):
     """What the suite asks of a Kafka."""
+
+    refused: list[str]
+    """Commits that this Kafka refused where a broker would not."""
 
     def topic(self, partitions: int = 1) -> str: ...
     def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None: ...
@@ -40,6 +45,7 @@ class MemoryWorld:
 
     def __init__(self) -> None:
         self.kafka = MemoryKafka()
+        self.refused: list[str] = []
         self.committed = self.kafka.committed
         self.read_all = self.kafka.read_all
 
@@ -72,6 +78,8 @@ class KafkaWorld:
         self._open: list[Source] = []
         self._letters: list[KafkaDeadLetters] = []
         self.extra: dict[str, Any] = {}
+        self.events: SourceEvents | None = None
+        self.refused: list[str] = []
 
     def topic(self, partitions: int = 1) -> str:
         name = unique()
@@ -85,7 +93,7 @@ class KafkaWorld:
         timing = {"session.timeout.ms": 1500, "heartbeat.interval.ms": 200, "max.poll.interval.ms": 2000, "topic.metadata.refresh.interval.ms": 500}
         if self.extra.get("group.protocol") == "consumer":
             del timing["session.timeout.ms"], timing["heartbeat.interval.ms"]
-        made = KafkaSource({**self.properties, "group.id": group, **timing, **self.extra}, topics, excluded, listener)
+        made = KafkaSource({**self.properties, "group.id": group, **timing, **self.extra}, topics, excluded, listener, self.events)
         self._open.append(made)
         return made
 
@@ -113,6 +121,12 @@ class MockWorld(KafkaWorld):
     def __init__(self) -> None:
         self.cluster = MockCluster().__enter__()
         super().__init__({"bootstrap.servers": self.cluster.bootstrap}, self.cluster.create_topic)
+        self.events = SourceEvents(on_commit=self._committed)
+
+    def _committed(self, error: KafkaError | None, _: object) -> None:
+        """It refuses a commit until every member has its assignment; a broker takes it as soon as the leader has handed in everybody's."""
+        if error is not None and error.code() == KafkaError.REBALANCE_IN_PROGRESS:
+            self.refused.append(error.str())
 
     def close(self) -> None:
         super().close()
