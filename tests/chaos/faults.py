@@ -111,8 +111,11 @@ def _node_down(stage: Stage, kind: str, node: int, *, kill: bool = True, seconds
 
 
 def broker_killed(stage: Stage) -> Window:
-    """SIGKILL of a node, and its return."""
-    return _node_down(stage, "broker killed", stage.rng.randint(1, 3))
+    """SIGKILL of a node that replicas are connected to, and its return. After other faults one may lead nothing, or nobody may have come back to it yet."""
+    first = stage.rng.randint(0, 2)
+    nodes = [(first + step) % 3 + 1 for step in range(3)]
+    node = stage.last(0, lambda: next((node for node in nodes if stage.network.gateways[f"broker-{node}"].connections), 0))
+    return _node_down(stage, "broker killed", node or nodes[0])
 
 
 def coordinator_killed(stage: Stage) -> Window:
