@@ -16,7 +16,6 @@ import msgspec
 from bridge.batcher import Batch
 from bridge.inlet import Inlet
 from bridge.ledger import Lane, State
-from bridge.limits import Rate
 from bridge.model import Answer, Fault, Letter, Post, Published, Reason, Refusal
 from bridge.payload import ACCEPTED, Kind, Verdict, body_size, problem, verdicts
 
@@ -57,7 +56,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The driver's answer to an effect. A `Post` without an answer was not sent: lanes ended before its turn came."""
+    """The driver's answer to an effect. A `Post` without an answer was not sent: lanes ended before its turn came, or it is too large by now."""
 
     now: float
     answer: Answer | None = None
@@ -157,9 +156,6 @@ class _Case:
                 if part.halving and len(part.indexes) > 1 and not self.inlet.take_turn(batch):
                     part.due, part.why = self.now + self.inlet.rng.uniform(0.2, 1.0), "another batch is being bisected"
                     continue
-                if (into := len(part.indexes) // self.inlet.rate.at_most(len(part.indexes))) > 1:  # the rate sank since the batch was made
-                    self.split(part, into)
-                    continue
                 if len(part.indexes) == len(batch.pieces):
                     post = Post(self.inlet.name, batch.pieces, part.timeout_s, batch.size)
                 else:
@@ -168,6 +164,8 @@ class _Case:
                 reply = yield post
                 self.now = reply.now
                 if reply.answer is None:
+                    if (into := self.inlet.requests_for(len(part.indexes))) > 1:
+                        self.split(part, into)
                     continue
                 self.parts.remove(part)
                 refused = self.judge(part, reply, reply.answer)
@@ -388,8 +386,6 @@ class _Case:
             wait = after
             self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
         self.again(part, wait, f"status {answer.status}", detail, wakes=after is None)
-        if answer.status == 429 and self.inlet.hold is not None and len(part.indexes) >= 2 * Rate.FEW:  # it may be more than ever fits into AEP's bucket
-            self.split(part, 2)
 
     def judge_fault(self, part: _Part, reply: Reply, answer: Answer) -> None:
         """No answer: nothing is known."""

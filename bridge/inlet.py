@@ -18,6 +18,8 @@ FLOOR_BYTES = 10_000
 """The byte limit is never learned below this: smaller requests would say more about records than about limits."""
 UNAVAILABLE_AFTER = 5
 """Failures in a row, none accepted, after which only one request at a time probes."""
+THROTTLED = "status 429"
+"""The reason of a hold in which AEP refuses for the rate."""
 MOST_ROWS, LONGEST_KEY = 1000, 200
 """Rows of refusals that are counted at a time, the oldest given up first, and characters of an id that may have one: producers write there what they like."""
 
@@ -97,13 +99,24 @@ class Inlet:
         self.concurrency = Concurrency(self.policy.max_in_flight)
         self.rate = Rate(self.policy.max_messages_per_s)
 
-    # -- may a request go out? ------------------------------------------------
+    # -- may a request go out, and how large? ---------------------------------
 
     def ready_at(self, now: float) -> float:
         """When the next request may go out: `now` or earlier means at once, infinity means after an answer."""
         if self.in_flight >= (1 if self.hold else self.concurrency.allowed):
             return math.inf
         return max(self.not_before, now + self.rate.delay(now))
+
+    def requests_for(self, messages: int) -> int:
+        """In how many requests so many messages, which were made one, have to go out: one, unless it is twice as large as may go out now.
+
+        The rate may have sunk since. And where nothing gets through, so that no rate can be told, what probes is halved after each 429: a full
+        request may be more than ever fits into AEP's bucket, or into what others leave of it.
+        """
+        most = self.rate.at_most(messages)
+        if self.hold is not None and self.hold.reason == THROTTLED:
+            most = min(most, max(Rate.FEW, Rate.FULL >> min(self.hold.probes, 30)))
+        return messages // most
 
     def sent(self, messages: int, now: float) -> int:
         """A request goes out; returns its tick."""

@@ -70,12 +70,15 @@ class Rate:
 
     CUT = 0.98
     """What a search that met a 429 leaves of what got through or, where others use the quota too, of what was there before it."""
-    YIELD = 0.82
+    YIELD = 0.85
     """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it is met more often, and so gives more."""
     HALF = 0.5
     """The most that one 429 takes."""
-    DRIFT = 0.042
-    """Of a request's messages, that all replicas together add each second: who has little of the quota grows by more of it than who has much."""
+    DRIFT = 0.0525
+    """Of a request's messages, that all replicas together add each second: who has little of the quota grows by more of it than who has much.
+
+    The request that the whole quota would allow, not the own one, which is as small as the own rate: what grows with the rate evens nothing out.
+    """
     CALM_S, BRIEF_S, LONG_S = 9.0, 4.0, 90.0
     """Seconds between a cut and the next search for more, for a replica alone: of a settled rate, of an unsettled one; and at most, for a small share."""
     SEARCH = 0.012
@@ -94,6 +97,8 @@ class Rate:
     """The weight of an answer in the share of requests that are refused."""
     REQUEST_S = 0.2
     """What a request holds at most, in seconds of the rate."""
+    FULL = 1000
+    """Messages of a full one, where the rate allows it: the default of `batch.max_messages`."""
     FEW = 10
     """Messages that it may hold whatever the rate: a batch costs memory beside that of its records."""
     LEAST = 1.0
@@ -215,5 +220,5 @@ class Rate:
     def _grow(self, used_s: float) -> None:
         """Drifts upwards in the calm, searches after it."""
         self._used_s += used_s
-        self._base += self.DRIFT * self._share * self._messages * used_s
+        self._base += self.DRIFT * min(self.FULL * self._share, self.REQUEST_S * self._base) * used_s
         self.learned = self._base * math.exp(self.SEARCH * min(40.0, max(0.0, self._used_s - self._calm_s)) ** 2)

@@ -370,8 +370,8 @@ class Pump:
             post = task.effect
             if not isinstance(post, Post) or task.in_flight:
                 continue
-            if len(post.pieces) >= 2 * inlet.rate.at_most(len(post.pieces)):
-                self._step(task, Reply(now))  # the rate sank while it waited: its delivery splits it
+            if inlet.requests_for(len(post.pieces)) > 1:
+                self._step(task, Reply(now))  # its delivery splits it
                 continue
             task.evidence = inlet.accepted_sent
             task.sent = inlet.sent(len(post.pieces), now)

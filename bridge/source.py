@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import compress, count, islice, pairwise
+from operator import ne
 from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -353,21 +354,26 @@ def _sources(positions: Iterable[Position]) -> list[TopicPartition]:
 
 
 def _grouped(messages: list[Message]) -> dict[tuple[str | None, int | None], list[Message]]:
-    """Those of each partition, in order. Most reads come out of one fetch of one partition: that is told by counting, not by looking at each."""
-    if messages:
-        topic, partition, many = messages[0].topic(), messages[0].partition(), len(messages)
-        if list(map(_PARTITION, messages)).count(partition) == many and list(map(_TOPIC, messages)).count(topic) == many:
-            return {(topic, partition): messages}
+    """Those of each partition, in order."""
+    topics, partitions = list(map(_TOPIC, messages)), list(map(_PARTITION, messages))
     grouped: dict[tuple[str | None, int | None], list[Message]] = {}
-    start = 0
-    for source, run in groupby(zip(map(_TOPIC, messages), map(_PARTITION, messages), strict=True)):
-        stop = start + len(list(run))
+    for start, stop in pairwise(sorted({0, len(messages), *_changes(topics), *_changes(partitions)})):
+        source, run = (topics[start], partitions[start]), messages[start:stop]
         if source in grouped:
-            grouped[source].extend(messages[start:stop])
+            grouped[source] += run
         else:
-            grouped[source] = messages[start:stop]
-        start = stop
+            grouped[source] = run
     return grouped
+
+
+def _changes(items: Sequence[object]) -> Iterator[int]:
+    """Where an item differs from the one before it. A read comes out of few fetches, so counting tells most of them, which is cheaper than comparing."""
+    at = 0
+    while at < len(items) and (alike := items.count(items[at])) < len(items) - at:
+        if items[at : at + alike].count(items[at]) < alike:
+            yield from compress(count(1), map(ne, items, islice(items, 1, None)))
+            return
+        yield (at := at + alike)
 
 
 def _overhead(records: list[Message]) -> int:

@@ -235,6 +235,9 @@ class Driver:
     def _send(self, life: Life) -> None:
         post = life.effect
         assert isinstance(post, Post)
+        if self.inlet.requests_for(len(post.pieces)) > 1:
+            self._step(life, Reply(self.now))
+            return
         life.evidence = self.inlet.accepted_sent
         life.sent = self.inlet.sent(len(post.pieces), self.now)
         answer = self.aep(post, self.now)

@@ -84,6 +84,20 @@ def test_requests_that_were_under_way_count_once() -> None:
     assert one.hold.probes == 2
 
 
+def test_what_probes_after_429s_is_halved_each_time() -> None:
+    """Down to ten messages, and only while nothing gets through; a batch of less than twice as many goes as it is."""
+    one, requests = inlet(), []
+    for at in range(12):
+        requests.append((one.requests_for(1000), one.requests_for(19)))
+        one.held("status 429", "", one.sent(1, at), at)
+
+    assert requests == [(into, 1) for into in (1, 2, 4, 8, 16, 32, 66, 100, 100, 100, 100, 100)]
+    one.release()
+    assert one.requests_for(1000) == 1
+    one.held("status 503", "", one.sent(1, 20.0), 20.0)
+    assert one.requests_for(1000) == 1
+
+
 def test_failures_in_a_row_hold_and_an_acceptance_counts_from_nothing() -> None:
     """So that an outage is met by one request at a time."""
     one = inlet()

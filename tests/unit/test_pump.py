@@ -222,6 +222,25 @@ def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) 
     assert {SOURCE: 140, TopicPartition("t", 1): 100} == bench.source.stored
 
 
+def test_only_what_probes_gets_small() -> None:
+    """A bucket too small for what waits is found by one batch, in parts; where it gets larger meanwhile, the others go as they were made."""
+    fit: list[int] = []
+
+    def aep(post: Post, _: float) -> Answer:
+        if fit or len(post.pieces) <= 30:
+            fit.append(len(post.pieces))
+            return sound(post)
+        return whole(429)
+
+    bench = Bench(aep, max_messages=100).read(cut(0, pieces(1000)))
+    bench.settle(600.0)
+
+    assert {SOURCE: 1000} == bench.source.stored
+    assert fit[0] <= 30
+    assert fit.count(100) >= 7
+    assert sum(size for size in fit if size < 100) <= 300
+
+
 def test_an_outage_wakes_everything_when_it_is_over() -> None:
     """All that waited goes out at once."""
     bench = Bench(lambda post, now: whole(503) if now < 1600 else sound(post), max_messages=1).read(cut(0, pieces(30)))
