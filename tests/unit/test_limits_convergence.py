@@ -1,40 +1,14 @@
-"""Rate, concurrency and the size of requests against a quota, in simulated time: a token bucket with one second of burst, as Adobe's guidance describes it."""
+"""Rate, concurrency and the size of requests against a quota, in simulated time."""
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, field
 from random import Random
 
 import pytest
 
-from bridge.inlet import Inlet, Policy
-
-QUOTA = 10_000.0
-MESSAGES = 1000
-WINDOW = 32_000
-"""Messages that a process has read and not settled: what it sends now it made into batches that long ago."""
-
-
-@dataclass
-class Quota:
-    """Refuses what finds the bucket too empty."""
-
-    per_s: float
-    level: float = 0.0
-    at: float = 0.0
-
-    def take(self, amount: int, now: float) -> bool:
-        self.level = min(self.per_s, self.level + (now - self.at) * self.per_s)
-        self.at = now
-        if self.level < min(amount, self.per_s):
-            return False
-        self.level -= amount
-        return True
+from tests.support.quota import QUOTA, Quota, World, refused, used, world
 
 
 @dataclass
@@ -54,141 +28,6 @@ class Strict(Quota):
 
     def take(self, amount: int, now: float) -> bool:
         return amount <= self.per_s and super().take(amount, now)
-
-
-@dataclass(order=True)
-class Request:
-    """Some messages on their way, or on their way back."""
-
-    due: float
-    messages: int = field(compare=False)
-    attempts: int = field(default=0, compare=False)
-    sent: int = field(default=0, compare=False)
-    ok: bool = field(default=False, compare=False)
-
-
-@dataclass
-class Replica:
-    """One process that always has something to send; a refused request comes back after its back-off, before anything new."""
-
-    inlet: Inlet
-    starts: float = 0.0
-    room: int = WINDOW
-    """Messages that it may still read."""
-    made: deque[int] = field(default_factory=deque)
-    """Messages of each batch that waits to be sent."""
-    back: list[Request] = field(default_factory=list)
-    accepted: list[tuple[float, int]] = field(default_factory=list)
-    """When, and how many messages."""
-    refused: list[float] = field(default_factory=list)
-    next_try: float = 0.0
-
-    def read(self) -> None:
-        """Fills the window with batches as large as the rate allows by now."""
-        while self.room >= (most := self.inlet.rate.at_most(MESSAGES)):
-            self.room -= most
-            self.made.append(most)
-
-    def next(self, now: float) -> Request:
-        """What goes out now. What is too large for the rate by now goes in parts."""
-        if self.back and self.back[0].due <= now:
-            request = heapq.heappop(self.back)
-        else:
-            self.read()
-            request = Request(now, self.made.popleft())
-        first, *rest = parts(request.messages, self.inlet.requests_for(request.messages))
-        for messages in rest:
-            heapq.heappush(self.back, replace(request, messages=messages))
-        return replace(request, messages=first)
-
-
-@dataclass
-class World:
-    """Replicas, a quota and a latency. `each_second` may change any of it. Those that have started hold equal shares of the partitions."""
-
-    replicas: list[Replica]
-    quota: Quota
-    latency_s: float
-    rng: Random
-    events: list[tuple[float, int, str, Replica | None, Request | None]] = field(default_factory=list)
-    number: count[int] = field(default_factory=count)
-
-    def at(self, when: float, kind: str, replica: Replica | None, request: Request | None = None) -> None:
-        heapq.heappush(self.events, (when, next(self.number), kind, replica, request))
-
-    def half(self, now: float) -> float:
-        return now + self.latency_s * self.rng.uniform(0.4, 0.6)
-
-    def rebalance(self, now: float) -> None:
-        members = [replica for replica in self.replicas if replica.starts <= now]
-        for replica in members:
-            replica.inlet.rate.hold(1 / len(members))
-
-    def run(self, until: float, each_second: Callable[[float], None] = lambda _: None) -> None:
-        for replica in self.replicas:
-            self.at(replica.starts, "joins", replica)
-        self.at(0.0, "second", None)
-        while self.events[0][0] <= until:
-            now, _, kind, replica, request = heapq.heappop(self.events)
-            if replica is None:
-                each_second(now)
-                self.at(now + 1, "second", None)
-            elif kind == "arrives" and request:
-                request.ok = self.quota.take(request.messages, now)
-                self.at(self.half(now), "answer", replica, request)
-            elif kind != "try" or now == replica.next_try:  # the latest look ahead counts
-                if kind == "joins":
-                    self.rebalance(now)
-                elif request:
-                    self.answered(replica, request, now)
-                self.send(replica, now)
-
-    def answered(self, replica: Replica, request: Request, now: float) -> None:
-        inlet = replica.inlet
-        inlet.returned()
-        if request.ok:
-            inlet.accepted(request.messages, 1, request.sent, now)
-            replica.accepted.append((now, request.messages))
-            replica.room += request.messages
-            return
-        attempts = request.attempts + 1
-        due = now + inlet.failed("status 429", "", request.sent, now, attempts)
-        inlet.throttled(request.sent, now)
-        replica.refused.append(now)
-        heapq.heappush(replica.back, Request(due, request.messages, attempts))
-        self.at(due, "back", replica)
-
-    def send(self, replica: Replica, now: float) -> None:
-        inlet = replica.inlet
-        while (ready := inlet.ready_at(now)) <= now:
-            request = replica.next(now)
-            request.sent = inlet.sent(request.messages, now)
-            self.at(self.half(now), "arrives", replica, request)
-        if ready != float("inf"):
-            replica.next_try = ready + 1e-6
-            self.at(replica.next_try, "try", replica)
-
-
-def parts(messages: int, into: int) -> list[int]:
-    """So many messages, in so many requests."""
-    return [messages * (at + 1) // into - messages * at // into for at in range(into)]
-
-
-def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA) -> World:
-    """Replicas that start so many seconds apart."""
-    made = [Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s) for n in range(replicas)]
-    return World(made, Quota(quota, quota), latency_s, Random(seed))
-
-
-def used(replicas: list[Replica], start: float, end: float, quota: float = QUOTA) -> float:
-    """The share of a quota that got through."""
-    return sum(messages for replica in replicas for at, messages in replica.accepted if start <= at < end) / (end - start) / quota
-
-
-def refused(replicas: list[Replica], start: float, end: float) -> float:
-    """The share of requests that were answered 429."""
-    no = sum(start <= at < end for replica in replicas for at in replica.refused)
-    return no / (no + sum(start <= at < end for replica in replicas for at, _ in replica.accepted))
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
