@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
@@ -150,6 +152,20 @@ def test_interleaved_partitions_keep_their_order_and_ends() -> None:
     found = {each.source: ([record.offset() for record in each.records], each.next_offset) for each in source.read(10, 0)}
 
     assert found == {A: ([1, 2], 6), B: ([5, 6], 7)}
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B, TopicPartition("u", 0), TopicPartition("u", 300)]), st.integers(1, 4)), min_size=1, max_size=12))
+def test_each_partition_gets_its_records_however_a_read_is_mixed(runs: list[tuple[TopicPartition, int]]) -> None:
+    """Topics change where partitions don't, and the other way round; runs are long or of one record."""
+    source, client, _ = make()
+    order = [each for each, number in runs for _ in range(number)]
+    client.on_assign(client, positions(*dict.fromkeys(order)))
+    client.polled = lambda: message(order[0], 0)
+    client.consumed = lambda: [message(each, at) for at, each in enumerate(order)][1:]
+
+    found = {each.source: [record.offset() for record in each.records] for each in source.read(100, 0)}
+
+    assert found == {wanted: [at for at, each in enumerate(order) if each == wanted] for wanted in order}
 
 
 def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
