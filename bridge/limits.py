@@ -79,10 +79,10 @@ class Rate:
 
     The request that the whole quota would allow, not the own one, which is as small as the own rate: what grows with the rate evens nothing out.
     """
-    CALM_S, BRIEF_S, LONG_S = 9.0, 4.0, 90.0
+    CALM_S, BRIEF_S, LONG_S = 8.0, 4.0, 90.0
     """Seconds between a cut and the next search for more, for a replica alone: of a settled rate, of an unsettled one; and at most, for a small share."""
-    SEARCH = 0.012
-    """The rate grows by e^(SEARCH·s²) in s seconds of search: 5% after two, 35% after five, twofold after eight, 50-fold after eighteen."""
+    SEARCH = 0.015
+    """The rate grows by e^(SEARCH·s²) in s seconds of search: 6% after two, 45% after five, twofold after seven, 50-fold after sixteen."""
     FAR = 0.5
     """A rate is unsettled where a search added so much of the quota, or where so much is missing to the highest that held lately."""
     KNOWN_S = 30.0

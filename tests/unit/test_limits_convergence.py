@@ -61,7 +61,7 @@ def test_a_quota_that_changes_is_found_within_seconds(latency_s: float, factor: 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
-    """95% of one and a half times the quota is used after 14 seconds at most, after 9 on average, wherever in the calm it is raised."""
+    """95% of one and a half times the quota is used after 12 seconds at most, after 8 on average, wherever in the calm it is raised."""
     took = []
     for moment in range(100, 116):
         it = world(latency_s, seed=moment)
@@ -73,8 +73,8 @@ def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
         it.run(moment + 30, change)
         took.append(next(s / 2 for s in range(54) if used(it.replicas, moment + s / 2, moment + s / 2 + 3, QUOTA * 1.5) >= 0.95))
 
-    assert max(took) <= 14
-    assert sum(took) / len(took) <= 9
+    assert max(took) <= 12
+    assert sum(took) / len(took) <= 8
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
@@ -158,7 +158,7 @@ def test_a_configured_rate_is_kept_by_all_together() -> None:
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
-@pytest.mark.parametrize(("quota", "most"), [(2000, 0.02), (1000, 0.02), (500, 0.02), (50, 0.025)])
+@pytest.mark.parametrize(("quota", "most"), [(2000, 0.022), (1000, 0.022), (500, 0.022), (50, 0.025)])
 def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota: float, most: float) -> None:
     """From the second minute on some 2% of requests are refused, and nearly all of the quota is used: requests are as small as the rate."""
     for seed in range(3):
@@ -210,5 +210,5 @@ def test_a_request_larger_than_the_bucket_gets_through_in_parts(quota: float) ->
         it.quota = Strict(quota, quota)
         it.run(600)
 
-        assert refused(it.replicas, 300, 600) < 0.02
+        assert refused(it.replicas, 300, 600) < 0.022
         assert used(it.replicas, 300, 600, quota) >= 0.97
