@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import msgspec
 
@@ -164,8 +163,8 @@ class _Case:
                 reply = yield post
                 self.now = reply.now
                 if reply.answer is None:
-                    if (into := self.inlet.requests_for(len(part.indexes))) > 1:
-                        self.split(part, into)
+                    if (first := self.inlet.fits(len(part.indexes))) < len(part.indexes):
+                        self.cut(part, first)
                     continue
                 self.parts.remove(part)
                 refused = self.judge(part, reply, reply.answer)
@@ -249,11 +248,11 @@ class _Case:
             self.judge_unknown(part, reply, "the answer can't be read or attributed")
             return {}
         self.inlet.unreadable = 0
-        if any(verdict.status == 429 for verdict in results):
-            self.inlet.throttled(reply.sent, reply.now)
         waits = next((verdict for verdict in results if verdict.kind in (Kind.LATER, Kind.SUSPECT)), None)
         if not accepted and waits is not None:  # an outage, told message by message
             self.inlet.failed(f"status {waits.status}", waits.error, reply.sent, reply.now, part.attempts)
+        if any(verdict.status == 429 for verdict in results):
+            self.inlet.throttled(len(indexes), reply.sent, reply.now)
         final = [index for index, verdict in zip(indexes, results, strict=True) if self.is_final(index, verdict, reply)]
         if self.inlet.policy.ordered and len(final) < len(indexes):
             settled = set(final)
@@ -381,7 +380,7 @@ class _Case:
         after = self.inlet.retry_after(answer.headers)
         wait = self.inlet.failed(f"status {answer.status}", detail, reply.sent, reply.now, part.attempts)
         if answer.status == 429:
-            self.inlet.throttled(reply.sent, reply.now)
+            self.inlet.throttled(len(part.indexes), reply.sent, reply.now)
         if after is not None:
             wait = after
             self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
@@ -440,11 +439,10 @@ class _Case:
         ]
         self.parts = [*halves, *self.parts] if self.inlet.policy.ordered else [*self.parts, *halves]
 
-    def split(self, part: _Part, into: int) -> None:
-        """So many parts in its place, in the order of their records, and in all else as it is."""
-        at, size = self.parts.index(part), len(part.indexes)
-        bounds = [size * number // into for number in range(into + 1)]
-        self.parts[at : at + 1] = [replace(part, indexes=part.indexes[start:stop]) for start, stop in pairwise(bounds)]
+    def cut(self, part: _Part, first: int) -> None:
+        """The first so many of its records, and the others, in its place. What is left is asked about again in its turn, when more may fit."""
+        at, indexes = self.parts.index(part), part.indexes
+        self.parts[at : at + 1] = [replace(part, indexes=indexes[:first]), replace(part, indexes=indexes[first:])]
 
     def accept(self, indexes: Sequence[int]) -> None:
         """These are in AEP."""

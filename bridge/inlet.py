@@ -7,6 +7,7 @@ tick, whose acceptance *arrived* before the request in question went out. An ans
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
@@ -18,8 +19,6 @@ FLOOR_BYTES = 10_000
 """The byte limit is never learned below this: smaller requests would say more about records than about limits."""
 UNAVAILABLE_AFTER = 5
 """Failures in a row, none accepted, after which only one request at a time probes."""
-THROTTLED = "status 429"
-"""The reason of a hold in which AEP refuses for the rate."""
 MOST_ROWS, LONGEST_KEY = 1000, 200
 """Rows of refusals that are counted at a time, the oldest given up first, and characters of an id that may have one: producers write there what they like."""
 
@@ -52,6 +51,8 @@ class Hold:
     since: float
     probes: int = 0
     tick: int = 0
+    most: int = sys.maxsize
+    """Messages that may probe: half of the fewest that met a 429."""
 
 
 @dataclass(slots=True)
@@ -107,16 +108,16 @@ class Inlet:
             return math.inf
         return max(self.not_before, now + self.rate.delay(now))
 
-    def requests_for(self, messages: int) -> int:
-        """In how many requests so many messages, which were made one, have to go out: one, unless it is twice as large as may go out now.
+    def fits(self, messages: int) -> int:
+        """How many of so many messages, which were made one request, go out now: all, unless they are twice what may; then the first of equal parts.
 
-        The rate may have sunk since. And where nothing gets through, so that no rate can be told, what probes is halved after each 429: a full
+        The rate may have sunk since. And where nothing gets through, so that no rate can be told, what probes is half of what was refused before: a full
         request may be more than ever fits into AEP's bucket, or into what others leave of it.
         """
         most = self.rate.at_most(messages)
-        if self.hold is not None and self.hold.reason == THROTTLED:
-            most = min(most, max(Rate.FEW, Rate.FULL >> min(self.hold.probes, 30)))
-        return messages // most
+        if self.hold is not None:
+            most = min(most, self.hold.most)
+        return messages // max(1, messages // most)
 
     def sent(self, messages: int, now: float) -> int:
         """A request goes out; returns its tick."""
@@ -141,8 +142,10 @@ class Inlet:
         self.concurrency.went_well()
         self.rate.accepted(messages, now)
 
-    def throttled(self, sent: int, now: float) -> None:
-        """429, for a request or a message."""
+    def throttled(self, messages: int, sent: int, now: float) -> None:
+        """429, for a request of so many messages or for some of them."""
+        if self.hold is not None:
+            self.hold.most = min(self.hold.most, max(Rate.FEW, messages // 2))
         self.concurrency.pushed_back(sent, self.tick)
         self.rate.pushed_back(now)
 

@@ -71,13 +71,14 @@ class Rate:
     CUT = 0.98
     """What a search that met a 429 leaves of what got through or, where others use the quota too, of what was there before it."""
     YIELD = 0.85
-    """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it is met more often, and so gives more."""
+    """What a 429 in the calm leaves: the quota sank, or others search. Who has more of it meets more of them, as far as requests are of one size."""
     HALF = 0.5
     """The most that one 429 takes."""
     DRIFT = 0.0525
     """Of a request's messages, that all replicas together add each second: who has little of the quota grows by more of it than who has much.
 
-    The request that the whole quota would allow, not the own one, which is as small as the own rate: what grows with the rate evens nothing out.
+    Of the request that the whole quota would allow, by the own rate and share, which is a full one from 5,000 messages a second on. The own request is as
+    small as the own rate, and what grows with that evens nothing out; below those 5,000 it can't be helped, since nobody knows the quota.
     """
     CALM_S, BRIEF_S, LONG_S = 8.0, 4.0, 90.0
     """Seconds between a cut and the next search for more, for a replica alone: of a settled rate, of an unsettled one; and at most, for a small share."""

@@ -370,8 +370,8 @@ class Pump:
             post = task.effect
             if not isinstance(post, Post) or task.in_flight:
                 continue
-            if inlet.requests_for(len(post.pieces)) > 1:
-                self._step(task, Reply(now))  # its delivery splits it
+            if inlet.fits(len(post.pieces)) < len(post.pieces):
+                self._step(task, Reply(now))  # its delivery cuts it
                 continue
             task.evidence = inlet.accepted_sent
             task.sent = inlet.sent(len(post.pieces), now)

@@ -18,6 +18,9 @@ from bridge.ports import Fatal, Listener
 OBJECT_BYTES = 600
 """Memory of one record's objects beside its own bytes: the client's message, its Python wrapper, tuples."""
 
+FETCHES = 8
+"""Runs of one partition that are looked for in a read by counting; each costs a look at all of it."""
+
 COMMITTED_S = 2.0
 """How long an assignment may wait for the committed offsets; without them it goes on all the same."""
 
@@ -367,13 +370,15 @@ def _grouped(messages: list[Message]) -> dict[tuple[str | None, int | None], lis
 
 
 def _changes(items: Sequence[object]) -> Iterator[int]:
-    """Where an item differs from the one before it. A read comes out of few fetches, so counting tells most of them, which is cheaper than comparing."""
+    """Where an item differs from the one before it. Most reads come out of few fetches: counting tells those, and is cheaper than comparing."""
     at = 0
-    while at < len(items) and (alike := items.count(items[at])) < len(items) - at:
-        if items[at : at + alike].count(items[at]) < alike:
-            yield from compress(count(1), map(ne, items, islice(items, 1, None)))
+    for _ in range(FETCHES):
+        if at == len(items) or (alike := items.count(items[at])) == len(items) - at:
             return
+        if items[at : at + alike].count(items[at]) < alike:
+            break
         yield (at := at + alike)
+    yield from compress(count(1), map(ne, items, islice(items, 1, None)))
 
 
 def _overhead(records: list[Message]) -> int:

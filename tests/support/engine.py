@@ -235,7 +235,7 @@ class Driver:
     def _send(self, life: Life) -> None:
         post = life.effect
         assert isinstance(post, Post)
-        if self.inlet.requests_for(len(post.pieces)) > 1:
+        if self.inlet.fits(len(post.pieces)) < len(post.pieces):
             self._step(life, Reply(self.now))
             return
         life.evidence = self.inlet.accepted_sent

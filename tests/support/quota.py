@@ -79,9 +79,9 @@ class Replica:
         else:
             self.read()
             request = Request(now, self.made.popleft())
-        first, *rest = parts(request.messages, self.inlet.requests_for(request.messages))
-        for messages in rest:
-            heapq.heappush(self.back, replace(request, messages=messages))
+        first = self.inlet.fits(request.messages)
+        if first < request.messages:
+            heapq.heappush(self.back, replace(request, messages=request.messages - first))
         return replace(request, messages=first)
 
 
@@ -136,7 +136,7 @@ class World:
             return
         attempts = request.attempts + 1
         due = now + inlet.failed("status 429", "", request.sent, now, attempts)
-        inlet.throttled(request.sent, now)
+        inlet.throttled(request.messages, request.sent, now)
         replica.refused.append(now)
         heapq.heappush(replica.back, Request(due, request.messages, attempts))
         self.at(due, "back", replica)
@@ -150,11 +150,6 @@ class World:
         if ready != float("inf"):
             replica.next_try = ready + 1e-6
             self.at(replica.next_try, "try", replica)
-
-
-def parts(messages: int, into: int) -> list[int]:
-    """So many messages, in so many requests."""
-    return [messages * (at + 1) // into - messages * at // into for at in range(into)]
 
 
 def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA) -> World:

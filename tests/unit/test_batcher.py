@@ -94,9 +94,13 @@ def test_a_batch_is_due_after_its_linger() -> None:
     add(batches, lane(), [b"{}"], now=5.0)
     add(batches, lane(), [b"{}"], now=5.9, first=1)
 
+    add(batches, lane(), [b"{}"], Key("inlet", "other"), now=5.5)
+
     assert batches.next_due() == 6.0
     assert batches.due(5.99) == []
     assert [2] == [len(batch.records) for batch in batches.due(6.0)]
+    assert batches.next_due() == 6.5
+    assert [1] == [len(batch.records) for batch in batches.due(6.5)]
     assert batches.next_due() == float("inf")
 
 

@@ -374,7 +374,7 @@ def test_what_is_not_twice_as_large_goes_as_it_is() -> None:
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> None:
-    """While the inlet only probes, each 429 halves what met it, down to some ten messages; nothing is lost, and nothing overtakes where order is kept."""
+    """While the inlet only probes, each 429 halves the next probe, down to some ten messages; nothing is lost, and nothing overtakes where order is kept."""
     driver = Driver(lambda post, _: sound(post) if len(post.pieces) <= 60 else whole(429), inlet(ordered=ordered))
     driver.start(batch(pieces(400)))
     driver.run()

@@ -85,17 +85,33 @@ def test_requests_that_were_under_way_count_once() -> None:
 
 
 def test_what_probes_after_429s_is_halved_each_time() -> None:
-    """Down to ten messages, and only while nothing gets through; a batch of less than twice as many goes as it is."""
-    one, requests = inlet(), []
-    for at in range(12):
-        requests.append((one.requests_for(1000), one.requests_for(19)))
-        one.held("status 429", "", one.sent(1, at), at)
+    """Whatever it was a part of, and down to some ten messages; a batch of less than twice as many goes as it is. An acceptance ends it."""
+    one, probes = inlet(), [400]
+    one.throttled(400, one.sent(400, 0.0), 0.0)
+    assert one.fits(400) == 400
+    for at in range(10):
+        sent = one.sent(probes[-1], at)
+        one.held("status 429", "", sent, at)
+        one.throttled(probes[-1], sent, at)
+        probes.append(one.fits(1000))
+        assert one.fits(19) == 19
 
-    assert requests == [(into, 1) for into in (1, 2, 4, 8, 16, 32, 66, 100, 100, 100, 100, 100)]
-    one.release()
-    assert one.requests_for(1000) == 1
+    assert probes == [400, 200, 100, 50, 25, 12, 10, 10, 10, 10, 10]
+    one.accepted(10, 1, one.sent(10, 10.0), 10.0)
     one.held("status 503", "", one.sent(1, 20.0), 20.0)
-    assert one.requests_for(1000) == 1
+    assert one.fits(1000) == 1000
+
+
+def test_429s_that_were_under_way_halve_once() -> None:
+    """Eight requests of a hundred that come back from one outage are no reason to send one message; and those of another kind halve nothing."""
+    one = inlet()
+    for _ in range(100):
+        one.held("status 503", "", one.sent(1, 0.0), 0.0)
+    for sent in [one.sent(100, 1.0) for _ in range(8)]:
+        one.held("status 429", "", sent, 2.0)
+        one.throttled(100, sent, 2.0)
+
+    assert one.fits(1000) == 50
 
 
 def test_failures_in_a_row_hold_and_an_acceptance_counts_from_nothing() -> None:

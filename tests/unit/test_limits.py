@@ -237,7 +237,7 @@ def test_who_has_little_grows_by_as_much_as_who_has_a_lot() -> None:
     gained = []
     for rate in (little, much):
         before = rate.limit
-        use(rate, 3.0, 60.0)
+        use(rate, 3.0, 60.0, rate.at_most(1000))
         gained.append(rate.limit - before)
 
     assert much.limit > 2 * little.limit
@@ -246,7 +246,7 @@ def test_who_has_little_grows_by_as_much_as_who_has_a_lot() -> None:
 
 
 def test_in_a_small_quota_the_drift_is_small() -> None:
-    """A twentieth of a percent a second would be a request's messages in a second."""
+    """A hundredth of the rate each second: a full request of 1,000 messages would be too much of it."""
     rate = settled(1 / 3, 300)
     before = rate.limit
     use(rate, 3.0, 60.0, 10)
@@ -381,7 +381,7 @@ def test_what_got_through_before_a_rebalance_is_no_measure() -> None:
 
 
 def test_a_share_that_is_refused_much_yields_much() -> None:
-    """Half of it where most requests are refused, instead of a fifth."""
+    """Half of it where most requests are refused, instead of a seventh."""
     rate = settled(0.5)
     before = rate.limit
     for _ in range(60):

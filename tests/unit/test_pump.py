@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -239,6 +240,31 @@ def test_only_what_probes_gets_small() -> None:
     assert fit[0] <= 30
     assert fit.count(100) >= 7
     assert sum(size for size in fit if size < 100) <= 300
+
+
+def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
+    """What probed at its end was small, and the rest of its batch goes whole: a revoke waits in vain for dozens of requests, one after another."""
+    for seed in range(6):
+        accepted: list[int] = []
+
+        def aep(post: Post, now: float, accepted: list[int] = accepted) -> Answer:
+            if now < 1060.0:
+                return whole(429)
+            accepted.append(len(post.pieces))
+            return sound(post)
+
+        bench = Bench(aep, max_messages=200)
+        bench.inlets["inlet"].rng, bench.sender.latency = Random(seed), 0.3
+        for at in range(0, 3200, 200):
+            bench.read(cut(at, pieces(200)))
+        while not accepted:
+            bench.turn()
+        end = bench.hand.now + 1.0
+        while bench.hand.now < end:
+            bench.turn()
+        bench.pump.revoked([SOURCE])
+
+        assert bench.source.stored[SOURCE] == sum(accepted)
 
 
 def test_an_outage_wakes_everything_when_it_is_over() -> None:
