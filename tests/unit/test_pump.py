@@ -254,7 +254,7 @@ def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
             return sound(post)
 
         bench = Bench(aep, max_messages=200)
-        bench.inlets["inlet"].rng, bench.sender.latency = Random(seed), 0.3
+        bench.inlets["inlet"].rng, bench.sender.latency = Random(seed), 1.0
         for at in range(0, 3200, 200):
             bench.read(cut(at, pieces(200)))
         while not accepted:
