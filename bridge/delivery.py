@@ -90,6 +90,8 @@ class _Part:
     """Waits for its turn to bisect, or is a half of one that had it."""
     stopped: int | None = None
     """By the flood guard, which had let go so often by then."""
+    rest: _Part | None = None
+    """What it was cut off from, and goes back to where it probed in vain."""
 
 
 @dataclass(slots=True)
@@ -385,6 +387,8 @@ class _Case:
             wait = after
             self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
         self.again(part, wait, f"status {answer.status}", detail, wakes=after is None)
+        if self.inlet.hold is not None:
+            self.put_back(part)
 
     def judge_fault(self, part: _Part, reply: Reply, answer: Answer) -> None:
         """No answer: nothing is known."""
@@ -441,8 +445,14 @@ class _Case:
 
     def cut(self, part: _Part, first: int) -> None:
         """The first so many of its records, and the others, in its place. What is left is asked about again in its turn, when more may fit."""
-        at, indexes = self.parts.index(part), part.indexes
-        self.parts[at : at + 1] = [replace(part, indexes=indexes[:first]), replace(part, indexes=indexes[first:])]
+        at, rest = self.parts.index(part), replace(part, indexes=part.indexes[first:])
+        self.parts[at : at + 1] = [replace(part, indexes=part.indexes[:first], rest=rest), rest]
+
+    def put_back(self, part: _Part) -> None:
+        """Undoes the cuts that made a part, as far as what was left then still waits: a door that is shut for an hour leaves one request, not a hundred."""
+        while (rest := part.rest) is not None and any(each is rest for each in self.parts):
+            self.parts = [each for each in self.parts if each is not rest]
+            part.indexes, part.rest = [*part.indexes, *rest.indexes], rest.rest
 
     def accept(self, indexes: Sequence[int]) -> None:
         """These are in AEP."""

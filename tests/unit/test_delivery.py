@@ -386,6 +386,21 @@ def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> 
     assert len(driver.log) < 40
 
 
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_door_that_was_shut_for_an_hour_leaves_whole_batches(ordered: bool) -> None:
+    """What probed in vain goes back to where it was cut off: ten messages find the door open, and the rest follows as one. Nothing overtakes where order is kept."""
+    driver = Driver(lambda post, now: sound(post) if now > 3600 else whole(429), inlet(ordered=ordered))
+    for name in "ab":
+        driver.start(batch(pieces(80, name=name)))
+    driver.run()
+    after = [len(request.pieces) for request in driver.log if request.at > 3600]
+    sent = [piece for request in driver.log if request.at > 3600 for piece in request.pieces]
+
+    assert sorted(after) == [10, 70, 80]
+    assert sorted(sent) == sorted([*pieces(80, name="a"), *pieces(80, name="b")])
+    assert not ordered or all([*filter(set(pieces(80, name=name)).__contains__, sent)] == pieces(80, name=name) for name in "ab")
+
+
 def test_a_shut_door_makes_nothing_tiny() -> None:
     """An hour of 429 leaves requests of ten messages or more; other outages leave them as they are."""
     for status, least in ((429, 10), (503, 80)):
