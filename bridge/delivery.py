@@ -266,6 +266,7 @@ class _Case:
                 self.judge_unknown(rest, reply, verdict.error)
             else:
                 self.again(rest, self.delay(answer, rest.attempts), f"status {verdict.status}", verdict.error)
+                self.put_back(rest, part)
         else:
             kept = set(final)
             for kind in (Kind.LATER, Kind.SUSPECT, Kind.UNKNOWN):
@@ -277,6 +278,7 @@ class _Case:
                     self.judge_unknown(rest, reply, same[0][1].error)
                 else:
                     self.again(rest, self.delay(answer, rest.attempts), f"status {same[0][1].status}", same[0][1].error)
+                    self.put_back(rest, part)
         by_index = dict(zip(indexes, results, strict=True))
         self.accept([index for index in final if by_index[index].kind is Kind.ACCEPTED])
         refused = {index: by_index[index] for index in final if by_index[index].kind is not Kind.ACCEPTED}
@@ -387,8 +389,7 @@ class _Case:
             wait = after
             self.inlet.asked_to_wait(reply.now + after, f"status {answer.status}, Retry-After")
         self.again(part, wait, f"status {answer.status}", detail, wakes=after is None)
-        if self.inlet.hold is not None:
-            self.put_back(part)
+        self.put_back(part, part)
 
     def judge_fault(self, part: _Part, reply: Reply, answer: Answer) -> None:
         """No answer: nothing is known."""
@@ -448,8 +449,13 @@ class _Case:
         at, rest = self.parts.index(part), replace(part, indexes=part.indexes[first:])
         self.parts[at : at + 1] = [replace(part, indexes=part.indexes[:first], rest=rest), rest]
 
-    def put_back(self, part: _Part) -> None:
-        """Undoes the cuts that made a part, as far as what was left then still waits: a door that is shut for an hour leaves one request, not a hundred."""
+    def put_back(self, part: _Part, sent: _Part) -> None:
+        """While the inlet is held, undoes the cuts that made what was `sent`, of which `part` has to go again: as far as that is all of it, and what was left
+        then still waits. A door that is shut for an hour leaves one request, not a hundred.
+        """
+        if self.inlet.hold is None or len(part.indexes) != len(sent.indexes):
+            return
+        part.rest = sent.rest
         while (rest := part.rest) is not None and any(each is rest for each in self.parts):
             self.parts = [each for each in self.parts if each is not rest]
             part.indexes, part.rest = [*part.indexes, *rest.indexes], rest.rest

@@ -19,6 +19,8 @@ FLOOR_BYTES = 10_000
 """The byte limit is never learned below this: smaller requests would say more about records than about limits."""
 UNAVAILABLE_AFTER = 5
 """Failures in a row, none accepted, after which only one request at a time probes."""
+THROTTLED = "status 429"
+"""The reason of a hold in which what probed last was refused for the rate."""
 MOST_ROWS, LONGEST_KEY = 1000, 200
 """Rows of refusals that are counted at a time, the oldest given up first, and characters of an id that may have one: producers write there what they like."""
 
@@ -115,7 +117,7 @@ class Inlet:
         request may be more than ever fits into AEP's bucket, or into what others leave of it.
         """
         most = self.rate.at_most(messages)
-        if self.hold is not None:
+        if self.hold is not None and self.hold.reason == THROTTLED:
             most = min(most, self.hold.most)
         return messages // max(1, messages // most)
 

@@ -19,7 +19,7 @@ from typing import Any
 from bridge.batcher import Batch, Batcher, Key
 from bridge.delivery import DeadLetter, Delivery, Reply, Settled, Wait, deliver
 from bridge.events import Events
-from bridge.inlet import Inlet
+from bridge.inlet import THROTTLED, Inlet
 from bridge.ledger import Lane, Ledger, State
 from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice, TopicPartition
 from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
@@ -66,8 +66,11 @@ class Task:
     evidence: int = -1
     sent_at: float = 0.0
 
+    probes: int = 0
+    """Of the hold that stands. Who has probed lets others do so first: where its records are bad, only theirs can end the hold. A 429 is no record's fault."""
+
     def __lt__(self, other: Task) -> bool:
-        return self.seq < other.seq
+        return (self.probes, self.seq) < (other.probes, other.seq)
 
     def waiting(self) -> tuple[int, str]:
         """How many records its delivery waits with, and the first of them: `topic/partition/offset`."""
@@ -386,6 +389,7 @@ class Pump:
             inlet, hold = task.inlet, task.inlet.hold
             probes = hold.probes if hold else 0
             inlet.returned()
+            task.probes += hold is not None and hold.reason != THROTTLED
             self._events.answered(inlet.name, reply, now - task.sent_at)
             self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
             if inlet.hold is not None and inlet.hold.probes != probes:
@@ -393,11 +397,19 @@ class Pump:
                 tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
             elif hold is not None and inlet.hold is None:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
+                self._in_order_again(inlet)
                 self._wake(inlet, now)
         elif isinstance(reply, Published):
             if reply.failed and isinstance(task.effect, DeadLetter):
                 self._events.dead_letters_failed({task.effect.letters[at].topic for at in reply.failed}, reply.error)
             self._step(task, Reply(now, published=reply))
+
+    def _in_order_again(self, inlet: Inlet) -> None:
+        """Oldest first: what is accepted before it could not be stored yet, and would come again after a revoke."""
+        for task in self.tasks.values():
+            if task.inlet is inlet:
+                task.probes = 0
+        heapq.heapify(self._ready[inlet.name])
 
     def _wake(self, inlet: Inlet, now: float) -> None:
         """The inlet's hold has ended: what waits for that need not wait on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -387,9 +387,10 @@ def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> 
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-def test_a_door_that_was_shut_for_an_hour_leaves_whole_batches(ordered: bool) -> None:
+@pytest.mark.parametrize("refusal", [lambda _: whole(429), lambda post: multi(*(no(429) for _ in post.pieces))], ids=["whole", "each"])
+def test_a_door_that_was_shut_for_an_hour_leaves_whole_batches(refusal: Callable[[Post], Answer], ordered: bool) -> None:
     """What probed in vain goes back to where it was cut off: ten messages find the door open, and the rest follows as one. Nothing overtakes where order is kept."""
-    driver = Driver(lambda post, now: sound(post) if now > 3600 else whole(429), inlet(ordered=ordered))
+    driver = Driver(lambda post, now: sound(post) if now > 3600 else refusal(post), inlet(ordered=ordered))
     for name in "ab":
         driver.start(batch(pieces(80, name=name)))
     driver.run()

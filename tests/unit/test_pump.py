@@ -242,6 +242,18 @@ def test_only_what_probes_gets_small() -> None:
     assert sum(size for size in fit if size < 100) <= 300
 
 
+@pytest.mark.parametrize("bad", [2, 4, 20])
+def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> None:
+    """Nothing was ever accepted, and AEP refuses the whole request for each of them: the inlet only probes, and only the good records of another partition can end that."""
+    bench = Bench(strict(), partitions=2).read(cut(0, pieces(bad, bad=range(bad))))
+    bench.settle(10.0)
+    bench.read(cut(0, pieces(20), TopicPartition("t", 1))).settle(300.0)
+    bench.read(cut(20, pieces(20), TopicPartition("t", 1))).settle(300.0)
+
+    assert {SOURCE: bad, TopicPartition("t", 1): 40} == bench.source.stored
+    assert bad == len(bench.letters.letters)
+
+
 def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
     """What probed at its end was small, and the rest of its batch goes whole: a revoke waits in vain for dozens of requests, one after another."""
     for seed in range(6):
