@@ -85,6 +85,8 @@ class Inlet:
     """Requests refused as a whole, ever."""
     refused_row: int = 0
     """Requests refused as a whole since anything was accepted, second looks not counted."""
+    acceptances: int = 0
+    """Requests of which something was accepted, ever."""
     accepted_sent: int = -1
     """The latest tick at which a request went out that was accepted."""
     bisecting: object | None = None
@@ -137,6 +139,7 @@ class Inlet:
 
     def accepted(self, messages: int, size: int, sent: int, now: float) -> None:
         """Some messages of a request of `size` bytes, sent at tick `sent`, were accepted."""
+        self.acceptances += 1
         self.accepted_sent = max(self.accepted_sent, sent)
         self._largest_accepted = max(self._largest_accepted, size)
         self.failures = self.unreadable = self.refused_row = 0

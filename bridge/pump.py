@@ -19,7 +19,7 @@ from typing import Any
 from bridge.batcher import Batch, Batcher, Key
 from bridge.delivery import DeadLetter, Delivery, Reply, Settled, Wait, deliver
 from bridge.events import Events
-from bridge.inlet import THROTTLED, Inlet
+from bridge.inlet import Inlet
 from bridge.ledger import Lane, Ledger, State
 from bridge.model import Answer, Post, Published, Reason, Record, Refusal, Slice, TopicPartition
 from bridge.ports import Clock, Completions, DeadLetters, Sender, Source
@@ -66,11 +66,11 @@ class Task:
     evidence: int = -1
     sent_at: float = 0.0
 
-    probes: int = 0
-    """Of the hold that stands. Who has probed lets others do so first: where its records are bad, only theirs can end the hold. A 429 is no record's fault."""
+    in_vain: int = 0
+    """Requests since the inlet last accepted anything, those refused with 429 left out."""
 
     def __lt__(self, other: Task) -> bool:
-        return (self.probes, self.seq) < (other.probes, other.seq)
+        return (self.in_vain, self.seq) < (other.in_vain, other.seq)
 
     def waiting(self) -> tuple[int, str]:
         """How many records its delivery waits with, and the first of them: `topic/partition/offset`."""
@@ -157,6 +157,8 @@ class Pump:
         self._wakeful: set[Task] = set()
         """Those that wait, and need not once their inlet's hold ends."""
         self._ready: dict[str, list[Task]] = {name: [] for name in inlets}
+        self._turns: set[str] = set()
+        """Inlets where somebody sends in vain."""
         self._chains: dict[Lane, deque[Batch]] = {}
         self.paused: set[TopicPartition] = set()
         self._full_since: dict[str, float] = {}
@@ -389,26 +391,38 @@ class Pump:
             inlet, hold = task.inlet, task.inlet.hold
             probes = hold.probes if hold else 0
             inlet.returned()
-            task.probes += hold is not None and hold.reason != THROTTLED
             self._events.answered(inlet.name, reply, now - task.sent_at)
+            acceptances = inlet.acceptances
             self._step(task, Reply(now, answer=reply, sent=task.sent, evidence=task.evidence))
+            self._take_turns(task, in_vain=acceptances == inlet.acceptances, throttled=reply.status == 429)
             if inlet.hold is not None and inlet.hold.probes != probes:
                 tell = self._events.probed if inlet.hold is hold else self._events.held
                 tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
             elif hold is not None and inlet.hold is None:
                 self._events.released(inlet.name, hold.reason, now - hold.since)
-                self._in_order_again(inlet)
                 self._wake(inlet, now)
         elif isinstance(reply, Published):
             if reply.failed and isinstance(task.effect, DeadLetter):
                 self._events.dead_letters_failed({task.effect.letters[at].topic for at in reply.failed}, reply.error)
             self._step(task, Reply(now, published=reply))
 
-    def _in_order_again(self, inlet: Inlet) -> None:
-        """Oldest first: what is accepted before it could not be stored yet, and would come again after a revoke."""
-        for task in self.tasks.values():
-            if task.inlet is inlet:
-                task.probes = 0
+    def _take_turns(self, task: Task, *, in_vain: bool, throttled: bool) -> None:
+        """Whoever sent in vain lets others go first, until one is accepted: where its records are bad, only theirs can be the evidence, and end a hold.
+
+        From then on the oldest goes first again: what is accepted before it can't be stored yet, and would come again after a revoke.
+        A 429 is no record's fault.
+        """
+        inlet = task.inlet
+        if in_vain and not throttled:
+            task.in_vain += 1
+            self._turns.add(inlet.name)
+        elif not in_vain and inlet.name in self._turns:
+            self._turns.discard(inlet.name)
+            for each in self.tasks.values():
+                if each.inlet is inlet:
+                    each.in_vain = 0
+        else:
+            return
         heapq.heapify(self._ready[inlet.name])
 
     def _wake(self, inlet: Inlet, now: float) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from bridge.batcher import Batch, Key
 from bridge.delivery import DeadLetter, Delivery, Effect, Reply, Settled, Wait, deliver
 from bridge.events import Events
-from bridge.inlet import THROTTLED, Inlet, Policy
+from bridge.inlet import Inlet, Policy
 from bridge.ledger import Lane
 from bridge.model import Answer, Fault, Format, Letter, Post, Published, Refusal, Slice, TopicPartition
 from bridge.payload import body_size
@@ -139,10 +139,10 @@ class Life:
     sent: int = 0
     evidence: int = -1
     done: bool = False
-    probes: int = 0
+    in_vain: int = 0
 
     def __lt__(self, other: Life) -> bool:
-        return (self.probes, self.seq) < (other.probes, other.seq)
+        return (self.in_vain, self.seq) < (other.in_vain, other.seq)
 
 
 @dataclass(frozen=True)
@@ -247,12 +247,14 @@ class Driver:
 
     def _came_back(self, life: Life, answer: Answer) -> None:
         self.inlet.returned()
-        life.probes += self.inlet.hold is not None and self.inlet.hold.reason != THROTTLED
+        acceptances = self.inlet.acceptances
         self._step(life, Reply(self.now, answer, life.sent, life.evidence))
-        if self.inlet.hold is None:
+        if acceptances != self.inlet.acceptances:
             for each in self.lives:
-                each.probes = 0
-            heapq.heapify(self._ready)
+                each.in_vain = 0
+        elif answer.status != 429:
+            life.in_vain += 1
+        heapq.heapify(self._ready)
         if self.inlet.failures == 0 and answer.fault is None and 200 <= answer.status < 300:
             for other in [each for each in self.lives if isinstance(each.effect, Wait) and each.effect.wakes]:
                 self._step(other, Reply(self.now, woken=True))

@@ -254,6 +254,19 @@ def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> 
     assert bad == len(bench.letters.letters)
 
 
+def test_what_is_refused_again_and_again_does_not_keep_others_waiting() -> None:
+    """Where one request at a time is allowed, a batch with many bad records always has one that is due; those behind it get their turns."""
+    good = pieces(30, name="good")
+    bench = Bench(strict(), partitions=2, max_messages=100, policy={"max_in_flight": 1}).read(cut(0, pieces(100, bad=range(100))))
+    bench.read(cut(0, good[:10], TopicPartition("t", 1))).settle(30.0)
+    for at in (10, 20):
+        bench.read(cut(at, good[at : at + 10], TopicPartition("t", 1))).settle(60.0)
+    bench.settle(600.0)
+
+    assert {SOURCE: 100, TopicPartition("t", 1): 30} == bench.source.stored
+    assert 100 == len(bench.letters.letters)
+
+
 def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
     """What probed at its end was small, and the rest of its batch goes whole: a revoke waits in vain for dozens of requests, one after another."""
     for seed in range(6):
