@@ -25,7 +25,7 @@ def main() -> int:
     if chosen.seed is not None:
         return _replay(chosen.seed)
     if chosen.mutants:
-        found = survey(chosen.processes, limit=3000, say=print)
+        found = survey(chosen.processes, limit=4000, say=print)
         if chosen.write:
             write(chosen.write, table(found))
         return 0 if all(each.seed is not None for each in found) else 1
