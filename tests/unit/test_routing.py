@@ -307,7 +307,7 @@ def test_the_fast_path_agrees_with_the_careful_one(values: list[bytes | None], f
     where = route(format, dataset if format is not Format.ENTITY else DATASET)
     careful = flat(_sort_each(where, values), len(values))
     try:
-        fast = flat(_sort_fast(where, values, True), len(values))  # type: ignore[arg-type]  # a null value raises, and is the careful one's
+        fast = flat(_sort_fast(where, values, True), len(values))  # type: ignore[arg-type]  # given a None on purpose: it has to raise TypeError
     except Exception:
         fast = careful
 
