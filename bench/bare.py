@@ -9,17 +9,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge import service
-from bridge.admin import Admin
-from bridge.commands import main
-from bridge.deadletter import KafkaDeadLetters
-from bridge.events import Events
-from bridge.inlet import Inlet
-from bridge.ledger import Ledger
-from bridge.pump import Pump
-from bridge.source import KafkaSource
-from bridge.telemetry import Telemetry
-from bridge.topic_watch import TopicWatch
+from bridge.app import service
+from bridge.cli import main
+from bridge.engine.events import Events
+from bridge.engine.inlet import Inlet
+from bridge.engine.loop import Engine
+from bridge.engine.offsets import Offsets
+from bridge.kafka.consumer import KafkaSource
+from bridge.kafka.dead_letters import KafkaDeadLetterProducer
+from bridge.kafka.topic_monitor import TopicMonitor
+from bridge.ops.admin import Admin
+from bridge.ops.telemetry import Telemetry
 
 OFF = {
     "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port is not there (nobody scrapes it in the other runs either: a scrape is not in what they cost); the status is never put together",
@@ -56,10 +56,10 @@ class _Source(KafkaSource):
         super().__init__({**properties, "statistics.interval.ms": 0}, *arguments)
 
 
-_balance = Pump.balance
+_balance = Engine.balance
 
 
-def _without_snapshots(self: Pump, source: Any, *, force: bool = False) -> None:
+def _without_snapshots(self: Engine, source: Any, *, force: bool = False) -> None:
     self._snapshot_at = math.inf
     _balance(self, source, force=force)
 
@@ -69,11 +69,11 @@ def switch_off() -> None:
     silent = {name: method for name, method in vars(Events).items() if not name.startswith("_")}
     _replace(Telemetry, **silent)
     _replace(Admin, start=_nothing, stop=_nothing)
-    _replace(Ledger, took=_nothing, advance=_nothing, resolve=_nothing, moved=lambda *_: {})
-    _replace(KafkaDeadLetters, __init__=_nothing, close=_nothing, publish=_nothing)
-    _replace(TopicWatch, start=_nothing)
+    _replace(Offsets, took=_nothing, advance=_nothing, resolve=_nothing, moved=lambda *_: {})
+    _replace(KafkaDeadLetterProducer, __init__=_nothing, close=_nothing, publish=_nothing)
+    _replace(TopicMonitor, start=_nothing)
     _replace(Inlet, ready_at=_may_go, sent=_went, accepted=_nothing)
-    _replace(Pump, balance=_without_snapshots)
+    _replace(Engine, balance=_without_snapshots)
     _replace(service, KafkaSource=_Source)
 
 

@@ -40,8 +40,13 @@ def curves(run: dict[str, Any]) -> Curves:
     known: list[list[float]] = [[0.0] * 3 for _ in range(slots)]
     for before, after in pairwise(run["samples"]):
         span = max(0.001, after["s"] - before["s"])
-        now = [seen if seen is not None else last for seen, last in zip(after["replicas"], known, strict=True)]
-        steps = [[(b - a) / span for a, b in zip(last, seen[:_RATE], strict=True)] for last, seen in zip(known, now, strict=True)]
+        now = [
+            seen if seen is not None else last for seen, last in zip(after["replicas"], known, strict=True)
+        ]
+        steps = [
+            [(b - a) / span for a, b in zip(last, seen[:_RATE], strict=True)]
+            for last, seen in zip(known, now, strict=True)
+        ]
         known = [seen[:_RATE] for seen in now]
         found.at.append(after["s"])
         found.quota.append(after["quota"])
@@ -64,9 +69,19 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
     any `SHARE_S` seconds of it, and the most that was refused in any `REFUSED_S`. All three are None where it is shorter.
     """
     found = curves(run)
-    end = next((n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]), len(found.at))
+    end = next(
+        (n for n, at in enumerate(found.at) if run["raised_at"] is not None and at >= run["raised_at"]),
+        len(found.at),
+    )
     last = found.at[end - 1] if end else 0.0
-    start = next((n for n, at in enumerate(found.at) if at >= (CONVERGED_S if last > CONVERGED_S * 1.3 else last * 2 / 3)), 0)
+    start = next(
+        (
+            n
+            for n, at in enumerate(found.at)
+            if at >= (CONVERGED_S if last > CONVERGED_S * 1.3 else last * 2 / 3)
+        ),
+        0,
+    )
     settled = slice(start, end)
     limit = [min(quota, run["configured"] or quota) for quota in found.quota[settled]]
     accepted, requests = sum(found.accepted[settled]), sum(found.requests[settled])
@@ -79,8 +94,12 @@ def figures(run: dict[str, Any]) -> dict[str, float | None]:
         "least_share": None if run["configured"] else min(shares),
         "most": max(windows),
         "least": min(lows) / max(1.0, min(limit)) if lows and limit else None,
-        "worst_share": None if run["configured"] or len(found.by_replica) == 1 else _worst_share(found, settled),
-        "worst_refused": max(_shares(found.refused[settled], found.requests[settled], REFUSED_S), default=None),
+        "worst_share": None
+        if run["configured"] or len(found.by_replica) == 1
+        else _worst_share(found, settled),
+        "worst_refused": max(
+            _shares(found.refused[settled], found.requests[settled], REFUSED_S), default=None
+        ),
         "recovered_s": _recovered(found, end, run["raised_at"]) if end < len(found.at) else None,
     }
 
@@ -89,7 +108,10 @@ def _mean(found: Curves, start: int) -> float:
     """Messages a second over `WINDOW_S` samples, each weighed with the time since the one before it."""
     times = [found.at[start - 1] if start else 0.0, *found.at[start : start + WINDOW_S]]
     spans = [after - before for before, after in pairwise(times)]
-    return sum(span * accepted for span, accepted in zip(spans, found.accepted[start : start + WINDOW_S], strict=True)) / max(0.001, sum(spans))
+    return sum(
+        span * accepted
+        for span, accepted in zip(spans, found.accepted[start : start + WINDOW_S], strict=True)
+    ) / max(0.001, sum(spans))
 
 
 def _worst_share(found: Curves, settled: slice) -> float | None:
@@ -99,7 +121,10 @@ def _worst_share(found: Curves, settled: slice) -> float | None:
 
 def _shares(part: list[float], whole: list[float], seconds: int) -> list[float]:
     """What part of the whole it is in every window of so many seconds."""
-    return [sum(part[n : n + seconds]) / max(1.0, sum(whole[n : n + seconds])) for n in range(len(whole) - seconds + 1)]
+    return [
+        sum(part[n : n + seconds]) / max(1.0, sum(whole[n : n + seconds]))
+        for n in range(len(whole) - seconds + 1)
+    ]
 
 
 def _recovered(found: Curves, start: int, raised_at: float) -> float | None:

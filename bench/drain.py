@@ -33,7 +33,9 @@ class Load:
     """What its mapping says of the topic."""
 
 
-def drain(lab: Lab, sink: FarEnd, load: Load, *, module: str = "bridge", before: Sequence[str] = ()) -> dict[str, Any]:
+def drain(
+    lab: Lab, sink: FarEnd, load: Load, *, module: str = "bridge", before: Sequence[str] = ()
+) -> dict[str, Any]:
     """The whole process is started, empties the topic, and is stopped. CPU is counted from the first request to the last 207.
 
     Beforehand the client may have fetched up to its 10 MB, which is 2% of half a gigabyte; `start_cpu_s` is all that was used until then. `split_us` is
@@ -71,13 +73,19 @@ def drain(lab: Lab, sink: FarEnd, load: Load, *, module: str = "bridge", before:
 
 def _ceiling_mb(log: Path) -> float | None:
     """MB of 1,000,000 bytes, out of the line that every start prints; a process without logging prints none."""
-    line = next((line for line in log.read_text(errors="replace").splitlines() if "memory.ceiling" in line), None)
+    line = next(
+        (line for line in log.read_text(errors="replace").splitlines() if "memory.ceiling" in line), None
+    )
     return None if line is None else float(json.loads(line)["bytes"]) / 1e6
 
 
 def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
     """`read` or `prepare`."""
-    with Child(["bench.reference", kind, lab.kafka.bootstrap(), topic, str(count)], lab.folder / "reference.log", pipes=True) as child:
+    with Child(
+        ["bench.reference", kind, lab.kafka.bootstrap(), topic, str(count)],
+        lab.folder / "reference.log",
+        pipes=True,
+    ) as child:
         result = json.loads(child.hear())
         if code := child.process.wait(60):
             raise RuntimeError(f"exit code {code}:\n{child.tail()}")

@@ -39,14 +39,27 @@ def event(number: int, size: int, rng: Random) -> bytes:
     header: dict[str, object] = {"schemaRef": ref, "imsOrgId": ORG, "datasetId": DATASET}
     if size < 700:
         header = {"imsOrgId": ORG, "datasetId": DATASET}
-        text = json.dumps({"header": header, "body": {"xdmEntity": {"_id": f"e{number:08}", "t": ""}}}, separators=(",", ":"))
+        text = json.dumps(
+            {"header": header, "body": {"xdmEntity": {"_id": f"e{number:08}", "t": ""}}},
+            separators=(",", ":"),
+        )
         return (text[:-4] + "x" * (size - len(text)) + text[-4:]).encode()
     entity: dict[str, object] = {
         "_id": f"event-{number:010}",
         "timestamp": f"2026-11-24T10:{rng.randrange(60):02}:{rng.randrange(60):02}.{rng.randrange(1000):03}Z",
         "eventType": "web.webpagedetails.pageViews",
-        "identityMap": {"ECID": [{"id": f"{rng.getrandbits(126):038}", "primary": True, "authenticatedState": "ambiguous"}]},
-        "web": {"webPageDetails": {"URL": f"https://shop.example/p/{rng.randrange(5000)}", "name": rng.choice(_WORDS), "pageViews": {"value": 1}}},
+        "identityMap": {
+            "ECID": [
+                {"id": f"{rng.getrandbits(126):038}", "primary": True, "authenticatedState": "ambiguous"}
+            ]
+        },
+        "web": {
+            "webPageDetails": {
+                "URL": f"https://shop.example/p/{rng.randrange(5000)}",
+                "name": rng.choice(_WORDS),
+                "pageViews": {"value": 1},
+            }
+        },
         "environment": {"type": "browser", "browserDetails": {"viewportWidth": 1280, "viewportHeight": 720}},
         "device": {"screenWidth": 1920, "screenHeight": 1080},
     }
@@ -56,7 +69,15 @@ def event(number: int, size: int, rng: Random) -> bytes:
     length = len(json.dumps(message, separators=(",", ":")))
     while length < size - 140:
         sku = f"SKU-{rng.randrange(99999):05}"
-        items.append({"SKU": sku, "name": rng.choice(_WORDS), "quantity": rng.randrange(1, 9), "priceTotal": rng.randrange(9999) / 100, "discount": None})
+        items.append(
+            {
+                "SKU": sku,
+                "name": rng.choice(_WORDS),
+                "quantity": rng.randrange(1, 9),
+                "priceTotal": rng.randrange(9999) / 100,
+                "discount": None,
+            }
+        )
         length += len(json.dumps(items[-1], separators=(",", ":"))) + (len(items) > 1)
     entity["note"] = ""
     length += len(',"note":""')

@@ -28,7 +28,10 @@ class FarEnd:
     def expect(self, messages: int, size: int, **more: Any) -> None:
         """Orders it to wait for so many; `bench.sink` says what else can be told. What is still told of an older order is dropped."""
         self._order = next(self._numbers)
-        self.child.ask(json.dumps({"order": self._order, "expect": messages, "size": size, **more}), json.dumps({"began": self._order}))
+        self.child.ask(
+            json.dumps({"order": self._order, "expect": messages, "size": size, **more}),
+            json.dumps({"began": self._order}),
+        )
 
     def result(self, unless_ended: Sequence[Child] = ()) -> dict[str, Any]:
         """What came of it. Raises RuntimeError where one of these ends before, and where the line is of another order."""

@@ -36,7 +36,16 @@ def figure(values: Iterable[float | None]) -> Figure | None:
     """None where there is nothing. A value that is None is a round that was lost."""
     asked = list(values)
     found = [value for value in asked if value is not None]
-    return Figure(median(found), min(found), max(found), None if len(found) == len(asked) else (len(found), len(asked))) if found else None
+    return (
+        Figure(
+            median(found),
+            min(found),
+            max(found),
+            None if len(found) == len(asked) else (len(found), len(asked)),
+        )
+        if found
+        else None
+    )
 
 
 def rounds(results: Results, part: str, step: str) -> list[dict[str, Any] | None]:
@@ -54,10 +63,21 @@ def nested(results: Results, part: str, step: str, key: str) -> dict[str, Figure
     """The same for each key of a value that is a dict; one that a round does not have is 0 there."""
     found = [each.get(key) if each else None for each in rounds(results, part, step)]
     names = dict.fromkeys(name for each in found if each for name in each)
-    return {name: shape for name in names if (shape := figure(each.get(name, 0.0) if each else None for each in found)) is not None}
+    return {
+        name: shape
+        for name in names
+        if (shape := figure(each.get(name, 0.0) if each else None for each in found)) is not None
+    }
 
 
-def ratio(results: Results, part: str, above: str, below: str, key: str, use: Callable[[float, float], float] = lambda a, b: a / b) -> Figure | None:
+def ratio(
+    results: Results,
+    part: str,
+    above: str,
+    below: str,
+    key: str,
+    use: Callable[[float, float], float] = lambda a, b: a / b,
+) -> Figure | None:
     """A step against another, each round by itself."""
     pairs = zip_longest(rounds(results, part, above), rounds(results, part, below))
     return figure(use(a[key], b[key]) if a and b and b[key] else None for a, b in pairs)

@@ -9,7 +9,7 @@ import sys
 import threading
 
 from bench.events import events
-from bridge.payload import body
+from bridge.codec.request import body
 
 MESSAGES, CONNECTIONS = 975, 8
 
@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> None:
 
     def work() -> None:
         sock = socket.create_connection(("127.0.0.1", port))
-        with sock if context is None else context.wrap_socket(sock, server_hostname="127.0.0.1") as connection:
+        with (
+            sock if context is None else context.wrap_socket(sock, server_hostname="127.0.0.1") as connection
+        ):
             while next(numbers) < requests:
                 connection.sendall(request)
                 answer = b""

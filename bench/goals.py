@@ -10,7 +10,16 @@ from bench.curves import WINDOW_S, figures
 from bench.figures import Figure, Results, figure, of, ratio, rounds
 from bench.scenarios import Scenario, scenarios
 
-DEFAULTS = ("http-0", "http-30", "http-150", "tls-0", "tls-30", "tls-150", "tls-200b-events", "tls-10kb-events")
+DEFAULTS = (
+    "http-0",
+    "http-30",
+    "http-150",
+    "tls-0",
+    "tls-30",
+    "tls-150",
+    "tls-200b-events",
+    "tls-10kb-events",
+)
 """Steps that run at the bridge's defaults."""
 BRIDGES = (*DEFAULTS, "tls-100kb", "tls-two-datasets", "tls-no-dataset", "tls-entity")
 """Steps that run the whole product, in any configuration."""
@@ -40,14 +49,30 @@ class Goal:
 
 def goals(results: Results) -> list[Goal]:
     """All of them, whatever was measured."""
-    return [*_throughput(results), *_latency(results), *_startup(results), *(goal for scenario in scenarios(100) for goal in _quota(results, scenario))]
+    return [
+        *_throughput(results),
+        *_latency(results),
+        *_startup(results),
+        *(goal for scenario in scenarios(100) for goal in _quota(results, scenario)),
+    ]
 
 
-def _row(part: str, name: str, found: Figure | None, bound: float, unit: str = "", *, least: bool = False, digits: int = 2) -> Goal:
+def _row(
+    part: str,
+    name: str,
+    found: Figure | None,
+    bound: float,
+    unit: str = "",
+    *,
+    least: bool = False,
+    digits: int = 2,
+) -> Goal:
     told = f"{'≥' if least else '≤'} {bound:g}{unit}"
     if found is None:
         return Goal(part, name, told, NOT_MEASURED, None)
-    return Goal(part, name, told, found.text(digits, unit), found.median >= bound if least else found.median <= bound)
+    return Goal(
+        part, name, told, found.text(digits, unit), found.median >= bound if least else found.median <= bound
+    )
 
 
 def _throughput(results: Results) -> Iterator[Goal]:
@@ -56,17 +81,52 @@ def _throughput(results: Results) -> Iterator[Goal]:
     def against(above: str, below: str) -> Figure | None:
         return ratio(results, part, above, below, cpu)
 
-    yield _row(part, "TLS, megabyte batches: events per CPU second, against reading alone", against("read", "tls-0"), 0.25, least=True, digits=3)
-    yield _row(part, "Plain HTTP: CPU an event, against reading, validating and splicing", against("http-0", "prepare"), 1.35)
-    yield _row(part, "100 KB batches over TLS: CPU an event, against megabyte batches", against("tls-100kb", "tls-0"), 1.5)
-    yield _row(part, "The whole product: CPU an event, against its extras switched off", against("tls-0", "bare"), 1.1)
+    yield _row(
+        part,
+        "TLS, megabyte batches: events per CPU second, against reading alone",
+        against("read", "tls-0"),
+        0.25,
+        least=True,
+        digits=3,
+    )
+    yield _row(
+        part,
+        "Plain HTTP: CPU an event, against reading, validating and splicing",
+        against("http-0", "prepare"),
+        1.35,
+    )
+    yield _row(
+        part,
+        "100 KB batches over TLS: CPU an event, against megabyte batches",
+        against("tls-100kb", "tls-0"),
+        1.5,
+    )
+    yield _row(
+        part,
+        "The whole product: CPU an event, against its extras switched off",
+        against("tls-0", "bare"),
+        1.1,
+    )
     peaks = _most(each.get("peak_mb") if each else None for each in _every(results, DEFAULTS))
     yield _row(part, "Peak memory at the defaults, the most of all runs", peaks, 150, " MB", digits=0)
-    shares = _most(each["peak_mb"] / each["ceiling_mb"] if each and each.get("ceiling_mb") else None for each in _every(results, BRIDGES))
-    yield _row(part, "Peak memory, as a share of the ceiling that the process prints, the most of all runs", shares, 1)
+    shares = _most(
+        each["peak_mb"] / each["ceiling_mb"] if each and each.get("ceiling_mb") else None
+        for each in _every(results, BRIDGES)
+    )
+    yield _row(
+        part,
+        "Peak memory, as a share of the ceiling that the process prints, the most of all runs",
+        shares,
+        1,
+    )
     costs = [of(results, part, step, cpu) for step in ("http-0", "http-30", "tls-0", "tls-30")]
     worst = None if None in costs else max((cost for cost in costs if cost), key=lambda cost: cost.median)
-    yield _row(part, "CPU seconds per million events at the defaults: the dearest of HTTP and TLS, 0 and 30 ms", worst, 5)
+    yield _row(
+        part,
+        "CPU seconds per million events at the defaults: the dearest of HTTP and TLS, 0 and 30 ms",
+        worst,
+        5,
+    )
 
 
 def _every(results: Results, steps: tuple[str, ...]) -> Iterator[dict[str, Any] | None]:
@@ -89,7 +149,13 @@ def _latency(results: Results) -> Iterator[Goal]:
 
 def _startup(results: Results) -> Iterator[Goal]:
     name = "Start of the process to its first 207, the group join included, where the broker lets a first member join at once"
-    yield _row("startup", name + " (`group.initial.rebalance.delay.ms=0`; Kafka's default waits 3 s)", of(results, "startup", "first 207", "s"), 2, " s")
+    yield _row(
+        "startup",
+        name + " (`group.initial.rebalance.delay.ms=0`; Kafka's default waits 3 s)",
+        of(results, "startup", "first 207", "s"),
+        2,
+        " s",
+    )
 
 
 def _quota(results: Results, scenario: Scenario) -> Iterator[Goal]:
@@ -98,10 +164,25 @@ def _quota(results: Results, scenario: Scenario) -> Iterator[Goal]:
 
     def row(what: str, key: str, bound: float, *, least: bool = False, digits: int = 0) -> Goal:
         value = found.get(key)
-        return _row("quota", f"Quota, {scenario.name}: {what}", None if value is None else figure([value * 100]), bound, "%", least=least, digits=digits)
+        return _row(
+            "quota",
+            f"Quota, {scenario.name}: {what}",
+            None if value is None else figure([value * 100]),
+            bound,
+            "%",
+            least=least,
+            digits=digits,
+        )
 
     if scenario.configured:
-        at_once = max((sum(replica is not None for replica in sample["replicas"]) for sample in run["samples"]), default=0) if run else 0
+        at_once = (
+            max(
+                (sum(replica is not None for replica in sample["replicas"]) for sample in run["samples"]),
+                default=0,
+            )
+            if run
+            else 0
+        )
         name = f"Quota, {scenario.name}: the most of any {WINDOW_S} seconds stays under it"
         told = f"≤ {scenario.configured:,.0f}/s, and a batch of each"
         most = found.get("most")
@@ -114,7 +195,12 @@ def _quota(results: Results, scenario: Scenario) -> Iterator[Goal]:
     if scenario.replicas > 1:
         yield row("the least of the replicas' shares, of an equal one", "least_share", 70, least=True)
     else:
-        yield row(f"no oscillation that starves: the least of any {WINDOW_S} seconds once settled, of the quota", "least", 50, least=True)
+        yield row(
+            f"no oscillation that starves: the least of any {WINDOW_S} seconds once settled, of the quota",
+            "least",
+            50,
+            least=True,
+        )
     if scenario.raise_at is not None:
         name, bound = f"Quota, {scenario.name}: raised by half, until 95% of it is used", f"≤ {RECOVERED_S} s"
         back = found.get("recovered_s")

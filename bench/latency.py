@@ -25,7 +25,9 @@ def latency(lab: Lab, sink: FarEnd, *, linger_ms: int, seconds: int) -> dict[str
     """Percentiles in milliseconds, and the rate that was kept; the first `WARM_S` seconds don't count. The clock stops when a request's body has come."""
     topic = lab.topic()
     path = lab.config(topic, sink.url, "latency", batch={"linger_ms": linger_ms})
-    template = event(0, 1024, Random(1)).replace(b'"eventType":"web.webpagedetails.pageViews"', b'"sent_ns":%019d')
+    template = event(0, 1024, Random(1)).replace(
+        b'"eventType":"web.webpagedetails.pageViews"', b'"sent_ns":%019d'
+    )
     with Child(["bridge", "run", "--config", str(path)], lab.folder / "bridge.log") as bridge:
         sink.expect(1, 1, stamps=True)
         produce(lab, topic, lambda _: template % time.time_ns(), per_s=PER_S, seconds=1 / PER_S)
@@ -35,5 +37,7 @@ def latency(lab: Lab, sink: FarEnd, *, linger_ms: int, seconds: int) -> dict[str
         result = sink.result(unless_ended=[bridge])
         bridge.stop_well()
     took = sorted(result["took_ms"][PER_S * WARM_S :])
-    percentiles = {name: percentile(took, share) for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))}
+    percentiles = {
+        name: percentile(took, share) for name, share in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
+    }
     return {**percentiles, "events": len(took), "events_per_s": kept, "requests": result["requests"]}

@@ -33,7 +33,9 @@ class Lab:
         """`settings`: more properties of the broker."""
         self._temporary = tempfile.TemporaryDirectory(prefix="aep-bridge-bench-")
         self.folder = Path(self._temporary.name)
-        self.kafka = Kafka(settings={"log.retention.ms": "-1", "log.segment.bytes": "268435456", **(settings or {})})
+        self.kafka = Kafka(
+            settings={"log.retention.ms": "-1", "log.segment.bytes": "268435456", **(settings or {})}
+        )
         authority = trustme.CA()
         self.ca = self.folder / "ca.pem"
         self.certificate, self.key = self.folder / "sink.pem", self.folder / "sink.key"
@@ -46,7 +48,9 @@ class Lab:
         self.kafka.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kafka.stop()
         self._temporary.cleanup()
 
@@ -61,7 +65,9 @@ class Lab:
     def filled(self, count: int, size: int, partitions: int = PARTITIONS, shape: str = "envelope") -> str:
         """A topic with so many events of this shape, evenly over its partitions, uncompressed."""
         name = self.topic(partitions)
-        producer = Producer({**self.kafka.properties(), "linger.ms": 50, "queue.buffering.max.kbytes": 262_144, "acks": "1"})
+        producer = Producer(
+            {**self.kafka.properties(), "linger.ms": 50, "queue.buffering.max.kbytes": 262_144, "acks": "1"}
+        )
         for number, value in enumerate(events(count, size, shape)):
             while True:
                 try:
@@ -77,11 +83,25 @@ class Lab:
         arguments = ["bench.sink", *([str(self.certificate), str(self.key)] if tls else [])]
         return FarEnd(Child(arguments, self.folder / "sink.log", pipes=True), tls=tls)
 
-    def config(self, topic: str, url: str, name: str, route: Mapping[str, str] | None = None, **sections: dict[str, Any]) -> Path:
+    def config(
+        self,
+        topic: str,
+        url: str,
+        name: str,
+        route: Mapping[str, str] | None = None,
+        **sections: dict[str, Any],
+    ) -> Path:
         """A configuration file with what can't have a default, and what is asked for; `route` is what the mapping says of the topic."""
         config: dict[str, Any] = {
-            "kafka": {"bootstrap_servers": self.kafka.bootstrap(), "group_id": f"group-{uuid.uuid4().hex[:8]}"},
-            "aep": {"inlet_url": url, "ims_org_id": ORG, **({"ca_file": str(self.ca)} if url.startswith("https") else {})},
+            "kafka": {
+                "bootstrap_servers": self.kafka.bootstrap(),
+                "group_id": f"group-{uuid.uuid4().hex[:8]}",
+            },
+            "aep": {
+                "inlet_url": url,
+                "ims_org_id": ORG,
+                **({"ca_file": str(self.ca)} if url.startswith("https") else {}),
+            },
             "topics": [{"topic": topic, **(route or {})}],
             "admin": {"host": "127.0.0.1", "port": free_port()},
         }
@@ -94,8 +114,17 @@ class Lab:
 
 def describe() -> dict[str, Any]:
     """The machine, the versions and the moment. A revision with a `+` is one whose `bridge/` or `bench/` was changed since."""
-    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
-    revision = _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "--", "bridge", "bench") else "")
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    revision = _git("rev-parse", "--short", "HEAD") + (
+        "+" if _git("status", "--porcelain", "--", "bridge", "bench") else ""
+    )
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "cpu": cpu,
@@ -103,7 +132,9 @@ def describe() -> dict[str, Any]:
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "confluent_kafka": confluent_kafka.version()[0] if isinstance(confluent_kafka.version(), tuple) else confluent_kafka.version(),
+        "confluent_kafka": confluent_kafka.version()[0]
+        if isinstance(confluent_kafka.version(), tuple)
+        else confluent_kafka.version(),
         "librdkafka": confluent_kafka.libversion()[0],
         "revision": revision,
     }

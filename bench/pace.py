@@ -14,7 +14,9 @@ _TICK_S = 0.002
 """What is due within so short a time goes out together: to sleep for each of 10,000 a second would cost more than to produce them."""
 
 
-def produce(lab: Lab, topic: str, value: Callable[[int], bytes], *, per_s: int, seconds: float, linger_ms: int = 0) -> float:
+def produce(
+    lab: Lab, topic: str, value: Callable[[int], bytes], *, per_s: int, seconds: float, linger_ms: int = 0
+) -> float:
     """Over the partitions in turn, each event by itself unless `linger_ms` lets some go together. The rate that was kept, in events a second; returns when the broker has them all."""
     producer = Producer({**lab.kafka.properties(), "linger.ms": linger_ms, "acks": "1"})
     count, start = int(per_s * seconds), time.perf_counter()

@@ -38,4 +38,8 @@ def paced(lab: Lab, sink: FarEnd, *, per_s: int, seconds: int, gulps: bool) -> d
         result = sink.result(unless_ended=[bridge])
         bridge.stop_well()
     (began, first), (ended, last) = marks
-    return {"cpu_m": (last - first) / (ended - began) * 1000, "events_per_s": kept, "requests": result["requests"]}
+    return {
+        "cpu_m": (last - first) / (ended - began) * 1000,
+        "events_per_s": kept,
+        "requests": result["requests"],
+    }

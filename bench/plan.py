@@ -56,7 +56,11 @@ class Scale:
 
     def quota(self) -> list[Scenario]:
         """The scenarios that are run."""
-        return [scenario for scenario in scenarios(self.quota_s) if not self.scenarios or scenario.name in self.scenarios]
+        return [
+            scenario
+            for scenario in scenarios(self.quota_s)
+            if not self.scenarios or scenario.name in self.scenarios
+        ]
 
 
 QUICK = Scale(
@@ -96,7 +100,9 @@ class Stage:
         self.lab.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for sink in self._sinks:
             sink.child.kill()
         self.lab.__exit__(kind, error, trace)
@@ -122,16 +128,30 @@ class Stage:
             self._topics[key] = self.lab.filled(*key)
         return self._topics[key]
 
-    def drain(self, *, tls: bool, latency_ms: float = 0, size: int = 1024, bare: bool = False, **sections: dict[str, Any]) -> dict[str, Any]:
+    def drain(
+        self,
+        *,
+        tls: bool,
+        latency_ms: float = 0,
+        size: int = 1024,
+        bare: bool = False,
+        **sections: dict[str, Any],
+    ) -> dict[str, Any]:
         """A whole process empties a topic."""
         count = self.scale.events // (10 if size > 5000 else 1)
         load = Load(self.topic(count, size), count, size, latency_ms, sections)
-        return drain(self.lab, self.secure if tls else self.plain, load, module="bench.bare" if bare else "bridge")
+        return drain(
+            self.lab, self.secure if tls else self.plain, load, module="bench.bare" if bare else "bridge"
+        )
 
     def shaped(self, shape: str) -> dict[str, Any]:
         """The same, over TLS, of events that are no whole envelopes for one dataset."""
         count = self.scale.events
-        return drain(self.lab, self.secure, Load(self.topic(count, 1024, shape=shape), count, 1024, route=SHAPES[shape][1]))
+        return drain(
+            self.lab,
+            self.secure,
+            Load(self.topic(count, 1024, shape=shape), count, 1024, route=SHAPES[shape][1]),
+        )
 
     def reference(self, kind: str) -> dict[str, Any]:
         """A reference line over the topic of 1 KB events."""
@@ -139,7 +159,13 @@ class Stage:
 
     def load(self, *, latency_ms: int = 0, **sections: dict[str, Any]) -> Load:
         """That topic, for a process that is looked into."""
-        return Load(self.topic(self.scale.events, 1024), self.scale.events, 1024, latency_ms=latency_ms, sections=sections)
+        return Load(
+            self.topic(self.scale.events, 1024),
+            self.scale.events,
+            1024,
+            latency_ms=latency_ms,
+            sections=sections,
+        )
 
     def latency(self, linger_ms: int) -> dict[str, Any]:
         """Events one by one into an idle process."""
@@ -166,10 +192,18 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("throughput", "tls-0", partial(stage.drain, tls=True)),
         ("throughput", "tls-100kb", lambda: stage.drain(tls=True, batch=small)),
         ("throughput", "bare", lambda: stage.drain(tls=True, bare=True)),
-        *(("throughput", f"{kind}-{ms}", partial(stage.drain, tls=kind == "tls", latency_ms=ms)) for kind in ("http", "tls") for ms in scale.sink_ms),
+        *(
+            ("throughput", f"{kind}-{ms}", partial(stage.drain, tls=kind == "tls", latency_ms=ms))
+            for kind in ("http", "tls")
+            for ms in scale.sink_ms
+        ),
         ("throughput", "tls-200b-events", lambda: stage.drain(tls=True, size=200)),
         ("throughput", "tls-10kb-events", lambda: stage.drain(tls=True, size=10_240)),
-        *(("throughput", f"tls-{shape}", partial(stage.shaped, shape)) for shape in SHAPES if shape != "envelope"),
+        *(
+            ("throughput", f"tls-{shape}", partial(stage.shaped, shape))
+            for shape in SHAPES
+            if shape != "envelope"
+        ),
         ("throughput", "sink-http", lambda: flood(lab, stage.plain, requests=math.ceil(scale.events / 250))),
         ("throughput", "sink-tls", lambda: flood(lab, stage.secure, requests=math.ceil(scale.events / 500))),
         ("profile", "doors-tls", lambda: seams(lab, stage.secure, stage.load())),
@@ -180,11 +214,19 @@ def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
         ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
         ("startup", "first 207, delayed", lambda: delayed(stage.plain, min(scale.events, 20_000))),
         *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in scale.lingers_ms),
-        *(("paced", f"{per_s}{', gulps' * gulps}", partial(stage.paced, per_s, gulps=gulps)) for per_s in scale.paced for gulps in (False, True)),
+        *(
+            ("paced", f"{per_s}{', gulps' * gulps}", partial(stage.paced, per_s, gulps=gulps))
+            for per_s in scale.paced
+            for gulps in (False, True)
+        ),
         *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
     ]
     few = "paced", "first 207, delayed"
-    return [Step(part, name, run, FEW if part in few or name in few else None) for part, name, run in whole if part in parts]
+    return [
+        Step(part, name, run, FEW if part in few or name in few else None)
+        for part, name, run in whole
+        if part in parts
+    ]
 
 
 @contextmanager

@@ -8,7 +8,11 @@ from bench.figures import Results, nested, of
 from bench.tables import NAMES
 
 COLOURS = {"client": "#8d99ae", "main": "#2f6f9f", "others": "#e09f3e"}
-KINDS = {"client": "Kafka's client", "main": "the loop: check, batch, send, settle", "others": "other threads: connecting, the admin port"}
+KINDS = {
+    "client": "Kafka's client",
+    "main": "the loop: check, batch, send, settle",
+    "others": "other threads: connecting, the admin port",
+}
 INK, GRID = "#1b1f24", "#d8dde3"
 _LEFT, _WIDTH, _ROW, _TOP = 290, 560, 28, 64
 
@@ -35,7 +39,9 @@ def step_of(most: float) -> float:
 def bars(results: Results) -> str:
     """One bar for each run; the line in it reaches from the cheapest round to the dearest."""
     found = [
-        (step, whole, nested(results, "throughput", step, "split_us")) for step in NAMES if (whole := of(results, "throughput", step, "cpu_s_per_million"))
+        (step, whole, nested(results, "throughput", step, "split_us"))
+        for step in NAMES
+        if (whole := of(results, "throughput", step, "cpu_s_per_million"))
     ]
     most = max((whole.high for _, whole, _ in found), default=1.0)
     height = _TOP + _ROW * max(1, len(found)) + 40
@@ -43,12 +49,18 @@ def bars(results: Results) -> str:
     out.append(text(16, 26, "CPU µs an event (median of the rounds; the line shows their spread)", size=15))
     x = 16.0
     for kind, name in KINDS.items():
-        out.append(f'<rect x="{x:.0f}" y="38" width="12" height="12" fill="{COLOURS[kind]}"/>' + text(x + 18, 49, name))
+        out.append(
+            f'<rect x="{x:.0f}" y="38" width="12" height="12" fill="{COLOURS[kind]}"/>'
+            + text(x + 18, 49, name)
+        )
         x += 40 + 7 * len(name)
     tick, at = step_of(most), 0.0
     while at <= most:
         place = _LEFT + _WIDTH * at / most
-        out.append(f'<path d="M{place:.1f} {_TOP}V{height - 36}" stroke="{GRID}"/>' + text(place, height - 18, f"{at:g}", anchor="middle"))
+        out.append(
+            f'<path d="M{place:.1f} {_TOP}V{height - 36}" stroke="{GRID}"/>'
+            + text(place, height - 18, f"{at:g}", anchor="middle")
+        )
         at += tick
     for row, (step, whole, split) in enumerate(found):
         y = _TOP + _ROW * row + 4
@@ -57,9 +69,13 @@ def bars(results: Results) -> str:
         left = float(_LEFT)
         for kind in KINDS:
             width = _WIDTH * whole.median / most * (split[kind].median / total if kind in split else 0.0)
-            out.append(f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="20" fill="{COLOURS[kind]}"/>')
+            out.append(
+                f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="20" fill="{COLOURS[kind]}"/>'
+            )
             left += width
         low, high = (_LEFT + _WIDTH * value / most for value in (whole.low, whole.high))
-        out.append(f'<path d="M{low:.1f} {y + 10}H{high:.1f}M{low:.1f} {y + 6}v8M{high:.1f} {y + 6}v8" stroke="{INK}" stroke-width="1.5" fill="none"/>')
+        out.append(
+            f'<path d="M{low:.1f} {y + 10}H{high:.1f}M{low:.1f} {y + 6}v8M{high:.1f} {y + 6}v8" stroke="{INK}" stroke-width="1.5" fill="none"/>'
+        )
         out.append(text(max(left, high) + 6, y + 15, f"{whole.median:.2f}"))
     return "\n".join([*out, "</svg>", ""])

@@ -57,7 +57,9 @@ def compiled() -> dict[str, str]:
 class Child:
     """A Python process of ours: `python -m <module> <arguments>`, run by another command where `before` names one. Both are gone when the context ends."""
 
-    def __init__(self, arguments: list[str], log: Path, *, pipes: bool = False, before: Sequence[str] = ()) -> None:
+    def __init__(
+        self, arguments: list[str], log: Path, *, pipes: bool = False, before: Sequence[str] = ()
+    ) -> None:
         self.log = log
         self.told_to_end = False
         self._heard = b""
@@ -106,7 +108,10 @@ class Child:
     def hear(self, timeout_s: float = ANSWER_S, *, unless_ended: Sequence[Child] = ()) -> str:
         """The next line. Raises where the process has ended instead, where it says nothing for so long, and where one of those that it needs has ended."""
         assert self.process.stdout is not None
-        said, deadline = self.process.stdout.fileno(), time.monotonic() + timeout_s  # not the file: select does not see what lies in its buffer
+        said, deadline = (
+            self.process.stdout.fileno(),
+            time.monotonic() + timeout_s,
+        )  # not the file: select does not see what lies in its buffer
         while b"\n" not in self._heard:
             if select.select([said], [], [], 0.5)[0]:
                 more = os.read(said, 1 << 16)
@@ -163,7 +168,9 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
 
 

@@ -38,16 +38,38 @@ def sampled(lab: Lab, sink: FarEnd, load: Load) -> dict[str, Any]:
     path = lab.folder / "perf.data"
     if (
         shutil.which("perf") is None
-        or subprocess.run(["perf", "record", "--quiet", "--output", str(path), "true"], capture_output=True, check=False).returncode
+        or subprocess.run(
+            ["perf", "record", "--quiet", "--output", str(path), "true"], capture_output=True, check=False
+        ).returncode
     ):
         return {}
-    record = ["perf", "record", "--quiet", "--clockid", "mono", "--freq", str(_PER_S), "--output", str(path), "--"]
+    record = [
+        "perf",
+        "record",
+        "--quiet",
+        "--clockid",
+        "mono",
+        "--freq",
+        str(_PER_S),
+        "--output",
+        str(path),
+        "--",
+    ]
     found = drain(lab, sink, load, before=record)
     script = ["perf", "script", "--input", str(path), "--fields", "comm,pid,tid,time,ip,sym,dso"]
-    said = subprocess.run(script, capture_output=True, text=True, errors="replace", check=True, timeout=120).stdout
+    said = subprocess.run(
+        script, capture_output=True, text=True, errors="replace", check=True, timeout=120
+    ).stdout
     counted = count(said, found["first_s"], found["last_s"])
     samples = sum(counted.values())
-    cells = {f"{kind}/{library}": found["cpu_s_per_million"] * number / samples for (kind, library), number in counted.items()} if samples else {}
+    cells = (
+        {
+            f"{kind}/{library}": found["cpu_s_per_million"] * number / samples
+            for (kind, library), number in counted.items()
+        }
+        if samples
+        else {}
+    )
     return {"libraries_us": cells, "samples": samples, "cpu_us": found["cpu_s_per_million"]}
 
 
@@ -66,5 +88,8 @@ def count(script: str, first_s: float, last_s: float) -> Counter[tuple[str, str]
         pid, _, tid = ids.partition("/")
         kind = "client" if name.startswith("rdk:") else "main" if pid == tid else "others"
         library = place.rpartition("(")[2].rpartition(")")[0].rpartition("/")[2]
-        found[kind, next((label for label, marks in LIBRARIES if any(mark in library for mark in marks)), "other")] += 1
+        found[
+            kind,
+            next((label for label, marks in LIBRARIES if any(mark in library for mark in marks)), "other"),
+        ] += 1
     return found

@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Told:
@@ -15,7 +22,13 @@ class Told:
 
     def __init__(self, total: int, console: Console) -> None:
         self._total, self._console, self._done, self._began = total, console, 0, time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(*columns, console=console, transient=True) if console.is_terminal else None
         self._task = self._bar.add_task("starting the broker", total=total) if self._bar else None
 
@@ -24,7 +37,9 @@ class Told:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -39,4 +54,9 @@ class Told:
         if self._bar and self._task is not None:
             self._bar.advance(self._task)
         seconds = time.monotonic() - self._began
-        self._console.print(f"{seconds:6.0f} s  {self._done:3}/{self._total}  {name:<36} {said}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(
+            f"{seconds:6.0f} s  {self._done:3}/{self._total}  {name:<36} {said}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )

@@ -26,9 +26,22 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
     """A sample each second: of each replica `COLUMNS`, the first three as totals so far; None for one that is not there."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    arguments = ["bridge", "simulate", "--port", str(port), "--rate", str(QUOTA), "--latency-ms", str(scenario.latency_ms)]
+    arguments = [
+        "bridge",
+        "simulate",
+        "--port",
+        str(port),
+        "--rate",
+        str(QUOTA),
+        "--latency-ms",
+        str(scenario.latency_ms),
+    ]
     samples: list[dict[str, Any]] = []
-    with Child(arguments, lab.folder / f"simulator-{port}.log") as simulator, httpx.Client(timeout=5) as http, together() as children:
+    with (
+        Child(arguments, lab.folder / f"simulator-{port}.log") as simulator,
+        httpx.Client(timeout=5) as http,
+        together() as children,
+    ):
         start, ports = _replicas(lab, topic, f"{url}/collection/{DEFAULT_INLET}", scenario)
         _until(lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator)
         children += [start(number) for number in range(scenario.replicas)]
@@ -45,18 +58,30 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
             if second == scenario.returns_at:
                 children.append(start(scenario.replicas))
             at = time.monotonic() - began
-            samples.append({"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]})
-    return {"latency_ms": scenario.latency_ms, "limit": scenario.limit, "raised_at": scenario.raise_at, "configured": scenario.configured, "samples": samples}
+            samples.append(
+                {"s": round(at, 2), "quota": current, "replicas": [_sample(http, each) for each in ports]}
+            )
+    return {
+        "latency_ms": scenario.latency_ms,
+        "limit": scenario.limit,
+        "raised_at": scenario.raise_at,
+        "configured": scenario.configured,
+        "samples": samples,
+    }
 
 
-def _replicas(lab: Lab, topic: str, inlet: str, scenario: Scenario) -> tuple[Callable[[int], Child], list[int]]:
+def _replicas(
+    lab: Lab, topic: str, inlet: str, scenario: Scenario
+) -> tuple[Callable[[int], Child], list[int]]:
     aep = {"max_messages_per_s": scenario.configured} if scenario.configured else {}
     first = yaml.safe_load(lab.config(topic, inlet, "quota", aep=aep).read_text())
     ports = [free_port() for _ in range(scenario.replicas + (scenario.returns_at is not None))]
     paths = [lab.folder / f"quota-{port}.yaml" for port in ports]
     for port, path in zip(ports, paths, strict=True):
         path.write_text(yaml.safe_dump({**first, "admin": {"host": "127.0.0.1", "port": port}}))
-    return lambda number: Child(["bridge", "run", "--config", str(paths[number])], lab.folder / f"quota-{ports[number]}.log"), ports
+    return lambda number: Child(
+        ["bridge", "run", "--config", str(paths[number])], lab.folder / f"quota-{ports[number]}.log"
+    ), ports
 
 
 def _until(done: Callable[[], bool], child: Child) -> None:

@@ -19,13 +19,14 @@ from typing import Any
 from confluent_kafka import Consumer, Message
 
 from bench.process import cpu_s, threads_s
-from bridge import tuning
+from bridge.app.service import STATISTICS_MS
+from bridge.codec.request import FRAME, body
+from bridge.codec.routes import Route
+from bridge.codec.validation import sort
+from bridge.config.settings_kafka import KafkaSettings
+from bridge.kafka.consumer import DEFAULTS, ENFORCED
 from bridge.model import Format
-from bridge.payload import FRAME, body
-from bridge.routing import Route, sort
-from bridge.service import STATISTICS_MS
-from bridge.settings_kafka import Kafka
-from bridge.source import DEFAULTS, ENFORCED
+from bridge.ops import tuning
 
 _AT_ONCE = 500
 MAX_BYTES, MAX_MESSAGES = 1_000_000, 1000
@@ -34,7 +35,9 @@ MAX_BYTES, MAX_MESSAGES = 1_000_000, 1000
 
 def consumer_settings(bootstrap: str) -> dict[str, Any]:
     """Those of a bridge at its defaults. Without the marks at the ends of partitions: telling them from records would be work of the bridge's."""
-    given = Kafka(bootstrap_servers=bootstrap, group_id=f"bench-{uuid.uuid4().hex[:8]}").consumer_properties()
+    given = KafkaSettings(
+        bootstrap_servers=bootstrap, group_id=f"bench-{uuid.uuid4().hex[:8]}"
+    ).consumer_properties()
     statistics = {"statistics.interval.ms": STATISTICS_MS, "stats_cb": lambda _: None}
     return {**DEFAULTS, **statistics, **given, **ENFORCED, "enable.partition.eof": False}
 
@@ -52,7 +55,11 @@ class Bodies:
         ends, start = list(accumulate(map(len, pieces))), 0
         while start < len(pieces):
             base, room = ends[start - 1] if start else 0, self._max_bytes - self._size
-            fits = min(len(pieces) - start, self._max_messages - len(self._open), bisect_right(ends, base + room, start) - start)
+            fits = min(
+                len(pieces) - start,
+                self._max_messages - len(self._open),
+                bisect_right(ends, base + room, start) - start,
+            )
             while fits and ends[start + fits - 1] - base + fits > room:  # with a comma for each
                 fits -= 1
             if not fits and not self._open:
@@ -92,7 +99,10 @@ def main(arguments: list[str]) -> None:
                 made += 1
     seconds, after = time.perf_counter() - at, threads_s(os.getpid())
     used = {kind: after[kind] - before for kind, before in threads.items()}
-    print(json.dumps({"s": seconds, "cpu_s": cpu_s() - cpu, "threads": used, "events": seen, "bodies": made}), flush=True)
+    print(
+        json.dumps({"s": seconds, "cpu_s": cpu_s() - cpu, "threads": used, "events": seen, "bodies": made}),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

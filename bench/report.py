@@ -26,13 +26,18 @@ def filled(text: str, results: Results, tables: Mapping[str, Callable[[Results],
     """A document with its generated parts of these results. Raises ValueError where a table has no place, or a place no table."""
     asked = [found[2] for found in _PART.finditer(text)]
     if sorted(asked) != sorted(tables):
-        raise ValueError(f"the document has places for {sorted(asked)}, and there are tables for {sorted(tables)}")
+        raise ValueError(
+            f"the document has places for {sorted(asked)}, and there are tables for {sorted(tables)}"
+        )
     return _PART.sub(lambda found: f"{found[1]}\n{tables[found[2]](results)}\n\n{found[3]}", text)
 
 
 def files(docs: Path, results: Results) -> dict[str, str]:
     """Name → content of everything that is generated; the text by hand is that of this folder."""
-    documents = {name: filled((docs / name).read_text(encoding="utf-8"), results, tables) for name, tables in DOCUMENTS.items()}
+    documents = {
+        name: filled((docs / name).read_text(encoding="utf-8"), results, tables)
+        for name, tables in DOCUMENTS.items()
+    }
     return {**documents, **{name: plot(results) for name, plot in PLOTS.items()}}
 
 

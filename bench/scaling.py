@@ -25,7 +25,13 @@ def scaling(lab: Lab, sink: FarEnd, *, replicas: int, seconds: int) -> dict[str,
     per_replica = _IN_FLIGHT * (_BATCH // 1025) / (LATENCY_MS / 1000)
     count = int(per_replica * seconds) * replicas // PARTITIONS * PARTITIONS
     topic = lab.topic(PARTITIONS)
-    path = lab.config(topic, sink.url, "scaling", batch={"max_bytes": _BATCH, "linger_ms": 200}, delivery={"max_in_flight": _IN_FLIGHT})
+    path = lab.config(
+        topic,
+        sink.url,
+        "scaling",
+        batch={"max_bytes": _BATCH, "linger_ms": 200},
+        delivery={"max_in_flight": _IN_FLIGHT},
+    )
     config = yaml.safe_load(path.read_text())
     ports = []
     with together() as children:
@@ -48,7 +54,11 @@ def scaling(lab: Lab, sink: FarEnd, *, replicas: int, seconds: int) -> dict[str,
         producer.flush()
         result = sink.result(unless_ended=children)
     cpu = sum(after - before for before, after in result["cpu"])
-    return {"events_per_s": count / result["s"], "cpu_s_per_million": cpu / count * 1e6, "expected_per_s": per_replica * replicas}
+    return {
+        "events_per_s": count / result["s"],
+        "cpu_s_per_million": cpu / count * 1e6,
+        "expected_per_s": per_replica * replicas,
+    }
 
 
 def _wait_even(children: list[Child], ports: list[int], share: int) -> None:
@@ -58,7 +68,10 @@ def _wait_even(children: list[Child], ports: list[int], share: int) -> None:
         for child in children:
             child.check()
         try:
-            held = [len(httpx.get(f"http://127.0.0.1:{port}/api/status", timeout=2).json().get("partitions", [])) for port in ports]
+            held = [
+                len(httpx.get(f"http://127.0.0.1:{port}/api/status", timeout=2).json().get("partitions", []))
+                for port in ports
+            ]
         except httpx.HTTPError:
             held = []
         if held and all(number == share for number in held):

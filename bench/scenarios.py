@@ -40,7 +40,15 @@ def scenarios(seconds: int) -> list[Scenario]:
         Scenario("300 ms", 300, seconds=seconds, raise_at=rise),
         Scenario("three replicas, 30 ms", 30, replicas=3, seconds=seconds),
         Scenario("three replicas, 300 ms", 300, replicas=3, seconds=seconds),
-        Scenario("three replicas, 6,000/s configured", 30, replicas=3, seconds=seconds, configured=6000, leaves_at=seconds // 3, returns_at=seconds * 2 // 3),
+        Scenario(
+            "three replicas, 6,000/s configured",
+            30,
+            replicas=3,
+            seconds=seconds,
+            configured=6000,
+            leaves_at=seconds // 3,
+            returns_at=seconds * 2 // 3,
+        ),
     ]
 
 

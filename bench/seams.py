@@ -18,26 +18,33 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bridge import delivery, pump, sender, transport
-from bridge.batcher import Batcher
-from bridge.commands import main
-from bridge.completions import CompletionQueue
-from bridge.events import Events
-from bridge.source import KafkaSource
-from bridge.telemetry import Telemetry
+from bridge.aep import sender
+from bridge.cli import main
+from bridge.engine import delivery
+from bridge.engine import loop as pump
+from bridge.engine.batcher import Batcher
+from bridge.engine.events import Events
+from bridge.http import connection as transport
+from bridge.http.reactor import CompletionQueue
+from bridge.kafka.consumer import KafkaSource
+from bridge.ops.telemetry import Telemetry
 
 DOORS: dict[str, list[tuple[Any, str]]] = {
     "read: out of the client's queue": [(KafkaSource, "read")],
     "read: group and weigh": [(KafkaSource, "_slices")],
     "validate": [(pump, "sort")],
     "batch": [(Batcher, "add")],
-    "enter in the ledger": [(pump.Pump, "take_in")],
-    "dispatch": [(pump.Pump, "dispatch"), (pump.Pump, "_admit"), (sender.HttpSender, "send")],
+    "enter in the ledger": [(pump.Engine, "take_in")],
+    "dispatch": [(pump.Engine, "dispatch"), (pump.Engine, "_admit"), (sender.HttpSender, "send")],
     "judge the answer": [(delivery, "verdicts")],
-    "settle, and free the records": [(pump.Pump, "_came_back"), (CompletionQueue, "take"), (pump.Pump, "complete")],
-    "store offsets": [(pump.Pump, "store")],
+    "settle, and free the records": [
+        (pump.Engine, "_came_back"),
+        (CompletionQueue, "take"),
+        (pump.Engine, "complete"),
+    ],
+    "store offsets": [(pump.Engine, "store")],
     "metrics and log": [(Telemetry, name) for name in vars(Events) if not name.startswith("_")],
-    "the loop itself": [(pump.Pump, "turn")],
+    "the loop itself": [(pump.Engine, "turn")],
     "splice": [(sender, "body")],
     "send: TLS and socket": [(transport, "_send")],
     "read the answer": [(transport, "_read"), (sender._Crew, "_judge")],

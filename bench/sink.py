@@ -72,7 +72,12 @@ class Sink:
             if order != self.order:
                 return 0
             if self.first is None:
-                self.first = time.perf_counter(), [cpu_s(pid) for pid in self.pids], [threads_s(pid) for pid in self.pids], cpu_s()
+                self.first = (
+                    time.perf_counter(),
+                    [cpu_s(pid) for pid in self.pids],
+                    [threads_s(pid) for pid in self.pids],
+                    cpu_s(),
+                )
             self.messages += count
             self.requests += 1
             self.bytes += len(body)
@@ -120,7 +125,9 @@ class Sink:
         if count not in self.answers:
             entries = ",".join(f'{{"xactionId":"1565638336649:1750:{number}"}}' for number in range(count))
             body = f'{{"inletId":"{"0" * 64}","batchId":"1565638336649:1750","receivedTimeMs":1565638336705,"responses":[{entries}]}}'
-            self.answers[count] = f"HTTP/1.1 207 Multi-Status\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            self.answers[count] = (
+                f"HTTP/1.1 207 Multi-Status\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
         return self.answers[count]
 
 

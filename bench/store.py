@@ -21,8 +21,15 @@ def write(path: Path, results: Results) -> None:
     parts = []
     for part, found in results.items():
         head = [f'    "{key}": {_line(value)}' for key, value in found.items() if key != "runs"]
-        runs = [f"      {json.dumps(step, ensure_ascii=False)}: [\n        {_rounds(each)}\n      ]" for step, each in found["runs"].items()]
-        parts.append(f'  "{part}": {{\n' + ",\n".join([*head, '    "runs": {\n' + ",\n".join(runs) + "\n    }"]) + "\n  }")
+        runs = [
+            f"      {json.dumps(step, ensure_ascii=False)}: [\n        {_rounds(each)}\n      ]"
+            for step, each in found["runs"].items()
+        ]
+        parts.append(
+            f'  "{part}": {{\n'
+            + ",\n".join([*head, '    "runs": {\n' + ",\n".join(runs) + "\n    }"])
+            + "\n  }"
+        )
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 

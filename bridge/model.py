@@ -83,7 +83,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """One record on its way to its dead-letter topic."""
 
     record: Record
@@ -95,7 +95,7 @@ class Letter:
     dataset_id: str | None
 
 
-class Post(msgspec.Struct, frozen=True):
+class BatchRequest(msgspec.Struct, frozen=True):
     """A request to make: the pieces go out as `{"messages":[piece,piece,…]}` to the inlet's batch endpoint."""
 
     inlet: str
@@ -119,8 +119,8 @@ class Fault(StrEnum):
     """No token could be got; nothing was sent."""
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came back for a `Post`: a status with its body, or a fault."""
+class BatchResponse(msgspec.Struct, frozen=True):
+    """What came back for a `BatchRequest`: a status with its body, or a fault."""
 
     status: int = 0
     """0 with a fault."""
@@ -135,7 +135,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishResult:
     """What the broker said of a list of letters: the indexes it did not acknowledge, and why."""
 
     failed: Sequence[int] = ()

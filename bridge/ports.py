@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from bridge.model import Answer, Letter, Post, Published, Slice, TopicPartition
+from bridge.model import BatchRequest, DeadLetter, Slice, TopicPartition
 
 
-class Listener(Protocol):
+class RebalanceListener(Protocol):
     """What a source tells, from inside `read` or `close`, on the caller's thread. None of these raises."""
 
     def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
@@ -61,13 +61,13 @@ class Completions(Protocol):
 class Sender(Protocol):
     """Carries requests. Never blocks; the answer arrives in the completions as `(ticket, Answer)`."""
 
-    def send(self, ticket: object, post: Post) -> None: ...
+    def send(self, ticket: object, post: BatchRequest) -> None: ...
 
 
-class DeadLetters(Protocol):
+class DeadLetterProducer(Protocol):
     """Publishes letters. Never blocks; `(ticket, Published)` arrives once the broker acknowledged or refused each."""
 
-    def publish(self, ticket: object, letters: Sequence[Letter]) -> None: ...
+    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None: ...
 
 
 class Clock(Protocol):
@@ -78,6 +78,3 @@ class Clock(Protocol):
 
 class Fatal(Exception):
     """The client can't go on; the process ends with a non-zero code."""
-
-
-__all__ = ["Answer", "Clock", "Completions", "DeadLetters", "Fatal", "Listener", "Published", "Sender", "Source"]

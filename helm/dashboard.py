@@ -22,10 +22,25 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
         "At a glance",
         [
             ("Lag", "stat", "short", [q("sum(aep_bridge_consumer_lag{})", "records")]),
-            ("Accepted", "stat", "cps", [q(f"sum(rate(aep_bridge_records_accepted_total{{}}[{WINDOW}]))", "records/s")]),
-            ("Oldest unsettled record", "stat", "s", [q("max(aep_bridge_oldest_unsettled_seconds{})", "age")]),
+            (
+                "Accepted",
+                "stat",
+                "cps",
+                [q(f"sum(rate(aep_bridge_records_accepted_total{{}}[{WINDOW}]))", "records/s")],
+            ),
+            (
+                "Oldest unsettled record",
+                "stat",
+                "s",
+                [q("max(aep_bridge_oldest_unsettled_seconds{})", "age")],
+            ),
             ("Inlets held", "stat", "short", [q("sum(aep_bridge_inlet_held{})", "held")]),
-            ("Dead letters, last hour", "stat", "short", [q("sum(increase(aep_bridge_records_dead_lettered_total{}[1h])) or vector(0)", "records")]),
+            (
+                "Dead letters, last hour",
+                "stat",
+                "short",
+                [q("sum(increase(aep_bridge_records_dead_lettered_total{}[1h])) or vector(0)", "records")],
+            ),
             ("Pods", "stat", "short", [q("count(aep_bridge_build_info{})", "pods")]),
         ],
     ),
@@ -36,26 +51,61 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "Read, accepted, dead-lettered, skipped",
                 "timeseries",
                 "cps",
-                [q(f"sum(rate(aep_bridge_records_{what}_total{{}}[{WINDOW}]))", what) for what in ("read", "accepted", "dead_lettered", "skipped")],
+                [
+                    q(f"sum(rate(aep_bridge_records_{what}_total{{}}[{WINDOW}]))", what)
+                    for what in ("read", "accepted", "dead_lettered", "skipped")
+                ],
             ),
-            ("Accepted by topic", "timeseries", "cps", [q(f"sum by (topic) (rate(aep_bridge_records_accepted_total{{}}[{WINDOW}]))", "{{topic}}")]),
-            ("Lag by topic", "timeseries", "short", [q("sum by (topic) (aep_bridge_consumer_lag{})", "{{topic}}")]),
-            ("Watermark age by topic", "timeseries", "s", [q("max by (topic) (aep_bridge_watermark_age_seconds{})", "{{topic}}")]),
+            (
+                "Accepted by topic",
+                "timeseries",
+                "cps",
+                [q(f"sum by (topic) (rate(aep_bridge_records_accepted_total{{}}[{WINDOW}]))", "{{topic}}")],
+            ),
+            (
+                "Lag by topic",
+                "timeseries",
+                "short",
+                [q("sum by (topic) (aep_bridge_consumer_lag{})", "{{topic}}")],
+            ),
+            (
+                "Watermark age by topic",
+                "timeseries",
+                "s",
+                [q("max by (topic) (aep_bridge_watermark_age_seconds{})", "{{topic}}")],
+            ),
             (
                 "Dead letters by topic and reason",
                 "timeseries",
                 "cps",
-                [q(f"sum by (topic, reason) (rate(aep_bridge_records_dead_lettered_total{{}}[{WINDOW}]))", "{{topic}} {{reason}}")],
+                [
+                    q(
+                        f"sum by (topic, reason) (rate(aep_bridge_records_dead_lettered_total{{}}[{WINDOW}]))",
+                        "{{topic}} {{reason}}",
+                    )
+                ],
             ),
             (
                 "Trouble: dead letters not taken, events too large for Profile, possible loss",
                 "timeseries",
                 "cps",
                 [
-                    q(f"sum by (topic) (rate(aep_bridge_dead_letter_failures_total{{}}[{WINDOW}]))", "not taken {{topic}}"),
-                    q(f"sum by (topic) (rate(aep_bridge_oversize_for_profile_total{{}}[{WINDOW}]))", "above 10 kB {{topic}}"),
-                    q(f"sum by (topic) (rate(aep_bridge_possible_loss_total{{}}[{WINDOW}]))", "possible loss {{topic}}"),
-                    q(f"sum by (topic) (rate(aep_bridge_rewinds_total{{}}[{WINDOW}]))", "began anew {{topic}}"),
+                    q(
+                        f"sum by (topic) (rate(aep_bridge_dead_letter_failures_total{{}}[{WINDOW}]))",
+                        "not taken {{topic}}",
+                    ),
+                    q(
+                        f"sum by (topic) (rate(aep_bridge_oversize_for_profile_total{{}}[{WINDOW}]))",
+                        "above 10 kB {{topic}}",
+                    ),
+                    q(
+                        f"sum by (topic) (rate(aep_bridge_possible_loss_total{{}}[{WINDOW}]))",
+                        "possible loss {{topic}}",
+                    ),
+                    q(
+                        f"sum by (topic) (rate(aep_bridge_rewinds_total{{}}[{WINDOW}]))",
+                        "began anew {{topic}}",
+                    ),
                 ],
             ),
         ],
@@ -67,7 +117,12 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "Requests by status",
                 "timeseries",
                 "reqps",
-                [q(f"sum by (inlet, status) (rate(aep_bridge_requests_total{{}}[{WINDOW}]))", "{{inlet}} {{status}}")],
+                [
+                    q(
+                        f"sum by (inlet, status) (rate(aep_bridge_requests_total{{}}[{WINDOW}]))",
+                        "{{inlet}} {{status}}",
+                    )
+                ],
             ),
             (
                 "Seconds to an answer",
@@ -85,17 +140,38 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "In flight, and the learned limit",
                 "timeseries",
                 "short",
-                [q("sum by (inlet) (aep_bridge_in_flight{})", "in flight {{inlet}}"), q("sum by (inlet) (aep_bridge_in_flight_limit{})", "limit {{inlet}}")],
+                [
+                    q("sum by (inlet) (aep_bridge_in_flight{})", "in flight {{inlet}}"),
+                    q("sum by (inlet) (aep_bridge_in_flight_limit{})", "limit {{inlet}}"),
+                ],
             ),
-            ("Learned rate (none: no limit)", "timeseries", "cps", [q("sum by (inlet) (aep_bridge_rate_limit{}) < Inf", "{{inlet}}")]),
-            ("Retries by reason", "timeseries", "cps", [q(f"sum by (inlet, reason) (rate(aep_bridge_retries_total{{}}[{WINDOW}]))", "{{inlet}} {{reason}}")]),
+            (
+                "Learned rate (none: no limit)",
+                "timeseries",
+                "cps",
+                [q("sum by (inlet) (aep_bridge_rate_limit{}) < Inf", "{{inlet}}")],
+            ),
+            (
+                "Retries by reason",
+                "timeseries",
+                "cps",
+                [
+                    q(
+                        f"sum by (inlet, reason) (rate(aep_bridge_retries_total{{}}[{WINDOW}]))",
+                        "{{inlet}} {{reason}}",
+                    )
+                ],
+            ),
             (
                 "Holds",
                 "timeseries",
                 "short",
                 [
                     q("max by (inlet, reason) (aep_bridge_inlet_held{})", "held {{inlet}} {{reason}}"),
-                    q("sum by (inlet, reason) (increase(aep_bridge_holds_total{}[1h]))", "in the last hour {{inlet}} {{reason}}"),
+                    q(
+                        "sum by (inlet, reason) (increase(aep_bridge_holds_total{}[1h]))",
+                        "in the last hour {{inlet}} {{reason}}",
+                    ),
                 ],
             ),
             (
@@ -103,15 +179,26 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "timeseries",
                 "bytes",
                 [
-                    q(f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_bytes_bucket{{}}[{WINDOW}])))", "p50"),
-                    q(f"histogram_quantile(0.95, sum by (le) (rate(aep_bridge_batch_bytes_bucket{{}}[{WINDOW}])))", "p95"),
+                    q(
+                        f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_bytes_bucket{{}}[{WINDOW}])))",
+                        "p50",
+                    ),
+                    q(
+                        f"histogram_quantile(0.95, sum by (le) (rate(aep_bridge_batch_bytes_bucket{{}}[{WINDOW}])))",
+                        "p95",
+                    ),
                 ],
             ),
             (
                 "Messages in a batch",
                 "timeseries",
                 "short",
-                [q(f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_records_bucket{{}}[{WINDOW}])))", "p50")],
+                [
+                    q(
+                        f"histogram_quantile(0.5, sum by (le) (rate(aep_bridge_batch_records_bucket{{}}[{WINDOW}])))",
+                        "p50",
+                    )
+                ],
             ),
             (
                 "Tokens",
@@ -119,7 +206,10 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                 "s",
                 [
                     q("max by (inlet) (aep_bridge_token_age_seconds{})", "age {{inlet}}"),
-                    q("sum by (inlet) (increase(aep_bridge_token_refresh_failures_total{}[1h]))", "failures in the last hour {{inlet}}"),
+                    q(
+                        "sum by (inlet) (increase(aep_bridge_token_refresh_failures_total{}[1h]))",
+                        "failures in the last hour {{inlet}}",
+                    ),
                 ],
             ),
         ],
@@ -127,15 +217,28 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
     (
         "Group and process",
         [
-            ("Partitions by pod", "timeseries", "short", [q("max by (pod) (aep_bridge_assigned_partitions{})", "{{pod}}")]),
-            ("Rebalances in 15 minutes", "timeseries", "short", [q("sum by (kind) (increase(aep_bridge_rebalances_total{}[15m]))", "{{kind}}")]),
+            (
+                "Partitions by pod",
+                "timeseries",
+                "short",
+                [q("max by (pod) (aep_bridge_assigned_partitions{})", "{{pod}}")],
+            ),
+            (
+                "Rebalances in 15 minutes",
+                "timeseries",
+                "short",
+                [q("sum by (kind) (increase(aep_bridge_rebalances_total{}[15m]))", "{{kind}}")],
+            ),
             (
                 "Commits",
                 "timeseries",
                 "s",
                 [
                     q("max by (pod) (aep_bridge_commit_age_seconds{})", "age {{pod}}"),
-                    q("sum by (pod) (increase(aep_bridge_commit_failures_total{}[15m]))", "failures in 15 min {{pod}}"),
+                    q(
+                        "sum by (pod) (increase(aep_bridge_commit_failures_total{}[15m]))",
+                        "failures in 15 min {{pod}}",
+                    ),
                 ],
             ),
             (
@@ -148,8 +251,18 @@ ROWS: list[tuple[str, list[tuple[str, str, str, list[Query]]]]] = [
                     q("sum by (inlet) (aep_bridge_window_bytes{})", "window {{inlet}}"),
                 ],
             ),
-            ("CPU", "timeseries", "short", [q(f"sum by (pod) (rate(process_cpu_seconds_total{{}}[{WINDOW}]))", "{{pod}}")]),
-            ("Versions", "timeseries", "short", [q("count by (version) (aep_bridge_build_info{})", "{{version}}")]),
+            (
+                "CPU",
+                "timeseries",
+                "short",
+                [q(f"sum by (pod) (rate(process_cpu_seconds_total{{}}[{WINDOW}]))", "{{pod}}")],
+            ),
+            (
+                "Versions",
+                "timeseries",
+                "short",
+                [q("count by (version) (aep_bridge_build_info{})", "{{version}}")],
+            ),
         ],
     ),
 ]
@@ -165,7 +278,16 @@ def dashboard() -> dict[str, Any]:
     panels: list[dict[str, Any]] = []
     y = 0
     for title, row in ROWS:
-        panels.append({"id": len(panels) + 1, "type": "row", "title": title, "collapsed": False, "gridPos": {"x": 0, "y": y, "w": 24, "h": 1}, "panels": []})
+        panels.append(
+            {
+                "id": len(panels) + 1,
+                "type": "row",
+                "title": title,
+                "collapsed": False,
+                "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+                "panels": [],
+            }
+        )
         y += 1
         width, height = (4, 4) if row[0][1] == "stat" else (12, 8)
         for number, (name, kind, unit, targets) in enumerate(row):
@@ -176,9 +298,17 @@ def dashboard() -> dict[str, Any]:
                     "type": kind,
                     "title": name,
                     "datasource": {"type": "prometheus", "uid": "${datasource}"},
-                    "gridPos": {"x": number % across * width, "y": y + number // across * height, "w": width, "h": height},
+                    "gridPos": {
+                        "x": number % across * width,
+                        "y": y + number // across * height,
+                        "w": width,
+                        "h": height,
+                    },
                     "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
-                    "targets": [{"refId": chr(65 + index), "expr": expression, "legendFormat": legend} for index, (expression, legend) in enumerate(targets)],
+                    "targets": [
+                        {"refId": chr(65 + index), "expr": expression, "legendFormat": legend}
+                        for index, (expression, legend) in enumerate(targets)
+                    ],
                 }
             )
         y += -(-len(row) // (24 // width)) * height
@@ -196,8 +326,15 @@ def dashboard() -> dict[str, Any]:
                 {"name": "datasource", "type": "datasource", "query": "prometheus"},
                 _variable("namespace", "label_values(aep_bridge_build_info, namespace)"),
                 _variable("job", 'label_values(aep_bridge_build_info{namespace="$namespace"}, job)'),
-                _variable("pod", 'label_values(aep_bridge_build_info{namespace="$namespace",job="$job"}, pod)')
-                | {"includeAll": True, "multi": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"}},
+                _variable(
+                    "pod", 'label_values(aep_bridge_build_info{namespace="$namespace",job="$job"}, pod)'
+                )
+                | {
+                    "includeAll": True,
+                    "multi": True,
+                    "allValue": ".*",
+                    "current": {"text": "All", "value": "$__all"},
+                },
             ]
         },
         "panels": panels,

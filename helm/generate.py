@@ -18,11 +18,19 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from dashboard import dashboard  # noqa: E402
 
-from bridge import kafka_properties  # noqa: E402
-from bridge.settings import Settings  # noqa: E402
+from bridge.config import librdkafka as kafka_properties  # noqa: E402
+from bridge.config.settings import Settings  # noqa: E402
 
 CHART = HERE / "aep-bridge"
-MAY_BE_NULL = frozenset({"podDisruptionBudget.maxUnavailable", "autoscaling.behavior", "topologySpreadConstraints", "resources", "test.args"})
+MAY_BE_NULL = frozenset(
+    {
+        "podDisruptionBudget.maxUnavailable",
+        "autoscaling.behavior",
+        "topologySpreadConstraints",
+        "resources",
+        "test.args",
+    }
+)
 """Values with a default that a user may take away with `null`; the templates can do without them."""
 
 
@@ -42,9 +50,21 @@ def closed(schema: Any) -> Any:
 def demanding(schema: dict[str, Any], values: dict[str, Any], before: str = "") -> dict[str, Any]:
     """The same schema, with every value that has a default required: only `null` takes one away, and a template would say nothing readable about it."""
     properties = schema.get("properties", {})
-    wanted = sorted(name for name, value in values.items() if name in properties and (value or value == 0) and value != {} and before + name not in MAY_BE_NULL)
-    nested = {name: demanding(kind, values[name], f"{before}{name}.") for name, kind in properties.items() if isinstance(values.get(name), dict)}
-    return schema | ({"properties": properties | nested} if nested else {}) | ({"required": wanted} if wanted else {})
+    wanted = sorted(
+        name
+        for name, value in values.items()
+        if name in properties and (value or value == 0) and value != {} and before + name not in MAY_BE_NULL
+    )
+    nested = {
+        name: demanding(kind, values[name], f"{before}{name}.")
+        for name, kind in properties.items()
+        if isinstance(values.get(name), dict)
+    }
+    return (
+        schema
+        | ({"properties": properties | nested} if nested else {})
+        | ({"required": wanted} if wanted else {})
+    )
 
 
 def without_prose(schema: Any, *, inside_properties: bool = False) -> Any:
@@ -54,7 +74,11 @@ def without_prose(schema: Any, *, inside_properties: bool = False) -> Any:
     if not isinstance(schema, dict):
         return schema
     prose = () if inside_properties else ("title", "description", "default", "examples", "writeOnly")
-    return {key: without_prose(value, inside_properties=key in ("properties", "$defs")) for key, value in schema.items() if key not in prose}
+    return {
+        key: without_prose(value, inside_properties=key in ("properties", "$defs"))
+        for key, value in schema.items()
+        if key not in prose
+    }
 
 
 def values_schema() -> dict[str, Any]:
@@ -62,9 +86,16 @@ def values_schema() -> dict[str, Any]:
     schema: dict[str, Any] = closed(yaml.safe_load((HERE / "values.schema.yaml").read_text()))
     schema = demanding(schema, yaml.safe_load((CHART / "values.yaml").read_text()))
     settings = without_prose(Settings.model_json_schema(mode="validation"))
-    del settings["$defs"]["Kafka"]["properties"]["properties"]["propertyNames"]  # a template refuses these too, and gives the reason
-    for name in settings["required"]:  # an empty section is read as one without keys, and these have required keys
-        settings["properties"][name] = next((kind for kind in settings["properties"][name].get("anyOf", ()) if "$ref" in kind), settings["properties"][name])
+    del settings["$defs"]["KafkaSettings"]["properties"]["properties"][
+        "propertyNames"
+    ]  # a template refuses these too, and gives the reason
+    for name in settings[
+        "required"
+    ]:  # an empty section is read as one without keys, and these have required keys
+        settings["properties"][name] = next(
+            (kind for kind in settings["properties"][name].get("anyOf", ()) if "$ref" in kind),
+            settings["properties"][name],
+        )
     schema["$defs"] |= settings.pop("$defs", {})
     schema["$defs"]["Settings"] = settings
     return schema

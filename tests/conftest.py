@@ -12,7 +12,9 @@ from tests.support.kafka import Kafka
 
 def _real(*, secure: bool) -> Iterator[Kafka]:
     if missing := missing_tools():
-        pytest.fail(f"a real broker needs {', '.join(missing)}: install them, or run `make check` for the tests without one")
+        pytest.fail(
+            f"a real broker needs {', '.join(missing)}: install them, or run `make check` for the tests without one"
+        )
     with Kafka(secure=secure) as running:
         yield running
 

@@ -11,7 +11,7 @@ from bridge.check import brokers, inlets, topics
 from bridge.check.findings import Finding, Level
 from bridge.check.sample import send_test
 from bridge.check.surroundings import offline
-from bridge.settings import Settings
+from bridge.config.settings import Settings
 
 __all__ = ["Finding", "Level", "offline", "online", "send_test"]
 

@@ -11,18 +11,28 @@ from confluent_kafka.admin import AdminClient
 
 from bridge.check.certificate import fault
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.kafka_errors import CLIENT_CERTIFICATE, unverified, wants_certificate
-from bridge.settings import Settings
+from bridge.config.settings import Settings
+from bridge.kafka.errors import CLIENT_CERTIFICATE, unverified, wants_certificate
 
 _SOON_S = 3.0
 """An address that is refused, or not known, is given so long."""
 
 _AUTHORITY = "set ssl.ca.location in kafka.properties to the PEM file of the authority that signed the brokers' certificates"
 _CAUSES: tuple[tuple[int, str, float, bool], ...] = (
-    (KafkaError._AUTHENTICATION, "check sasl.mechanism, sasl.username and the password in kafka.properties (better: sasl.password_file)", 0, False),
+    (
+        KafkaError._AUTHENTICATION,
+        "check sasl.mechanism, sasl.username and the password in kafka.properties (better: sasl.password_file)",
+        0,
+        False,
+    ),
     (KafkaError._SSL, _AUTHORITY, 0, False),
     (KafkaError._RESOLVE, "check the names in kafka.bootstrap_servers, and DNS", _SOON_S, True),
-    (KafkaError._TRANSPORT, "check kafka.bootstrap_servers, firewalls, and that security.protocol fits the brokers' listener", _SOON_S, True),
+    (
+        KafkaError._TRANSPORT,
+        "check kafka.bootstrap_servers, firewalls, and that security.protocol fits the brokers' listener",
+        _SOON_S,
+        True,
+    ),
 )
 """From the most telling one on: the client's error, what to do, how long to go on trying, and whether it means that the brokers are away."""
 _SILENT = "the connection is closed without a word: does security.protocol in kafka.properties fit the listener (TLS, SASL)?"
@@ -31,7 +41,10 @@ _SILENT = "the connection is closed without a word: does security.protocol in ka
 def reached(settings: Settings) -> tuple[AdminClient | None, Finding]:
     """An admin client of brokers that answer, or None; and the finding."""
     heard: dict[int, str] = {}
-    servers, protocol = settings.kafka.bootstrap_servers, settings.kafka.text_of("security.protocol", "plaintext")
+    servers, protocol = (
+        settings.kafka.bootstrap_servers,
+        settings.kafka.text_of("security.protocol", "plaintext"),
+    )
     do = "check kafka.bootstrap_servers, and security.protocol, sasl.* and ssl.* in kafka.properties, against the brokers' listener"
     started = time.monotonic()
     listens: dict[str, Any] = {"error_cb": lambda error: heard.setdefault(error.code(), error.str())}
@@ -46,16 +59,26 @@ def reached(settings: Settings) -> tuple[AdminClient | None, Finding]:
         except KafkaException as problem:
             last = problem.args[0].str()
         else:
-            return admin, Finding(Level.OK, "brokers", f"{len(cluster.brokers)} of them answer over {protocol}")
+            return admin, Finding(
+                Level.OK, "brokers", f"{len(cluster.brokers)} of them answer over {protocol}"
+            )
         admin.poll(0)
         tried = time.monotonic() - started
         if found := _of_certificates(settings, heard.values()):
             return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {found[0]}", found[1])
         for code, advice, patience, away in _CAUSES:
             if code in heard and tried >= patience:
-                return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {_told(heard[code])}", advice, unreachable=away)
+                return None, Finding(
+                    Level.FAIL,
+                    "brokers",
+                    f"{servers} over {protocol}: {_told(heard[code])}",
+                    advice,
+                    unreachable=away,
+                )
         if tried >= TIMEOUT_S:
-            return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {last}; {_SILENT}", do, unreachable=True)
+            return None, Finding(
+                Level.FAIL, "brokers", f"{servers} over {protocol}: {last}; {_SILENT}", do, unreachable=True
+            )
 
 
 def _of_certificates(settings: Settings, heard: Iterable[str]) -> tuple[str, str] | None:

@@ -7,11 +7,13 @@ import ssl
 from pathlib import Path
 
 from bridge.check.findings import TIMEOUT_S
-from bridge.settings import Settings
+from bridge.config.settings import Settings
 
 _EXPIRED, _NOT_YET, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 _RENEW = "have the brokers' certificate renewed; is this machine's clock right?"
-_NAMES = "kafka.bootstrap_servers, and the brokers' advertised.listeners, must name them as their certificate does"
+_NAMES = (
+    "kafka.bootstrap_servers, and the brokers' advertised.listeners, must name them as their certificate does"
+)
 _DO = {_EXPIRED: _RENEW, _NOT_YET: _RENEW, _OTHER_NAME: _NAMES, _OTHER_ADDRESS: _NAMES}
 """OpenSSL's codes, and what to do; of all others the authority is the cause."""
 
@@ -22,7 +24,9 @@ def fault(settings: Settings) -> tuple[str, str] | None:
     path = Path(place) if place not in {"", "probe"} else None
     try:
         context = ssl.create_default_context(
-            cafile=place if path and path.is_file() else None, capath=place if path and path.is_dir() else None, cadata=pem or None
+            cafile=place if path and path.is_file() else None,
+            capath=place if path and path.is_dir() else None,
+            cadata=pem or None,
         )
     except (OSError, ValueError):
         return None

@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from bridge.auth import TokenError, TokenSource
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.check.proxy import proxies
-from bridge.settings import AepSettings, Settings
-from bridge.transport import LeanTransport, Tls
+from bridge.config.settings import AepSettings, Settings
+from bridge.http.connection import LeanTransport, Tls
+from bridge.http.oauth import TokenError, TokenSource
 
 SKEW_S = 60.0
 
@@ -27,11 +27,21 @@ def findings(settings: Settings) -> Iterator[Finding]:
 def _inlet(aep: AepSettings) -> Iterator[Finding]:
     what = f"inlet {aep.inlet_id[:12]}"
     try:
-        tls = Tls(*(None if path is None else str(path) for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)))
+        tls = Tls(
+            *(
+                None if path is None else str(path)
+                for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)
+            )
+        )
         transport = LeanTransport(tls=tls, proxy=aep.proxy())
         headers = aep.header_values()
     except (OSError, ValueError) as problem:
-        yield Finding(Level.FAIL, what, str(problem), "check ca_file, client_cert_file, client_key_file, proxy_url and the headers' files")
+        yield Finding(
+            Level.FAIL,
+            what,
+            str(problem),
+            "check ca_file, client_cert_file, client_key_file, proxy_url and the headers' files",
+        )
         return
     for finding in proxies(aep, what):
         yield finding
@@ -40,7 +50,13 @@ def _inlet(aep: AepSettings) -> Iterator[Finding]:
     with httpx.Client(transport=transport, trust_env=False) as client:
         if aep.auth is not None:
             auth = aep.auth
-            source = TokenSource(url=auth.token_url, client_id=auth.client_id, secret=auth.secret, scope=auth.scope, client=client)
+            source = TokenSource(
+                url=auth.token_url,
+                client_id=auth.client_id,
+                secret=auth.secret,
+                scope=auth.scope,
+                client=client,
+            )
             try:
                 headers["authorization"] = f"Bearer {source.bearer(time.monotonic() + TIMEOUT_S)}"
             except TokenError as problem:
@@ -58,7 +74,11 @@ def _clock(date: str, host: str) -> Finding:
         told = parsedate_to_datetime(date)
         skew = time.time() - (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
-        return Finding(Level.WARN, "clock", f"can't be told: {host} sends {f'the Date {date[:40]!r}' if date else 'no Date'}")
+        return Finding(
+            Level.WARN,
+            "clock",
+            f"can't be told: {host} sends {f'the Date {date[:40]!r}' if date else 'no Date'}",
+        )
     far = abs(skew) > SKEW_S
     do = "synchronise this machine's clock: tokens and Retry-After dates depend on it" if far else ""
     return Finding(Level.WARN if far else Level.OK, "clock", f"{skew:+.0f} s against {host}", do)
@@ -69,9 +89,20 @@ def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what
     host = httpx.URL(aep.batch_url).host
     try:
         limits = {"deadline": time.monotonic() + TIMEOUT_S, "max_answer_bytes": 1_000_000}
-        answer = client.post(aep.batch_url, headers=headers | {"content-type": "application/json"}, content=b'{"messages":[]}', extensions=limits)
+        answer = client.post(
+            aep.batch_url,
+            headers=headers | {"content-type": "application/json"},
+            content=b'{"messages":[]}',
+            extensions=limits,
+        )
     except httpx.HTTPError as problem:
-        yield Finding(Level.FAIL, what, f"{host}: {problem}", "check aep.inlet_url, DNS, egress rules, ca_file and the proxy", unreachable=True)
+        yield Finding(
+            Level.FAIL,
+            what,
+            f"{host}: {problem}",
+            "check aep.inlet_url, DNS, egress rules, ca_file and the proxy",
+            unreachable=True,
+        )
         return
     yield _clock(answer.headers.get("date", ""), host)
     status = answer.status_code
@@ -79,9 +110,19 @@ def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what
         do = "check aep.auth, the inlet's authentication setting, and IP allow-lists"
         yield Finding(Level.FAIL, what, f"{host} answers {status}", do)
     elif status == 404 or 300 <= status < 400 or status == 407:
-        yield Finding(Level.FAIL, what, f"{host} answers {status}", "check aep.inlet_url and the proxy: that is not an inlet's answer")
+        yield Finding(
+            Level.FAIL,
+            what,
+            f"{host} answers {status}",
+            "check aep.inlet_url and the proxy: that is not an inlet's answer",
+        )
     elif status >= 500 or status == 429:
-        yield Finding(Level.WARN, what, f"{host} answers {status}", "reachable, but busy or down at the moment: the bridge waits for it")
+        yield Finding(
+            Level.WARN,
+            what,
+            f"{host} answers {status}",
+            "reachable, but busy or down at the moment: the bridge waits for it",
+        )
     else:
         how = "authenticated" if "authorization" in headers else "without authentication"
         yield Finding(Level.OK, what, f"{host} answers, {how}")

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 import httpx
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.settings import AepSettings
-from bridge.transport import Proxy, proxy_for
+from bridge.config.settings import AepSettings
+from bridge.http.connection import Proxy, proxy_for
 
 
 def proxies(aep: AepSettings, what: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
@@ -30,7 +30,9 @@ def proxies(aep: AepSettings, what: str, environ: Mapping[str, str] = os.environ
         ways.setdefault(finding.found, ([], finding))[0].append(name)
     for names, finding in ways.values():
         which = "" if len(ways) == 1 else f" ({names[0]})"
-        yield Finding(finding.level, f"proxy of {what}{which}", finding.found, finding.do, finding.unreachable)
+        yield Finding(
+            finding.level, f"proxy of {what}{which}", finding.found, finding.do, finding.unreachable
+        )
 
 
 def _source(aep: AepSettings, scheme: str, environ: Mapping[str, str]) -> str:
@@ -46,7 +48,9 @@ def _source(aep: AepSettings, scheme: str, environ: Mapping[str, str]) -> str:
 def _judged(proxy: Proxy | None, source: str, host: str) -> Finding:
     if proxy is None:
         if not source:
-            return Finding(Level.OK, "", "none: neither aep.proxy_url nor HTTPS_PROXY is set; connects directly")
+            return Finding(
+                Level.OK, "", "none: neither aep.proxy_url nor HTTPS_PROXY is set; connects directly"
+            )
         why = f"{source} is empty" if source.startswith("aep.") else f"NO_PROXY takes {host} out of {source}"
         return Finding(Level.OK, "", f"none: {why}; connects directly")
     shown = f"{proxy.host}:{proxy.port}, by {source}" + (", with a password" if proxy.authorization else "")
@@ -54,5 +58,9 @@ def _judged(proxy: Proxy | None, source: str, host: str) -> Finding:
         with socket.create_connection((proxy.host, proxy.port), TIMEOUT_S):
             return Finding(Level.OK, "", f"{shown}: takes connections")
     except OSError as problem:
-        do = f"correct {source}" + ("" if source.startswith("aep.") else f", name {host} in NO_PROXY, or set aep.proxy_url (empty for none)")
+        do = f"correct {source}" + (
+            ""
+            if source.startswith("aep.")
+            else f", name {host} in NO_PROXY, or set aep.proxy_url (empty for none)"
+        )
         return Finding(Level.FAIL, "", f"{shown}: {problem.strerror or problem}", do, unreachable=True)

@@ -8,45 +8,79 @@ from collections.abc import Iterator
 import httpx
 from confluent_kafka import Consumer, TopicPartition
 
-from bridge.auth import TokenError, TokenSource
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.settings import Settings
-from bridge.topics import Topics
-from bridge.transport import LeanTransport, Tls
+from bridge.config.settings import Settings
+from bridge.http.connection import LeanTransport, Tls
+from bridge.http.oauth import TokenError, TokenSource
+from bridge.kafka.topics import Topics
 
 
 def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
     """One record of the topic to the single endpoint with syncValidation: AEP's verdict. The record is delivered if AEP accepts it; no offset moves."""
-    from bridge.payload import envelope, problem
-    from bridge.routing import Route, sort
+    from bridge.codec.multi_status import problem
+    from bridge.codec.request import envelope
+    from bridge.codec.routes import Route
+    from bridge.codec.validation import sort
 
     entry = settings.entry_for(topic)
     if entry is None:
-        yield Finding(Level.FAIL, f"test from {topic}", "no entry of the mapping matches this topic", "name a mapped topic")
+        yield Finding(
+            Level.FAIL,
+            f"test from {topic}",
+            "no entry of the mapping matches this topic",
+            "name a mapped topic",
+        )
         return
     aep = settings.inlet_for(entry)
     value = _sample(settings, topic)
     if value is None:
-        yield Finding(Level.FAIL, f"test from {topic}", "the topic has no record to send", "produce one first")
+        yield Finding(
+            Level.FAIL, f"test from {topic}", "the topic has no record to send", "produce one first"
+        )
         return
     wrapper = (b"", b"")
     if entry.format == "entity":
-        ids = {"schema_id": entry.schema_id or "", "schema_version": entry.schema_version, "dataset_id": entry.dataset_id or ""}
+        ids = {
+            "schema_id": entry.schema_id or "",
+            "schema_version": entry.schema_version,
+            "dataset_id": entry.dataset_id or "",
+        }
         wrapper = envelope(ims_org_id=aep.ims_org_id or "", **ids)
     run = sort(Route(topic, entry.format, "check", entry.dataset_id, wrapper), [value])[0]
     if run.refusal is not None:
-        yield Finding(Level.FAIL, f"test from {topic}", run.refusal.error, "this record would be dead-lettered before it is sent")
+        yield Finding(
+            Level.FAIL,
+            f"test from {topic}",
+            run.refusal.error,
+            "this record would be dead-lettered before it is sent",
+        )
         return
-    tls = Tls(*(None if path is None else str(path) for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)))
+    tls = Tls(
+        *(
+            None if path is None else str(path)
+            for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)
+        )
+    )
     with httpx.Client(transport=LeanTransport(tls=tls, proxy=aep.proxy()), trust_env=False) as client:
         headers = dict(aep.header_values()) | {"content-type": "application/json"}
         try:
             if aep.auth is not None:
                 auth = aep.auth
-                source = TokenSource(url=auth.token_url, client_id=auth.client_id, secret=auth.secret, scope=auth.scope, client=client)
+                source = TokenSource(
+                    url=auth.token_url,
+                    client_id=auth.client_id,
+                    secret=auth.secret,
+                    scope=auth.scope,
+                    client=client,
+                )
                 headers["authorization"] = f"Bearer {source.bearer(time.monotonic() + TIMEOUT_S)}"
             limits = {"deadline": time.monotonic() + 30, "max_answer_bytes": 1_000_000}
-            answer = client.post(f"{aep.single_url}?syncValidation=true", headers=headers, content=run.pieces[0], extensions=limits)
+            answer = client.post(
+                f"{aep.single_url}?syncValidation=true",
+                headers=headers,
+                content=run.pieces[0],
+                extensions=limits,
+            )
         except (httpx.HTTPError, TokenError) as trouble:
             yield Finding(Level.FAIL, f"test from {topic}", str(trouble), unreachable=True)
             return
@@ -55,7 +89,10 @@ def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
     else:
         text = problem(answer.content)
         yield Finding(
-            Level.FAIL, f"test from {topic}", f"AEP answers {answer.status_code}: {text}", "compare the record with the schema, dataset and organisation"
+            Level.FAIL,
+            f"test from {topic}",
+            f"AEP answers {answer.status_code}: {text}",
+            "compare the record with the schema, dataset and organisation",
         )
 
 

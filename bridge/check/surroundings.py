@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bridge import kafka_properties
 from bridge.check.findings import Finding, Level
-from bridge.environment import RESERVED, names, variable
-from bridge.memory import ceiling, container_limit
-from bridge.sections import Loc, dotted, revealed
-from bridge.settings import PREFIX, Settings
+from bridge.config import librdkafka as kafka_properties
+from bridge.config.environment import RESERVED, names, variable
+from bridge.config.memory_ceiling import ceiling, container_limit
+from bridge.config.sections import Loc, dotted, revealed
+from bridge.config.settings import PREFIX, Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}")
 _STEM = PREFIX.rstrip("_")
@@ -25,27 +25,49 @@ _ALIKE = 0.8
 def offline(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     """Configuration, environment, memory. Variables that begin as ours do and are none were refused when the settings were loaded."""
     inlets = {settings.inlet_for(topic).identity for topic in settings.topics}
-    yield Finding(Level.OK, "configuration", f"{len(settings.topics)} topics or regexes, {len(inlets)} inlets")
+    yield Finding(
+        Level.OK, "configuration", f"{len(settings.topics)} topics or regexes, {len(inlets)} inlets"
+    )
     for warning in settings.warnings:
         yield Finding(Level.WARN, "configuration", warning)
     yield from _environment(settings, environ)
     size, text = ceiling(settings)
     limit = container_limit()
-    yield Finding(Level.OK, "memory", f"at most {size / 1048576:.0f} MiB ({text})" + (f"; the container has {limit / 1048576:.0f} MiB" if limit else ""))
+    yield Finding(
+        Level.OK,
+        "memory",
+        f"at most {size / 1048576:.0f} MiB ({text})"
+        + (f"; the container has {limit / 1048576:.0f} MiB" if limit else ""),
+    )
 
 
 def _environment(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     ours = sorted(name for name in environ if name.startswith(PREFIX))
-    yield Finding(Level.OK, "environment", f"{len(ours)} variables of ours: {', '.join(ours)}" if ours else "no variable of ours is set")
+    yield Finding(
+        Level.OK,
+        "environment",
+        f"{len(ours)} variables of ours: {', '.join(ours)}" if ours else "no variable of ours is set",
+    )
     for name in sorted(set(environ) - set(ours)):
         if meant := nearest(name):
-            yield Finding(Level.WARN, f"environment {name}", "is not one of ours, and is not looked at", f"did you mean {meant}?")
+            yield Finding(
+                Level.WARN,
+                f"environment {name}",
+                "is not one of ours, and is not looked at",
+                f"did you mean {meant}?",
+            )
     for loc, reference in references(settings):
         there = reference in environ
         near = "" if there else next(iter(get_close_matches(reference, environ, 1, 0.7)), "")
-        unset = "" if there else f", and the environment has no {reference}" + (f" (it has {near})" if near else "")
+        unset = (
+            ""
+            if there
+            else f", and the environment has no {reference}" + (f" (it has {near})" if near else "")
+        )
         do = f"references are not filled in: set {_variable(loc)} instead, or write the value"
-        yield Finding(Level.WARN, f"environment ${{{reference}}}", f"{dotted(loc)} holds it as it is written{unset}", do)
+        yield Finding(
+            Level.WARN, f"environment ${{{reference}}}", f"{dotted(loc)} holds it as it is written{unset}", do
+        )
 
 
 def nearest(name: str) -> str:

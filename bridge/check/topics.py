@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]  # missing in its stubs
 from confluent_kafka.cimpl import NewTopic
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.settings import Settings
-from bridge.topics import TopicError, Topics, Unreachable
+from bridge.config.settings import Settings
+from bridge.kafka.topics import TopicError, Topics, Unreachable
 
 
 def findings(settings: Settings, admin: AdminClient, replicas: int) -> Iterator[Finding]:
@@ -20,9 +26,21 @@ def findings(settings: Settings, admin: AdminClient, replicas: int) -> Iterator[
     counts = topics.partitions(mapped, settings.is_dead_letter_topic)
     for name in mapped:
         if not name.startswith("^") and name not in counts:
-            yield Finding(Level.FAIL, f"topic {name}", "does not exist, or may not be described", "create it, correct topics, or grant the ACL DESCRIBE")
-        elif name.startswith("^") and not any(entry.matches(found) for found in counts for entry in settings.topics if entry.topic == name):
-            yield Finding(Level.WARN, f"topics {name}", "no topic matches", "check the regex; topics that come later are found")
+            yield Finding(
+                Level.FAIL,
+                f"topic {name}",
+                "does not exist, or may not be described",
+                "create it, correct topics, or grant the ACL DESCRIBE",
+            )
+        elif name.startswith("^") and not any(
+            entry.matches(found) for found in counts for entry in settings.topics if entry.topic == name
+        ):
+            yield Finding(
+                Level.WARN,
+                f"topics {name}",
+                "no topic matches",
+                "check the regex; topics that come later are found",
+            )
     for name, count in counts.items():
         yield _may(admin, name, AclOperation.READ, f"{count} partitions", "topic")
         entry = settings.entry_for(name)
@@ -36,16 +54,27 @@ def findings(settings: Settings, admin: AdminClient, replicas: int) -> Iterator[
 def _may(admin: AdminClient, topic: str, operation: AclOperation, found: str, kind: str) -> Finding:
     """Whether the principal may do this to a topic, as the broker tells."""
     try:
-        described = admin.describe_topics(TopicCollection([topic]), include_authorized_operations=True, request_timeout=TIMEOUT_S)[topic].result(TIMEOUT_S)
+        described = admin.describe_topics(
+            TopicCollection([topic]), include_authorized_operations=True, request_timeout=TIMEOUT_S
+        )[topic].result(TIMEOUT_S)
         allowed = described.authorized_operations or []
     except (KafkaException, TimeoutError) as problem:
-        return Finding(Level.WARN, f"{kind} {topic}", f"{found}; its permissions can't be read: {problem}", "")
+        return Finding(
+            Level.WARN, f"{kind} {topic}", f"{found}; its permissions can't be read: {problem}", ""
+        )
     if allowed and operation not in allowed:
-        return Finding(Level.FAIL, f"{kind} {topic}", f"{found}; no permission to {operation.name}", f"grant the principal the ACL {operation.name} on it")
+        return Finding(
+            Level.FAIL,
+            f"{kind} {topic}",
+            f"{found}; no permission to {operation.name}",
+            f"grant the principal the ACL {operation.name} on it",
+        )
     return Finding(Level.OK, f"{kind} {topic}", f"{found}; may {operation.name.lower()}")
 
 
-def _letters(settings: Settings, topics: Topics, admin: AdminClient, source: str, name: str) -> Iterator[Finding]:
+def _letters(
+    settings: Settings, topics: Topics, admin: AdminClient, source: str, name: str
+) -> Iterator[Finding]:
     what = f"dead-letter topic {name}"
     try:
         made = topics.ensure(source, name, create=False)
@@ -67,7 +96,9 @@ def _letters(settings: Settings, topics: Topics, admin: AdminClient, source: str
 def _creatable(admin: AdminClient, name: str, what: str) -> Finding:
     """Whether a topic that is not there could be created; the broker is asked, and creates nothing."""
     try:
-        admin.create_topics([NewTopic(name, 1, -1)], validate_only=True, request_timeout=TIMEOUT_S)[name].result(TIMEOUT_S)
+        admin.create_topics([NewTopic(name, 1, -1)], validate_only=True, request_timeout=TIMEOUT_S)[
+            name
+        ].result(TIMEOUT_S)
     except (KafkaException, TimeoutError) as problem:
         text = problem.args[0].str() if isinstance(problem, KafkaException) else "no answer"
         do = "grant the principal the ACL CREATE on it (DESCRIBE where it is there already), or create it and set dead_letter.create_topics: false"
@@ -78,9 +109,18 @@ def _creatable(admin: AdminClient, name: str, what: str) -> Finding:
 def _replicas(total: int, planned: int) -> Finding:
     if planned > total:
         do = f"plan at most {total} replicas, or add partitions to the topics"
-        return Finding(Level.WARN, "partitions", f"{total} in all, for {planned} replicas: {planned - total} of them would have nothing to do", do)
+        return Finding(
+            Level.WARN,
+            "partitions",
+            f"{total} in all, for {planned} replicas: {planned - total} of them would have nothing to do",
+            do,
+        )
     if planned:
-        return Finding(Level.OK, "partitions", f"{total} in all, for {planned} replicas: up to {-(-total // planned)} each")
+        return Finding(
+            Level.OK,
+            "partitions",
+            f"{total} in all, for {planned} replicas: up to {-(-total // planned)} each",
+        )
     return Finding(Level.OK, "partitions", f"{total} in all: at most {total} replicas have work")
 
 
@@ -88,22 +128,37 @@ def _group(settings: Settings, admin: AdminClient, counts: dict[str, int]) -> It
     group, what = settings.kafka.group_id, f"group {settings.kafka.group_id}"
     total = sum(counts.values())
     try:
-        described = admin.describe_consumer_groups([group], include_authorized_operations=True, request_timeout=TIMEOUT_S)[group].result(TIMEOUT_S)
+        described = admin.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=TIMEOUT_S
+        )[group].result(TIMEOUT_S)
     except (KafkaException, TimeoutError) as problem:
         if "GROUP_ID_NOT_FOUND" in str(problem):
             yield Finding(Level.OK, what, f"new; {total} partitions to read from the start")
         else:
-            yield Finding(Level.WARN, what, f"can't be described: {problem}", "grant the principal the ACLs DESCRIBE and READ on the group")
+            yield Finding(
+                Level.WARN,
+                what,
+                f"can't be described: {problem}",
+                "grant the principal the ACLs DESCRIBE and READ on the group",
+            )
         return
     allowed = described.authorized_operations or []
     if allowed and AclOperation.READ not in allowed:
-        yield Finding(Level.FAIL, what, "no permission to join", "grant the principal the ACL READ on the group")
+        yield Finding(
+            Level.FAIL, what, "no permission to join", "grant the principal the ACL READ on the group"
+        )
         return
     lag = _lag(settings, admin, counts)
     members = len(described.members)
-    found = f"{members} members, lag {lag:,} over {total} partitions" if lag is not None else f"{members} members, {total} partitions"
+    found = (
+        f"{members} members, lag {lag:,} over {total} partitions"
+        if lag is not None
+        else f"{members} members, {total} partitions"
+    )
     if members > total:
-        yield Finding(Level.WARN, what, found, f"more members than partitions: at most {total} replicas have work")
+        yield Finding(
+            Level.WARN, what, found, f"more members than partitions: at most {total} replicas have work"
+        )
     else:
         yield Finding(Level.OK, what, found)
 
@@ -117,10 +172,16 @@ def _lag(settings: Settings, admin: AdminClient, counts: dict[str, int]) -> int 
     consumer = Consumer({**settings.consumer_properties(), "enable.auto.commit": False})
     try:
         request = [ConsumerGroupTopicPartitions(group, places)]
-        committed = admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group].result(TIMEOUT_S).topic_partitions
+        committed = (
+            admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_S)[group]
+            .result(TIMEOUT_S)
+            .topic_partitions
+        )
         lag = 0
         for place in committed:
-            low, high = consumer.get_watermark_offsets(TopicPartition(place.topic, place.partition), timeout=TIMEOUT_S)
+            low, high = consumer.get_watermark_offsets(
+                TopicPartition(place.topic, place.partition), timeout=TIMEOUT_S
+            )
             lag += max(0, high - (place.offset if place.offset >= 0 else low))
     except (KafkaException, TimeoutError):
         return None

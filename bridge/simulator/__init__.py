@@ -13,4 +13,16 @@ from bridge.simulator.config import DEFAULT_INLET, DEFAULT_ORG, DEFAULT_PORT, DE
 from bridge.simulator.faults import Rule
 from bridge.simulator.simulator import Simulator, run
 
-__all__ = ["DEFAULT_INLET", "DEFAULT_ORG", "DEFAULT_PORT", "DEFAULT_RAW_INLET", "Accounting", "Config", "Rule", "Seen", "Shape", "Simulator", "run"]
+__all__ = [
+    "DEFAULT_INLET",
+    "DEFAULT_ORG",
+    "DEFAULT_PORT",
+    "DEFAULT_RAW_INLET",
+    "Accounting",
+    "Config",
+    "Rule",
+    "Seen",
+    "Shape",
+    "Simulator",
+    "run",
+]

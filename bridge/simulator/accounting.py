@@ -73,7 +73,10 @@ class Accounting:
                     self._without_id += 1
                 else:
                     self._accepted[one.event_id] += 1
-                if one.message is not None and self._bytes.setdefault(one.event_id, one.message) != one.message:
+                if (
+                    one.message is not None
+                    and self._bytes.setdefault(one.event_id, one.message) != one.message
+                ):
                     self._differing.add(one.event_id)
                 if one.key is not None:
                     self._order.setdefault(one.key, []).append(one.event_id)
@@ -191,5 +194,7 @@ class Accounting:
                 "in_flight": self._in_flight,
                 "in_flight_max": self._in_flight_max,
                 "abandoned": self._abandoned,
-                "last_headers": {name: value for name, value in self._headers.items() if name != "authorization"},
+                "last_headers": {
+                    name: value for name, value in self._headers.items() if name != "authorization"
+                },
             }

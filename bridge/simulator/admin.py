@@ -45,7 +45,12 @@ def _answer(request: Request, sim: Simulator) -> Reply | None:
         case "GET", "config":
             return json_reply(200, sim.config)
         case "PUT", "config":
-            return json_reply(200, sim.configure({key: msgspec.json.decode(value) for key, value in _changes.decode(request.body).items()}))
+            return json_reply(
+                200,
+                sim.configure(
+                    {key: msgspec.json.decode(value) for key, value in _changes.decode(request.body).items()}
+                ),
+            )
         case "POST", "reset":
             sim.reset()
             return json_reply(200, {})
@@ -67,9 +72,16 @@ def _view(name: str, rest: str, request: Request, sim: Simulator) -> Reply | Non
             return json_reply(200, {"requests": sim.accounting.requests})
         case "accepted":
             least = int(request.asks("min") or 1)
-            return _lines({"id": event_id, "n": count} for event_id, count in sim.accounting.accepted.items() if count >= least)
+            return _lines(
+                {"id": event_id, "n": count}
+                for event_id, count in sim.accounting.accepted.items()
+                if count >= least
+            )
         case "refused":
-            return _lines({"id": event_id, "status": status, "n": count} for (event_id, status), count in sim.accounting.refused.items())
+            return _lines(
+                {"id": event_id, "status": status, "n": count}
+                for (event_id, status), count in sim.accounting.refused.items()
+            )
         case "order":
             return _lines({"key": key, "ids": ids} for key, ids in sim.accounting.order.items())
         case "message":

@@ -29,7 +29,10 @@ class Answers:
         batch, now_ms = self._batch()
         prefix = uuid.UUID(int=self._random.getrandbits(128), version=4)
         entries = [
-            _success(batch, prefix, index, shape) if one.status is None else self._failure(batch, prefix, index, one, shape) for index, one in enumerate(judged)
+            _success(batch, prefix, index, shape)
+            if one.status is None
+            else self._failure(batch, prefix, index, one, shape)
+            for index, one in enumerate(judged)
         ]
         entries += [_success(batch, prefix, len(judged) + index, shape) for index in range(shape.extra)]
         for _ in range(min(shape.drop, len(entries))):
@@ -38,7 +41,12 @@ class Answers:
             self._random.shuffle(entries)
         elif shape.order == "reversed":
             entries.reverse()
-        head: dict[str, Any] = {shape.inlet_key: inlet, "batchId": batch, "receivedTimeMs": now_ms, "responses": entries}
+        head: dict[str, Any] = {
+            shape.inlet_key: inlet,
+            "batchId": batch,
+            "receivedTimeMs": now_ms,
+            "responses": entries,
+        }
         return _encode(head, shape)
 
     def all_accepted(self, inlet: str, count: int) -> bytes:
@@ -60,7 +68,9 @@ class Answers:
         now_ms = int(time.time() * 1000)
         return f"{now_ms}:{self._count}:{self._random.randrange(1000)}", now_ms
 
-    def _failure(self, batch: str, prefix: uuid.UUID, index: int, one: Judged, shape: Shape) -> dict[str, Any]:
+    def _failure(
+        self, batch: str, prefix: uuid.UUID, index: int, one: Judged, shape: Shape
+    ) -> dict[str, Any]:
         kind = self._random.choice(_FAILURES) if shape.failure == "mixed" else shape.failure
         match kind:
             case "status":

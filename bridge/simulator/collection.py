@@ -22,7 +22,9 @@ from bridge.simulator.rates import Bucket
 class Collection:
     """Answers `POST /collection/{inlet}` and `POST /collection/batch/{inlet}`."""
 
-    def __init__(self, config: Callable[[], Config], accounting: Accounting, faults: Faults, tokens: Tokens) -> None:
+    def __init__(
+        self, config: Callable[[], Config], accounting: Accounting, faults: Faults, tokens: Tokens
+    ) -> None:
         self._config = config
         self._accounting = accounting
         self._faults = faults
@@ -38,7 +40,9 @@ class Collection:
         def usual() -> Reply:
             return self._usual(request, inlet, config, chosen, batch=batch)
 
-        reply = usual() if chosen.answer is None else spoil(chosen.answer, "ingest", usual, config.clock_skew_s)
+        reply = (
+            usual() if chosen.answer is None else spoil(chosen.answer, "ingest", usual, config.clock_skew_s)
+        )
         return replace(reply, delay_s=reply.delay_s + chosen.delay_s)
 
     def early(self, request: Request, inlet: str) -> Reply | None:
@@ -55,19 +59,27 @@ class Collection:
         authenticated = self._tokens.valid(request.headers.get("authorization"))
         if config.require_auth and not authenticated:
             given = "authorization" in request.headers
-            return problem(401, f"[{inlet}] Ims service token is {'invalid or expired' if given else 'empty'}")
+            return problem(
+                401, f"[{inlet}] Ims service token is {'invalid or expired' if given else 'empty'}"
+            )
         body = _unpacked(request, config)
         if isinstance(body, Reply):
             return body
         messages = split(body) if batch else [msgspec.Raw(body)]
         if messages is None or (batch and not messages):
             return problem(400, f"inletId: [{inlet}] imsOrgId: [{config.org}] Message has unknown xdm format")
-        over = self._over_rate(len(messages), config, sync=not batch and request.asks("syncValidation") == "true")
+        over = self._over_rate(
+            len(messages), config, sync=not batch and request.asks("syncValidation") == "true"
+        )
         if over is not None:
             return replace(over, messages=len(messages))
         if config.fast:
             self._accounting.accept_uncounted(len(messages), authenticated=authenticated)
-            return Reply(207 if batch else 200, self._answers.all_accepted(inlet, len(messages)), messages=len(messages))
+            return Reply(
+                207 if batch else 200,
+                self._answers.all_accepted(inlet, len(messages)),
+                messages=len(messages),
+            )
         raw = config.inlets[inlet] == "raw"
         if raw and "x-adobe-flow-id" not in request.headers:
             return problem(400, f"inletId: [{inlet}] The header x-adobe-flow-id is mandatory for this inlet")
@@ -75,7 +87,17 @@ class Collection:
         poisoned, rule = _struck(judged, messages, chosen.picky)
         if poisoned is not None:
             return replace(poisoned, messages=len(messages))
-        reply = self._settle(request, inlet, config, chosen, judged, messages, batch=batch, raw=raw, authenticated=authenticated)
+        reply = self._settle(
+            request,
+            inlet,
+            config,
+            chosen,
+            judged,
+            messages,
+            batch=batch,
+            raw=raw,
+            authenticated=authenticated,
+        )
         return replace(reply, rule=rule)
 
     def _settle(
@@ -88,7 +110,9 @@ class Collection:
             Acceptance(
                 one.event_id,
                 bytes(message) if config.keep_bytes else None,
-                None if config.order_key is None else ordering_key(message, config.order_key, enveloped=not raw),
+                None
+                if config.order_key is None
+                else ordering_key(message, config.order_key, enveloped=not raw),
             )
             for one, message in zip(judged, messages, strict=True)
             if one.status is None
@@ -96,10 +120,16 @@ class Collection:
         self._accounting.refuse((one.event_id, one.status) for one in judged if one.status is not None)
         self._accounting.accept(accepted, authenticated=authenticated)
         if batch:
-            return Reply(shape.status, self._answers.multi_status(inlet, judged, shape), messages=len(messages))
+            return Reply(
+                shape.status, self._answers.multi_status(inlet, judged, shape), messages=len(messages)
+            )
         if judged[0].status is not None:
             return replace(problem(judged[0].status, judged[0].error), messages=1)
-        return Reply(200, self._answers.single(inlet, shape, verdict=request.asks("syncValidation") == "true"), messages=1)
+        return Reply(
+            200,
+            self._answers.single(inlet, shape, verdict=request.asks("syncValidation") == "true"),
+            messages=1,
+        )
 
     def _over_rate(self, messages: int, config: Config, *, sync: bool) -> Reply | None:
         within = (
@@ -130,7 +160,9 @@ def _unpacked(request: Request, config: Config) -> bytes | Reply:
     return too_large if len(unpacked) > config.max_bytes else unpacked
 
 
-def _struck(judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequence[Armed]) -> tuple[Reply | None, int | None]:
+def _struck(
+    judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequence[Armed]
+) -> tuple[Reply | None, int | None]:
     """Lets the rules about messages strike those that pass so far; a poisoned message refuses the whole request. Also the first rule that struck."""
     first = None
     for armed in picky:

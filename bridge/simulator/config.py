@@ -16,7 +16,9 @@ DEFAULT_PORT = 9299
 class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the multi-status answer is spelled. Each value was seen in the wild, or is one that a client must survive."""
 
-    failure: Literal["statusCode", "status", "status_uuid", "statusCode_batch", "string", "mixed"] = "statusCode"
+    failure: Literal["statusCode", "status", "status_uuid", "statusCode_batch", "string", "mixed"] = (
+        "statusCode"
+    )
     """`statusCode` and `status` carry no xactionId; `status_uuid` has `<uuid>-<index>`, `statusCode_batch` has `<batchId>:<index>`;
     `string` is a status in quotes; `mixed` draws one of these per entry."""
     success: Literal["batch", "uuid", "opaque", "status", "silent"] = "batch"
@@ -45,7 +47,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls_client_ca: str | None = None
     """With it a client must show a certificate of this authority (mTLS)."""
 
-    inlets: dict[str, Literal["xdm", "raw"]] = msgspec.field(default_factory=lambda: {DEFAULT_INLET: "xdm", DEFAULT_RAW_INLET: "raw"})
+    inlets: dict[str, Literal["xdm", "raw"]] = msgspec.field(
+        default_factory=lambda: {DEFAULT_INLET: "xdm", DEFAULT_RAW_INLET: "raw"}
+    )
     """Inlet id → what it takes: enveloped messages, or bare objects with an `x-adobe-flow-id` header."""
     org: str = DEFAULT_ORG
     missing_org: Literal["refuse", "accept"] = "refuse"

@@ -21,7 +21,9 @@ Endpoint = Literal["ingest", "token"]
 
 _ACCOMPANYING = frozenset({"delay", "messages", "poison", "shape"})
 """These change the usual answer; every other action is the answer, and the first that matches wins."""
-_AFTER_ACCEPTANCE = frozenset({"half", "drip", "endless", "huge", "empty", "not_json", "nothing", "no_responses", "close", "drop"})
+_AFTER_ACCEPTANCE = frozenset(
+    {"half", "drip", "endless", "huge", "empty", "not_json", "nothing", "no_responses", "close", "drop"}
+)
 
 _EARLY = frozenset({"status", "hang", "reset", "garbage"})
 
@@ -89,9 +91,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         """Raises `ValueError` for a rule that could never work."""
         if self.every < 1 or self.bytes_per_s <= 0 or not 0 <= self.probability <= 1:
-            raise ValueError("`every` is at least 1, `bytes_per_s` is more than 0, `probability` is between 0 and 1")
-        if self.early and (self.endpoint != "ingest" or self.action not in _EARLY or self.accepted or self.contains is not None):
-            raise ValueError(f"`early` goes with the endpoint `ingest` and the actions {', '.join(sorted(_EARLY))}; nothing is accepted, no body is read")
+            raise ValueError(
+                "`every` is at least 1, `bytes_per_s` is more than 0, `probability` is between 0 and 1"
+            )
+        if self.early and (
+            self.endpoint != "ingest"
+            or self.action not in _EARLY
+            or self.accepted
+            or self.contains is not None
+        ):
+            raise ValueError(
+                f"`early` goes with the endpoint `ingest` and the actions {', '.join(sorted(_EARLY))}; nothing is accepted, no body is read"
+            )
 
     @property
     def accepts(self) -> bool:
@@ -116,7 +127,9 @@ class Armed:
     @property
     def spent(self) -> bool:
         """Past its number of requests or its time."""
-        return (self.rule.times is not None and self.fired >= self.rule.times) or (self._ends is not None and time.monotonic() >= self._ends)
+        return (self.rule.times is not None and self.fired >= self.rule.times) or (
+            self._ends is not None and time.monotonic() >= self._ends
+        )
 
     def meets(self, endpoint: Endpoint, inlet: str | None, request: Request) -> bool:
         """Whether this request falls under the rule; counts it for `every` and `after`."""
@@ -127,7 +140,11 @@ class Armed:
             return False
         if rule.contains is not None and rule.contains.encode() not in request.body:
             return False
-        if rule.dataset is not None and f'"{rule.dataset}"'.encode() not in request.body and request.headers.get("x-adobe-dataset-id") != rule.dataset:
+        if (
+            rule.dataset is not None
+            and f'"{rule.dataset}"'.encode() not in request.body
+            and request.headers.get("x-adobe-dataset-id") != rule.dataset
+        ):
             return False
         self._seen += 1
         if self._seen <= rule.after or (self._seen - rule.after) % rule.every:
@@ -190,9 +207,19 @@ class Faults:
     def describe(self) -> list[dict[str, Any]]:
         """Every rule, spent ones included, with its number and what it did."""
         with self._lock:
-            return [{"id": armed.number, "fired": armed.fired, "spent": armed.spent, "rule": msgspec.to_builtins(armed.rule)} for armed in self._armed]
+            return [
+                {
+                    "id": armed.number,
+                    "fired": armed.fired,
+                    "spent": armed.spent,
+                    "rule": msgspec.to_builtins(armed.rule),
+                }
+                for armed in self._armed
+            ]
 
-    def choose(self, endpoint: Endpoint, inlet: str | None, request: Request, *, early: bool = False) -> Chosen:
+    def choose(
+        self, endpoint: Endpoint, inlet: str | None, request: Request, *, early: bool = False
+    ) -> Chosen:
         """What this request meets, or its headers (`early`). Rules about messages are spent by the caller, once they hit one."""
         answer: Armed | None = None
         picky: list[Armed] = []
@@ -201,7 +228,11 @@ class Faults:
         with self._lock:
             for armed in self._armed:
                 rule = armed.rule
-                if rule.early is not early or (answer is not None and rule.action not in _ACCOMPANYING) or not armed.meets(endpoint, inlet, request):
+                if (
+                    rule.early is not early
+                    or (answer is not None and rule.action not in _ACCOMPANYING)
+                    or not armed.meets(endpoint, inlet, request)
+                ):
                     continue
                 delay_s += rule.delay_s
                 if rule.action in ("messages", "poison"):

@@ -40,7 +40,9 @@ class Tokens:
         form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
         if config.tokens_per_min and not self._bucket.take(1, config.tokens_per_min, 60):
             self._accounting.token("throttled")
-            return json_reply(429, {"error": "too_many_requests", "error_description": "token requests are throttled"})
+            return json_reply(
+                429, {"error": "too_many_requests", "error_description": "token requests are throttled"}
+            )
         error = _refusal(form, request.headers.get("content-type", ""), config)
         if error is not None:
             self._accounting.token("refused")
@@ -49,7 +51,9 @@ class Tokens:
         with self._lock:
             self._expiry[token] = time.monotonic() + config.token_ttl_s
         self._accounting.token("issued")
-        return json_reply(200, {"access_token": token, "token_type": "bearer", "expires_in": int(config.token_ttl_s)})
+        return json_reply(
+            200, {"access_token": token, "token_type": "bearer", "expires_in": int(config.token_ttl_s)}
+        )
 
 
 def _refusal(form: dict[str, str], content_type: str, config: Config) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge import halfpairs
+from bridge.codec import lone_surrogates as halfpairs
 from bridge.simulator.config import Config
 
 HEADER_MISSING = "The 'header' field is mandatory. Provide a valid 'header' value and try again."
@@ -141,14 +141,24 @@ def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judged:
     if config.datasets:
         schema = None if header.dataset_id is None else config.datasets.get(header.dataset_id)
         if header.schema_ref is None or schema != header.schema_ref.id:
-            return Judged(event_id, 400, f"{where} datasetId: [{header.dataset_id}] The dataset is unknown, or its schema is not the message's")
+            return Judged(
+                event_id,
+                400,
+                f"{where} datasetId: [{header.dataset_id}] The dataset is unknown, or its schema is not the message's",
+            )
     return Judged(event_id)
 
 
 def _well_formed(header: _Header, body: _Body | None) -> bool:
     """Both schema references are there, sound and the same, and there is an entity."""
     reference = header.schema_ref
-    if reference is None or not reference.sound or body is None or body.xdm_entity is None or body.xdm_meta is None:
+    if (
+        reference is None
+        or not reference.sound
+        or body is None
+        or body.xdm_entity is None
+        or body.xdm_meta is None
+    ):
         return False
     return body.xdm_meta.schema_ref == reference
 

@@ -33,7 +33,9 @@ def _spoilt(rule: Rule, endpoint: Endpoint, reply: Reply, skew_s: float) -> Repl
         case "empty":
             return replace(reply, body=b"")
         case "not_json":
-            return replace(reply, body=(rule.body or "<html><body>OK</body></html>").encode(), content_type="text/html")
+            return replace(
+                reply, body=(rule.body or "<html><body>OK</body></html>").encode(), content_type="text/html"
+            )
         case "nothing":
             return replace(reply, body=msgspec.json.encode({"responses": [{}] * reply.messages}))
         case "no_responses":
@@ -50,10 +52,16 @@ def _refusal(rule: Rule, endpoint: Endpoint, skew_s: float) -> Reply:
         headers["location"] = _ELSEWHERE
     if rule.retry_after_s is not None:
         when = time.time() + skew_s + rule.retry_after_s
-        headers["retry-after"] = formatdate(when, usegmt=True) if rule.retry_after_form == "date" else f"{rule.retry_after_s:g}"
+        headers["retry-after"] = (
+            formatdate(when, usegmt=True) if rule.retry_after_form == "date" else f"{rule.retry_after_s:g}"
+        )
     if rule.body is not None:
         return Reply(status, rule.body.encode(), headers=headers)
     if status == 403 or 300 <= status < 400:
         return Reply(status, headers=headers)
-    body = json_reply(status, {"error": "server_error"}) if endpoint == "token" else problem(status, "fault rule")
+    body = (
+        json_reply(status, {"error": "server_error"})
+        if endpoint == "token"
+        else problem(status, "fault rule")
+    )
     return replace(body, headers=headers)

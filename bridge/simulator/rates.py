@@ -17,7 +17,11 @@ class Bucket:
         if capacity <= 0:
             return True
         now = time.monotonic()
-        level = capacity if self._level is None else min(capacity, self._level + (now - self._at) * capacity / period_s)
+        level = (
+            capacity
+            if self._level is None
+            else min(capacity, self._level + (now - self._at) * capacity / period_s)
+        )
         self._at = now
         passes = level >= min(amount, capacity)
         self._level = level - amount if passes else level

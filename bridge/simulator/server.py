@@ -26,7 +26,14 @@ Early = Callable[[Request], Reply | None]
 class Watch:
     """What connections share: how to answer, what to tell, and which of them are open."""
 
-    def __init__(self, handle: Handle, early: Early, config: Callable[[], Config], begun: Callable[[], None], ended: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        handle: Handle,
+        early: Early,
+        config: Callable[[], Config],
+        begun: Callable[[], None],
+        ended: Callable[[bool], None],
+    ) -> None:
         self.handle = handle
         self.early = early
         self.config = config
@@ -83,7 +90,9 @@ class Connection(asyncio.Protocol):
             return
         except httptools.HttpParserError:
             if not self._transport.is_closing():
-                self._transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+                self._transport.write(
+                    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                )
                 self._transport.close()
 
     # What httptools tells.
@@ -173,7 +182,9 @@ class Connection(asyncio.Protocol):
                 reply = json_reply(500, {"error": f"the simulator itself failed: {error!r}"})
             if reply.delay_s > 0:
                 await asyncio.sleep(reply.delay_s)
-            goes_on = await deliver(reply, self._out, keep_alive=keep_alive, skew_s=self._watch.config().clock_skew_s)
+            goes_on = await deliver(
+                reply, self._out, keep_alive=keep_alive, skew_s=self._watch.config().clock_skew_s
+            )
             delivered = True
         finally:
             self._watch.ended(delivered)

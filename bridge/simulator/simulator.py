@@ -161,7 +161,9 @@ class Simulator:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _run(self, ready: threading.Event) -> None:
@@ -175,8 +177,16 @@ class Simulator:
     async def serve(self, listening: Callable[[], None]) -> None:
         """Listens until it is told to stop; calls `listening` once it does."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        watch = Watch(self._handle, self._early, lambda: self.config, self.accounting.begun, lambda delivered: self.accounting.ended(delivered=delivered))
-        server = await self._loop.create_server(lambda: Connection(watch), self.config.host, self.port, ssl=_tls(self.config), backlog=1024)
+        watch = Watch(
+            self._handle,
+            self._early,
+            lambda: self.config,
+            self.accounting.begun,
+            lambda delivered: self.accounting.ended(delivered=delivered),
+        )
+        server = await self._loop.create_server(
+            lambda: Connection(watch), self.config.host, self.port, ssl=_tls(self.config), backlog=1024
+        )
         self.port = server.sockets[0].getsockname()[1]
         listening()
         try:
@@ -203,7 +213,11 @@ class Simulator:
 
     def _early(self, request: Request) -> Reply | None:
         parts = [part for part in request.path.split("/") if part]
-        reply = self._collection.early(request, parts[-1]) if request.method == "POST" and parts[:1] == ["collection"] else None
+        reply = (
+            self._collection.early(request, parts[-1])
+            if request.method == "POST" and parts[:1] == ["collection"]
+            else None
+        )
         if reply is not None:
             self._saw(request, reply, ingest=True)
         return reply
@@ -232,7 +246,11 @@ class Simulator:
         def usual() -> Reply:
             return self.tokens.reply(request, self.config)
 
-        reply = usual() if chosen.answer is None else spoil(chosen.answer, "token", usual, self.config.clock_skew_s)
+        reply = (
+            usual()
+            if chosen.answer is None
+            else spoil(chosen.answer, "token", usual, self.config.clock_skew_s)
+        )
         return replace(reply, delay_s=reply.delay_s + chosen.delay_s)
 
 

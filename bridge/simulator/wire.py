@@ -109,7 +109,10 @@ async def _flood(reply: Reply, out: Out, skew_s: float) -> None:
             await asyncio.sleep(0)
         await out.write(b"]}")
         return
-    await out.write(_head(reply, "transfer-encoding: chunked", skew_s, keep_alive=False) + b"%x\r\n%b\r\n" % (len(start), start))
+    await out.write(
+        _head(reply, "transfer-encoding: chunked", skew_s, keep_alive=False)
+        + b"%x\r\n%b\r\n" % (len(start), start)
+    )
     while True:
         await out.write(b"%x\r\n%b\r\n" % (len(filler), filler))
         await asyncio.sleep(0.001)

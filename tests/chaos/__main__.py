@@ -15,15 +15,31 @@ from tests.chaos.stage import Plan
 
 def main() -> int:
     """The exit code: 0 where nothing was wrong, 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="a fault campaign against real processes")
-    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(1_000_000)))
-    parser.add_argument("--minutes", type=float, default=0, help="how long faults go on; without it each kind comes once")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description="a fault campaign against real processes"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(1_000_000))
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="how long faults go on; without it each kind comes once"
+    )
     parser.add_argument("--per-s", type=float, default=300, help="events a second")
-    parser.add_argument("--fault-s", type=float, default=0, help="seconds of a fault that lasts (4, with --minutes 12)")
-    parser.add_argument("--outage-s", type=float, default=0, help="seconds of an AEP outage (8, with --minutes 60)")
-    parser.add_argument("--only", action="append", default=[], choices=[*ALL], help="this fault (may be given several times)")
+    parser.add_argument(
+        "--fault-s", type=float, default=0, help="seconds of a fault that lasts (4, with --minutes 12)"
+    )
+    parser.add_argument(
+        "--outage-s", type=float, default=0, help="seconds of an AEP outage (8, with --minutes 60)"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], choices=[*ALL], help="this fault (may be given several times)"
+    )
     parser.add_argument("--out", type=Path, default=Path("chaos-out"))
-    parser.add_argument("--write", type=Path, help="a document whose marked part is replaced with this campaign's figures, if it passed and is the largest")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        help="a document whose marked part is replaced with this campaign's figures, if it passed and is the largest",
+    )
     given = parser.parse_args()
     folder = given.out / f"seed-{given.seed}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,14 @@ import subprocess
 import sys
 
 from confluent_kafka import ElectionType
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 
 
 class Refused(Exception):
@@ -23,7 +30,13 @@ def ask(servers: str, *request: str) -> str:
     error = ""
     for _ in range(4):
         try:
-            done = subprocess.run([sys.executable, "-m", "tests.chaos.ask", servers, *request], capture_output=True, text=True, timeout=30, check=False)
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.chaos.ask", servers, *request],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             error = "no answer within 30 s"
             continue
@@ -40,7 +53,16 @@ def main(servers: str, request: str, *operands: str) -> None:
         case "coordinator", (group,):
             print(admin.describe_consumer_groups([group])[group].result(20).coordinator.id)
         case "leaders", (topic,):
-            print(json.dumps({number: each.leader for number, each in admin.list_topics(topic, timeout=10).topics[topic].partitions.items()}))
+            print(
+                json.dumps(
+                    {
+                        number: each.leader
+                        for number, each in admin.list_topics(topic, timeout=10)
+                        .topics[topic]
+                        .partitions.items()
+                    }
+                )
+            )
         case "elect", ():
             admin.elect_leaders(ElectionType.PREFERRED, None).result(20)
         case "partitions", (topic, count):

@@ -25,7 +25,16 @@ GAP_S = 0.5
 ROUND_S = 600.0
 """Faults side by side go on for so long at most before those that must repeat nothing are alone again."""
 ALL: Mapping[str, Fault] = {**PROCESSES, **NEIGHBOURS}
-ALONE = ("terminated", "scaled", "partition_added", "throttled", "unavailable", "refusing", "token_revoked", "secret_rotated")
+ALONE = (
+    "terminated",
+    "scaled",
+    "partition_added",
+    "throttled",
+    "unavailable",
+    "refusing",
+    "token_revoked",
+    "secret_rotated",
+)
 """They must repeat nothing, and have to show it where nothing else could be the reason."""
 BRIEF = frozenset({"scaled", "throttled", "unavailable", "refusing", "token_revoked", "secret_rotated"})
 """In the short form these are alone only."""
@@ -40,7 +49,10 @@ def order(names: Sequence[str], seed: int, track: str) -> Iterator[str]:
 
 def run(plan: Plan, folder: Path, only: Sequence[str] = ()) -> Verdict:
     """Everything, from an empty machine to the verdict; `only` names the faults to use. Writes `timeline.jsonl`, `verdict.json` and the replicas' logs."""
-    print(f"chaos: seed {plan.seed}, {'each kind once' if not plan.minutes else f'{plan.minutes:g} minutes of faults'}; artefacts in {folder}/", flush=True)
+    print(
+        f"chaos: seed {plan.seed}, {'each kind once' if not plan.minutes else f'{plan.minutes:g} minutes of faults'}; artefacts in {folder}/",
+        flush=True,
+    )
     made = {"revision": revision(), "date": f"{datetime.now(UTC):%Y-%m-%d}"}
     with Stage(plan, folder) as stage:
         stage.note("began", **asdict(plan), **made)
@@ -53,7 +65,10 @@ def run(plan: Plan, folder: Path, only: Sequence[str] = ()) -> Verdict:
     print(table(verdict), flush=True)
     for problem in verdict.problems:
         print(f"  PROBLEM: {problem}", flush=True)
-    print(f"chaos: {'passed' if verdict.passed else 'FAILED'}; SEED={plan.seed} repeats the schedule", flush=True)
+    print(
+        f"chaos: {'passed' if verdict.passed else 'FAILED'}; SEED={plan.seed} repeats the schedule",
+        flush=True,
+    )
     return verdict
 
 
@@ -61,10 +76,14 @@ def revision() -> str:
     """What is tested, as git names it; `+` where files of the bridge differ from that."""
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+        ).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "--", "bridge") else "")
+        return git("rev-parse", "--short=10", "HEAD") + (
+            "+" if git("status", "--porcelain", "--", "bridge") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -73,7 +92,10 @@ def _faults(stage: Stage, names: Sequence[str]) -> None:
     """Rounds: what must repeat nothing alone, then both tracks side by side; at the end what has not hit anything yet, once more."""
     seed, minutes = stage.plan.seed, stage.plan.minutes
     alone = [name for name in ALONE if name in names]
-    beside = [[name for name in track if name in names and (minutes or name not in BRIEF)] for track in (PROCESSES, NEIGHBOURS)]
+    beside = [
+        [name for name in track if name in names and (minutes or name not in BRIEF)]
+        for track in (PROCESSES, NEIGHBOURS)
+    ]
     drawn = [order(track, seed, str(number)) for number, track in enumerate(beside)]
     singles = order(alone, seed, "alone")
     until = time.monotonic() + minutes * 60
@@ -83,7 +105,9 @@ def _faults(stage: Stage, names: Sequence[str]) -> None:
         for name in itertools.islice(singles, len(alone)):
             _make(stage, name)
         stage.alone = False
-        time.sleep(UNDER_WAY_S)  # what arrived in the last fault that was alone is not under way when a cut begins
+        time.sleep(
+            UNDER_WAY_S
+        )  # what arrived in the last fault that was alone is not under way when a cut begins
         _beside(stage, beside, drawn, min(until, time.monotonic() + ROUND_S) if minutes else None)
         if time.monotonic() >= until:
             break
@@ -92,7 +116,9 @@ def _faults(stage: Stage, names: Sequence[str]) -> None:
         _make(stage, name)
 
 
-def _beside(stage: Stage, tracks: Sequence[Sequence[str]], drawn: Sequence[Iterator[str]], until: float | None) -> None:
+def _beside(
+    stage: Stage, tracks: Sequence[Sequence[str]], drawn: Sequence[Iterator[str]], until: float | None
+) -> None:
     """Both tracks at once: until a time, or each kind once."""
 
     def work(names: Sequence[str], following: Iterator[str]) -> None:

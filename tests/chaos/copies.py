@@ -35,7 +35,9 @@ class Copy:
 class Judge:
     """Explains copies. `per_s`: events a second, of which so many may have been settled since the last commit."""
 
-    def __init__(self, windows: Sequence[Window], moves: Mapping[int, Sequence[Handover]], per_s: float) -> None:
+    def __init__(
+        self, windows: Sequence[Window], moves: Mapping[int, Sequence[Handover]], per_s: float
+    ) -> None:
         self._windows, self._moves = windows, moves
         self._rules = {window.rule: window for window in windows if window.rule is not None}
         self._answers = [window for window in windows if window.answers]
@@ -48,7 +50,11 @@ class Judge:
 
     def explain(self, copies: Iterable[Copy]) -> list[Copy]:
         """Gives each copy to a fault; returns those for which there is none."""
-        return [copy for copy in sorted(copies, key=lambda copy: copy.after.at) if not (self._answer_lost(copy) or self._lane_lost(copy))]
+        return [
+            copy
+            for copy in sorted(copies, key=lambda copy: copy.after.at)
+            if not (self._answer_lost(copy) or self._lane_lost(copy))
+        ]
 
     def tried(self, copies: Iterable[Copy]) -> list[Copy]:
         """Those of some copies for which there would be no fault. Changes nothing."""
@@ -59,7 +65,12 @@ class Judge:
         before = copy.before
         found = None if copy.letter or before.rule is None else self._rules.get(before.rule)
         for window in self._letters if copy.letter else self._answers:
-            if found is None and _on(window, before.at) and window.replica in (None, before.replica) and (copy.letter or window.copies < window.repeats):
+            if (
+                found is None
+                and _on(window, before.at)
+                and window.replica in (None, before.replica)
+                and (copy.letter or window.copies < window.repeats)
+            ):
                 found = window
         if found is None:
             return False
@@ -98,7 +109,10 @@ class Waiting:
     """
 
     def __init__(
-        self, moves: Mapping[int, Sequence[Handover]], released: Mapping[int, Sequence[Release]], settled: Mapping[int, Mapping[int, Sequence[Arrival]]]
+        self,
+        moves: Mapping[int, Sequence[Handover]],
+        released: Mapping[int, Sequence[Release]],
+        settled: Mapping[int, Mapping[int, Sequence[Arrival]]],
     ) -> None:
         self._moves, self._released, self._settled = moves, released, settled
 
@@ -110,15 +124,25 @@ class Waiting:
             if not copy.before.at <= release.at <= copy.after.at:
                 continue
             for move in self._moves.get(copy.partition, ()):
-                if release.at <= move.at <= copy.after.at and copy.offset >= move.base and (copy.letter or move.replica in senders):
-                    if any(offset in settled and not release.knew(settled[offset]) for offset in range(move.base, copy.offset)):
+                if (
+                    release.at <= move.at <= copy.after.at
+                    and copy.offset >= move.base
+                    and (copy.letter or move.replica in senders)
+                ):
+                    if any(
+                        offset in settled and not release.knew(settled[offset])
+                        for offset in range(move.base, copy.offset)
+                    ):
                         return True
         return False
 
 
 def _passed_on(moves: Iterable[Handover], copy: Copy) -> bool:
     """Whether one of these gave the partition to the second sender before the second arrival, with the offset uncommitted still."""
-    return any(move.at <= copy.after.at and move.replica == copy.after.replica and copy.offset >= move.base for move in moves)
+    return any(
+        move.at <= copy.after.at and move.replica == copy.after.replica and copy.offset >= move.base
+        for move in moves
+    )
 
 
 def _count(window: Window, copy: Copy) -> None:
@@ -141,7 +165,9 @@ def _allowed(window: Window, move: Handover, per_s: float) -> int:
     return UNCOMMITTED + math.ceil(per_s * (COMMIT_S + (move.at - window.start if window.commits else 0)))
 
 
-def added(arrivals: Sequence[tuple[str, int, int, Arrival]], window: Window, replicas: Sequence[str]) -> list[Copy]:
+def added(
+    arrivals: Sequence[tuple[str, int, int, Arrival]], window: Window, replicas: Sequence[str]
+) -> list[Copy]:
     """Copies that nobody may have made: events that arrived while a fault was on, a moment later again; every second one from another replica.
 
     `arrivals`: event, partition, offset, arrival; in order.

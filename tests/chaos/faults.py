@@ -45,12 +45,16 @@ def terminated(stage: Stage) -> Window:
 def zombie(stage: Stage) -> Window:
     """SIGSTOP for longer than the session time-out, then SIGCONT: it wakes up with answers for partitions that others have."""
     replica = stage.pick()
-    with stage.fault("zombie", lanes=True, answers=True, replica=replica.name, repeats=stage.under_way(0, 1)) as window:
+    with stage.fault(
+        "zombie", lanes=True, answers=True, replica=replica.name, repeats=stage.under_way(0, 1)
+    ) as window:
         replica.signal(signal.SIGSTOP)
         before = replica.held
 
         def taken() -> int:
-            others = frozenset[int]().union(*(each.held for each in stage.fleet.living if each is not replica))
+            others = frozenset[int]().union(
+                *(each.held for each in stage.fleet.living if each is not replica)
+            )
             return _stopped(replica) * len(before & others)
 
         window.hits = stage.last(SESSION_S + 3, taken)
@@ -98,13 +102,24 @@ def partition_added(stage: Stage) -> Window:
     return window
 
 
-def _node_down(stage: Stage, kind: str, node: int, *, kill: bool = True, seconds: float | None = None, evidence: Callable[[], int] | None = None) -> Window:
+def _node_down(
+    stage: Stage,
+    kind: str,
+    node: int,
+    *,
+    kill: bool = True,
+    seconds: float | None = None,
+    evidence: Callable[[], int] | None = None,
+) -> Window:
     """A node goes and returns. `evidence`: what it hit; connections of the bridge, where nothing else is given."""
     gateway = stage.network.gateways[f"broker-{node}"]
     with stage.fault(kind, lanes=True, commits=True, letters=True, detail={"node": node}) as window:
         before = set(gateway.connections)
         (stage.kafka.kill if kill else stage.kafka.terminate)(node)
-        window.hits = stage.last(stage.plan.fault_s if seconds is None else seconds, evidence or (lambda: len(before - gateway.connections)))
+        window.hits = stage.last(
+            stage.plan.fault_s if seconds is None else seconds,
+            evidence or (lambda: len(before - gateway.connections)),
+        )
         stage.kafka.restart(node)
         time.sleep(1)
     return window
@@ -114,7 +129,9 @@ def broker_killed(stage: Stage) -> Window:
     """SIGKILL of a node that replicas are connected to, and its return. After other faults one may lead nothing, or nobody may have come back to it yet."""
     first = stage.rng.randint(0, 2)
     nodes = [(first + step) % 3 + 1 for step in range(3)]
-    node = stage.last(0, lambda: next((node for node in nodes if stage.network.gateways[f"broker-{node}"].connections), 0))
+    node = stage.last(
+        0, lambda: next((node for node in nodes if stage.network.gateways[f"broker-{node}"].connections), 0)
+    )
     return _node_down(stage, "broker killed", node or nodes[0])
 
 
@@ -174,7 +191,9 @@ def too_few_replicas(stage: Stage) -> Window:
             refusable = stage.producing.bad
         return stage.producing.bad - refusable
 
-    window = _node_down(stage, "too few in-sync replicas", stage.rng.randint(1, 3), kill=False, evidence=waiting)
+    window = _node_down(
+        stage, "too few in-sync replicas", stage.rng.randint(1, 3), kill=False, evidence=waiting
+    )
     stage.ask("replicas", stage.dead_letter_topic, "2")
     return window
 

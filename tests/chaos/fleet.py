@@ -20,7 +20,13 @@ END_S = DRAIN_S + 20
 class Fleet:
     """Starts, ends and replaces replicas. `make` gives the one with a number; `note` and `problem` write the timeline."""
 
-    def __init__(self, make: Callable[[int], Replica], rng: random.Random, note: Callable[..., None], problem: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], Replica],
+        rng: random.Random,
+        note: Callable[..., None],
+        problem: Callable[[str], None],
+    ) -> None:
         self._make, self._rng, self._note, self._problem = make, rng, note, problem
         self._lock = threading.RLock()
         self.running: list[Replica] = []
@@ -87,7 +93,11 @@ class Fleet:
         """Whether as many as there should be are ready, and each partition belongs to one."""
         living = self.living
         owned = sorted(partition for replica in living for partition in replica.held)
-        return len(living) == self.wanted and owned == list(range(partitions)) and all(replica.ready() for replica in living)
+        return (
+            len(living) == self.wanted
+            and owned == list(range(partitions))
+            and all(replica.ready() for replica in living)
+        )
 
     def supervise(self, over: Event) -> None:
         """Starts what is missing, as a cluster does, and looks at what runs."""
@@ -96,7 +106,9 @@ class Fleet:
                 if replica.alive:
                     replica.inspect()
                 elif not replica.stopped:
-                    self._problem(f"{replica.name} ended by itself with {replica.process.returncode}: see {replica.log.name}")
+                    self._problem(
+                        f"{replica.name} ended by itself with {replica.process.returncode}: see {replica.log.name}"
+                    )
                     self.remove(replica)
             with self._lock:
                 missing = self.wanted - len(self.running)
@@ -120,5 +132,15 @@ class Fleet:
                 start = event.at - (REVOKE_S if event.partitions else DRAIN_S)
                 partitions = event.partitions or held(replica.lanes, start, event.at)
                 if not any(window.alone and window.start <= event.at <= window.end for window in windows):
-                    found.append(Window("revoke cut off", start, event.at, lanes=True, replica=replica.name, partitions=partitions, hits=1))
+                    found.append(
+                        Window(
+                            "revoke cut off",
+                            start,
+                            event.at,
+                            lanes=True,
+                            replica=replica.name,
+                            partitions=partitions,
+                            hits=1,
+                        )
+                    )
         return found

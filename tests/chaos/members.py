@@ -37,7 +37,12 @@ class Cluster(Kafka):
     """Three nodes whose listener `PROXIED` advertises other ports: those of gateways, so that the bridge can be cut off and the cluster not."""
 
     def __init__(self, nodes: int = 3) -> None:
-        super().__init__(nodes, settings={"listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,{PROXIED}:PLAINTEXT"})
+        super().__init__(
+            nodes,
+            settings={
+                "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,{PROXIED}:PLAINTEXT"
+            },
+        )
         self.listeners = ["PLAINTEXT", PROXIED]
         self._names = [*self.listeners, "CONTROLLER"]
         self._ports = {node: {name: free_port() for name in self._names} for node in range(1, nodes + 1)}
@@ -113,7 +118,9 @@ class Replica:
         self.name = f"replica-{number}"
         path = folder / f"{self.name}.yaml"
         config = {**config, "aep": {**config["aep"], "headers": {MARK: self.name}}}
-        path.write_text(yaml.safe_dump({**config, "admin": {"host": "127.0.0.1", "port": self.port}}, sort_keys=False))
+        path.write_text(
+            yaml.safe_dump({**config, "admin": {"host": "127.0.0.1", "port": self.port}}, sort_keys=False)
+        )
         self.log = folder / f"{self.name}.log"
         self.started = time.time()
         self.stopped = False
@@ -121,11 +128,20 @@ class Replica:
         self.files: set[str] = set()
         self.peak = 0
         self.lanes: list[LaneEvent] = []
-        environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONFAULTHANDLER": "1", "PYTHONPATH": str(folder / "code")}
+        environ = {
+            **os.environ,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": str(folder / "code"),
+        }
         command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
         # The working directory is one where nobody can write.
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc")
-        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, 0))  # no file may get a single byte: the kernel refuses it
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, cwd="/proc"
+        )
+        resource.prlimit(
+            self.process.pid, resource.RLIMIT_FSIZE, (0, 0)
+        )  # no file may get a single byte: the kernel refuses it
         self._reader = threading.Thread(target=self._read, name=self.name, daemon=True)
         self._reader.start()
 
@@ -168,8 +184,18 @@ class Replica:
             for each in os.scandir(f"/proc/{self.pid}/fd"):
                 with suppress(OSError):
                     target = os.readlink(each.path)
-                    flags = int(Path(f"/proc/{self.pid}/fdinfo/{each.name}").read_text().split("flags:")[1].split()[0], 8)
-                    if target.startswith("/") and not target.startswith("/dev/") and flags & (os.O_WRONLY | os.O_RDWR):
+                    flags = int(
+                        Path(f"/proc/{self.pid}/fdinfo/{each.name}")
+                        .read_text()
+                        .split("flags:")[1]
+                        .split()[0],
+                        8,
+                    )
+                    if (
+                        target.startswith("/")
+                        and not target.startswith("/dev/")
+                        and flags & (os.O_WRONLY | os.O_RDWR)
+                    ):
                         self.files.add(target)
             for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -243,14 +269,31 @@ class Producing:
         rng = random.Random(event)
         kind = self.asked[event]
         if kind == "junk":
-            return rng.choice([b"not json", b'{"a":', b"[1]", b'"text"', b"\xff\xfe", b'{"header":{"datasetId":"x"},"body":"\xff"}'])
+            return rng.choice(
+                [
+                    b"not json",
+                    b'{"a":',
+                    b"[1]",
+                    b'"text"',
+                    b"\xff\xfe",
+                    b'{"header":{"datasetId":"x"},"body":"\xff"}',
+                ]
+            )
         org = self.org if kind == "good" else "SOMEBODYELSE@AdobeOrg"
         return envelope(event, org, dataset=rng.choice(DATASETS), size=self.size)
 
     def _run(self) -> None:
         rng = random.Random(self.seed)
-        settings = {"acks": "all", "enable.idempotence": True, "linger.ms": 10, "delivery.timeout.ms": 600_000, "topic.metadata.refresh.interval.ms": 3000}
-        producer = Producer({**self.properties, **settings, "queue.buffering.max.messages": 1_000_000, "log_level": 0})
+        settings = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 10,
+            "delivery.timeout.ms": 600_000,
+            "topic.metadata.refresh.interval.ms": 3000,
+        }
+        producer = Producer(
+            {**self.properties, **settings, "queue.buffering.max.messages": 1_000_000, "log_level": 0}
+        )
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             event = (message.key() or b"").decode()
@@ -265,7 +308,13 @@ class Producing:
             due = int((time.monotonic() - began) * self.per_s)
             while number < due:
                 event, draw = f"e{number:08}", rng.random()
-                self.asked[event] = "junk" if draw < self.junk_share else "refused" if draw < self.junk_share + self.refused_share else "good"
+                self.asked[event] = (
+                    "junk"
+                    if draw < self.junk_share
+                    else "refused"
+                    if draw < self.junk_share + self.refused_share
+                    else "good"
+                )
                 with suppress(BufferError, KafkaException):
                     producer.produce(self.topic, self.value(event), event.encode(), on_delivery=delivered)
                     number += 1

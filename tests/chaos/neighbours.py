@@ -109,8 +109,14 @@ def cut(kind: str, how: Cut, side: str) -> Fault:
 
     def fault(stage: Stage) -> Window:
         names = AEP if side == "aep" else stage.brokers
-        seconds = 0.5 if how == "reset" else stage.plan.fault_s + (SESSION_S if how == "freeze" and side != "aep" else 0)
-        reach: dict[str, Any] = {"answers": True} if side == "aep" else {"lanes": True, "commits": True, "letters": True}
+        seconds = (
+            0.5
+            if how == "reset"
+            else stage.plan.fault_s + (SESSION_S if how == "freeze" and side != "aep" else 0)
+        )
+        reach: dict[str, Any] = (
+            {"answers": True} if side == "aep" else {"lanes": True, "commits": True, "letters": True}
+        )
         with stage.fault(kind, **reach) as window:
             window.detail["connections"] = stage.last(0, lambda: stage.network.connections(*names))
             before = stage.network.hits(*names)
@@ -129,7 +135,9 @@ def cut(kind: str, how: Cut, side: str) -> Fault:
 def one_broker_cut(stage: Stage) -> Window:
     """One broker can't be reached, though the cluster has it."""
     name = stage.rng.choice(stage.brokers)
-    with stage.fault("one broker out of reach", lanes=True, commits=True, letters=True, detail={"broker": name}) as window:
+    with stage.fault(
+        "one broker out of reach", lanes=True, commits=True, letters=True, detail={"broker": name}
+    ) as window:
         before = stage.network.hits(name)
         stage.network.cut("freeze", name)
         window.hits = stage.last(stage.plan.fault_s, lambda: stage.network.hits(name) - before)
@@ -140,7 +148,9 @@ def one_broker_cut(stage: Stage) -> Window:
 def isolated(stage: Stage) -> Window:
     """One replica is cut off from all brokers for longer than the session time-out, and goes on delivering to AEP."""
     replica = stage.pick()
-    with stage.fault("replica isolated", lanes=True, commits=True, letters=True, replica=replica.name) as window:
+    with stage.fault(
+        "replica isolated", lanes=True, commits=True, letters=True, replica=replica.name
+    ) as window:
         before = stage.network.hits(*stage.brokers)
         stage.network.isolate(replica.pid, *stage.brokers)
         window.hits = stage.last(SESSION_S + 3, lambda: stage.network.hits(*stage.brokers) - before)

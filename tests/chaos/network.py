@@ -57,7 +57,9 @@ class _Connection:
             gateway.hits += 1
             self.reset()
             return
-        self.owner = await asyncio.to_thread(_owner, self.writer.get_extra_info("peername")[1], gateway.network.members())
+        self.owner = await asyncio.to_thread(
+            _owner, self.writer.get_extra_info("peername")[1], gateway.network.members()
+        )
         gateway.connections.add(self)
         try:
             await self._thaw()

@@ -14,7 +14,9 @@ from confluent_kafka import TopicPartition as Position
 class Offsets:
     """Of one group and topic, asked past the gateways. `partitions`: how many the topic has now."""
 
-    def __init__(self, properties: Mapping[str, str], group: str, topic: str, partitions: Callable[[], int]) -> None:
+    def __init__(
+        self, properties: Mapping[str, str], group: str, topic: str, partitions: Callable[[], int]
+    ) -> None:
         self._properties = {**properties, "group.id": group, "log_level": 0}
         self._topic, self._partitions = topic, partitions
         self.commits: dict[int, list[tuple[float, int]]] = {}
@@ -29,7 +31,9 @@ class Offsets:
             reader.close()
 
     def _committed(self, reader: Consumer, seconds: float) -> list[Position]:
-        return reader.committed([Position(self._topic, number) for number in range(self._partitions())], seconds)
+        return reader.committed(
+            [Position(self._topic, number) for number in range(self._partitions())], seconds
+        )
 
     def watch(self, over: Event) -> None:
         """Looks twice a second."""
@@ -39,7 +43,14 @@ class Offsets:
                     found = self._committed(reader, 5)
                 except KafkaException:
                     continue
-                self.saw(time.time(), {each.partition: each.offset for each in found if each.error is None and each.offset >= 0})
+                self.saw(
+                    time.time(),
+                    {
+                        each.partition: each.offset
+                        for each in found
+                        if each.error is None and each.offset >= 0
+                    },
+                )
 
     def saw(self, at: float, offsets: Mapping[int, int]) -> None:
         """Notes what was committed at a time, at the latest."""
@@ -51,7 +62,9 @@ class Offsets:
         with self._reader() as reader:
             try:
                 done = self._committed(reader, 10)
-                return sum(self._end(reader, self._topic, each.partition) - max(each.offset, 0) for each in done)
+                return sum(
+                    self._end(reader, self._topic, each.partition) - max(each.offset, 0) for each in done
+                )
             except KafkaException:
                 return -1
 
@@ -60,7 +73,9 @@ class Offsets:
         with self._reader() as reader:
             while True:
                 try:
-                    return {number: self._end(reader, self._topic, number) for number in range(self._partitions())}
+                    return {
+                        number: self._end(reader, self._topic, number) for number in range(self._partitions())
+                    }
                 except KafkaException:
                     if time.monotonic() > deadline:
                         raise

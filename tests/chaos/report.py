@@ -57,7 +57,10 @@ def render(found: dict[str, Any]) -> str:
         ("Lost", f"{figures['lost']:,}"),
         ("Wrongly dead-lettered", f"{figures['dead_lettered_wrongly']:,}"),
         ("Copies", f"{figures['copies']:,} of at most {figures['copies_bound']:,}"),
-        ("… behind an older record that waited when its partition was handed over", f"{figures['copies_behind_waiting_records']:,}"),
+        (
+            "… behind an older record that waited when its partition was handed over",
+            f"{figures['copies_behind_waiting_records']:,}",
+        ),
         ("… without a fault that explains them", f"{figures['copies_unexplained']:,}"),
         ("Commits that brokers' trouble undid", f"{figures['commits_that_went_back']:,}"),
         ("Copies of dead letters", f"{figures['dead_letter_copies']:,}"),
@@ -73,14 +76,23 @@ def render(found: dict[str, Any]) -> str:
     ]
     long = f"make chaos-long SEED={plan['seed']} MINUTES={plan['minutes']:g} ARGS='--fault-s {plan['fault_s']:g} --outage-s {plan['outage_s']:g}'"
     command = long if plan["minutes"] else f"make chaos SEED={plan['seed']}"
-    lines = [f"<!-- faults={figures['faults']} -->", "", f"Seed {plan['seed']}, {plan['per_s']:g} events a second; repeated by `{command}`.", ""]
+    lines = [
+        f"<!-- faults={figures['faults']} -->",
+        "",
+        f"Seed {plan['seed']}, {plan['per_s']:g} events a second; repeated by `{command}`.",
+        "",
+    ]
     lines[2] += f" Revision {found['revision']}, {found['date']}."
-    lines += [f"**It did not pass**: {problem}." for problem in found["problems"]] + [""] * bool(found["problems"])
+    lines += [f"**It did not pass**: {problem}." for problem in found["problems"]] + [""] * bool(
+        found["problems"]
+    )
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
     lines += ["| fault | times | seconds | hits | copies | bound |", "|---|---:|---:|---:|---:|---:|"]
     for kind, windows in sorted(kinds.items()):
         seconds = sum(window["end"] - window["start"] for window in windows)
-        hits, copies, bound = (sum(window[name] for window in windows) for name in ("hits", "copies", "repeats"))
+        hits, copies, bound = (
+            sum(window[name] for window in windows) for name in ("hits", "copies", "repeats")
+        )
         lines.append(f"| {kind} | {len(windows)} | {seconds:.0f} | {hits:,} | {copies:,} | {bound:,} |")
     return "\n".join([*lines, "", ""])
 

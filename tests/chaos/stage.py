@@ -56,14 +56,20 @@ class Stage:
         self.plan, self.folder = plan, folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         # What is tested stays the same from the first replica to the last, whoever edits the tree meanwhile.
-        shutil.copytree(Path(bridge.__file__).parent, self.folder / "code" / "bridge", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            Path(bridge.__file__).parent,
+            self.folder / "code" / "bridge",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
         self.rng = random.Random(plan.seed)
         self.topic, self.group = unique("chaos"), unique("group")
         self.dead_letter_topic = f"{self.topic}.dlq"
         self.partitions = PARTITIONS
         self.windows: list[Window] = []
         self.lock = threading.RLock()
-        self.fleet = Fleet(lambda number: Replica(number, self.config, self.folder), self.rng, self.note, self.problem)
+        self.fleet = Fleet(
+            lambda number: Replica(number, self.config, self.folder), self.rng, self.note, self.problem
+        )
         self.problems: list[str] = []
         self.alone = False
         """Whether faults come one by one now, with calm between them."""
@@ -81,33 +87,65 @@ class Stage:
     def __enter__(self) -> Self:
         with ExitStack() as exits:
             exits.callback(self._timeline.close)
-            self.network = exits.enter_context(Network(lambda: {replica.pid for replica in list(self.fleet.running)}))
+            self.network = exits.enter_context(
+                Network(lambda: {replica.pid for replica in list(self.fleet.running)})
+            )
             self.kafka = Cluster()
-            self.kafka.gateways = {node: self.network.add(f"broker-{node}", self.kafka.port(node)).port for node in range(1, 4)}
+            self.kafka.gateways = {
+                node: self.network.add(f"broker-{node}", self.kafka.port(node)).port for node in range(1, 4)
+            }
             exits.enter_context(self.kafka)
             self.offsets = Offsets(self.kafka.properties(), self.group, self.topic, lambda: self.partitions)
             self._create(self.topic, min_insync_replicas="2")
-            self._create(self.dead_letter_topic, min_insync_replicas="2", retention_ms="-1", max_message_bytes=str(2 << 20))
+            self._create(
+                self.dead_letter_topic,
+                min_insync_replicas="2",
+                retention_ms="-1",
+                max_message_bytes=str(2 << 20),
+            )
             self.secret = self.folder / "client-secret"
             self.secret.write_text("the-first-secret\n")
-            self.sim = Simulator(Config(require_auth=True, client_secrets=["the-first-secret"], latency_ms=20, jitter_ms=20, keep_bytes=False))
+            self.sim = Simulator(
+                Config(
+                    require_auth=True,
+                    client_secrets=["the-first-secret"],
+                    latency_ms=20,
+                    jitter_ms=20,
+                    keep_bytes=False,
+                )
+            )
             self.accounting = self.sim.accounting = TimedAccounting()
             self.sim.tokens._accounting = self.accounting
             self.sim._build()
             exits.enter_context(self.sim)
             gateway = self.network.add("aep", self.sim.port)
             self.address = f"http://127.0.0.1:{gateway.port}"
-            self.producing = Producing(self.kafka.properties(), self.topic, self.sim.config.org, self.plan.per_s, self.plan.size, self.plan.seed)
+            self.producing = Producing(
+                self.kafka.properties(),
+                self.topic,
+                self.sim.config.org,
+                self.plan.per_s,
+                self.plan.size,
+                self.plan.seed,
+            )
             exits.callback(self.fleet.close)
             self.fleet.scale(REPLICAS)
             for replica in self.fleet.running:
-                until(lambda each=replica: each.ready() or not each.alive, 60, f"{replica.name} is not ready: see {replica.log}")
+                until(
+                    lambda each=replica: each.ready() or not each.alive,
+                    60,
+                    f"{replica.name} is not ready: see {replica.log}",
+                )
                 assert replica.alive, f"{replica.name} ended at its start:\n{replica.log.read_text()[-3000:]}"
             self.producing.start()
             exits.callback(self.producing.stop)
             exits.callback(self._over.set)
-            threading.Thread(target=self.fleet.supervise, args=(self._over,), name="supervisor", daemon=True).start()
-            threading.Thread(target=self.offsets.watch, args=(self._over,), name="offsets", daemon=True).start()
+            threading.Thread(
+                target=self.fleet.supervise, args=(self._over,), name="supervisor", daemon=True
+            ).start()
+            threading.Thread(
+                target=self.offsets.watch, args=(self._over,), name="offsets", daemon=True
+            ).start()
             self._exits = exits.pop_all()
         return self
 
@@ -138,10 +176,23 @@ class Stage:
             "topic.metadata.refresh.interval.ms": 3000,
             "reconnect.backoff.max.ms": 1000,
         }
-        auth = {"token_url": f"{self.address}/ims/token/v3", "client_id": self.sim.config.client_id, "client_secret_file": str(self.secret), "scope": "openid"}
+        auth = {
+            "token_url": f"{self.address}/ims/token/v3",
+            "client_id": self.sim.config.client_id,
+            "client_secret_file": str(self.secret),
+            "scope": "openid",
+        }
         return {
-            "kafka": {"bootstrap_servers": self.kafka.proxied, "group_id": self.group, "properties": properties},
-            "aep": {"inlet_url": f"{self.address}/collection/{self.sim.inlet}", "ims_org_id": self.sim.config.org, "auth": auth},
+            "kafka": {
+                "bootstrap_servers": self.kafka.proxied,
+                "group_id": self.group,
+                "properties": properties,
+            },
+            "aep": {
+                "inlet_url": f"{self.address}/collection/{self.sim.inlet}",
+                "ims_org_id": self.sim.config.org,
+                "auth": auth,
+            },
             "topics": [{"topic": self.topic}],
             "batch": {"linger_ms": 100, "max_messages": BATCH},
             "delivery": {
@@ -178,12 +229,21 @@ class Stage:
         if window.replica:
             detail["name"] = window.replica
         self.note("fault.begins", kind=kind, alone=window.alone, **detail)
-        print(f"  {time.time() - self.began:6.1f} s  {kind:<24} {' '.join(f'{key}={value}' for key, value in detail.items())}", flush=True)
+        print(
+            f"  {time.time() - self.began:6.1f} s  {kind:<24} {' '.join(f'{key}={value}' for key, value in detail.items())}",
+            flush=True,
+        )
         try:
             yield window
         finally:
             window.end = time.time()
-            self.note("fault.over", kind=kind, seconds=round(window.end - window.start, 2), hits=window.hits, **window.detail)
+            self.note(
+                "fault.over",
+                kind=kind,
+                seconds=round(window.end - window.start, 2),
+                hits=window.hits,
+                **window.detail,
+            )
 
     @staticmethod
     def last(seconds: float, hits: Callable[[], int]) -> int:
@@ -220,7 +280,9 @@ class Stage:
         ends = self.offsets.ends(deadline)
         while not self.offsets.reached(ends):
             if time.monotonic() > deadline:
-                self.problem(f"no calm within {CALM_S:.0f} s: {self.offsets.lag()} records behind what is asked for, {ends}")
+                self.problem(
+                    f"no calm within {CALM_S:.0f} s: {self.offsets.lag()} records behind what is asked for, {ends}"
+                )
                 break
             time.sleep(0.1)
         now = time.time()

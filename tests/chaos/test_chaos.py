@@ -52,7 +52,9 @@ class _Stage:
         pass
 
 
-def test_the_short_form_has_each_kind_once_those_alone_first_and_what_hit_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_short_form_has_each_kind_once_those_alone_first_and_what_hit_nothing_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A fault that can't be made is a problem, and comes once more too."""
 
     def fault(name: str, *hits: int) -> Fault:
@@ -66,8 +68,18 @@ def test_the_short_form_has_each_kind_once_those_alone_first_and_what_hit_nothin
 
         return make
 
-    faults = {"terminated": fault("terminated", 1, 1), "throttled": fault("throttled", 1), "hang": fault("hang", 0, 3), "drip": fault("drip", -1, 1)}
-    for name, value in {"ALL": faults, "PROCESSES": {"terminated": 0}, "NEIGHBOURS": {"throttled": 0, "hang": 0, "drip": 0}, "GAP_S": 0}.items():
+    faults = {
+        "terminated": fault("terminated", 1, 1),
+        "throttled": fault("throttled", 1),
+        "hang": fault("hang", 0, 3),
+        "drip": fault("drip", -1, 1),
+    }
+    for name, value in {
+        "ALL": faults,
+        "PROCESSES": {"terminated": 0},
+        "NEIGHBOURS": {"throttled": 0, "hang": 0, "drip": 0},
+        "GAP_S": 0,
+    }.items():
         monkeypatch.setattr(campaign, name, value)
     stage: Any = _Stage()
     campaign._faults(stage, list(faults))
@@ -95,13 +107,35 @@ def _verdict(folder: Path, *problems: str, **figures: Any) -> Path:
         ),
         0,
     )
-    told |= dict.fromkeys(("events_produced", "events_accepted", "events_dead_lettered", "copies", "copies_bound", "fault_kinds", "peak_memory_mib"), 1)
+    told |= dict.fromkeys(
+        (
+            "events_produced",
+            "events_accepted",
+            "events_dead_lettered",
+            "copies",
+            "copies_bound",
+            "fault_kinds",
+            "peak_memory_mib",
+        ),
+        1,
+    )
     told |= {"seconds": 60, "faults": 2, "dead_lettered_wrongly": 0, "settled_after_s": 1.5, **figures}
     told |= {"added_copies_noticed": "300 of 300", "added_copies_noticed_among_other_faults": "7 of 300"}
     window = {"kind": "hang", "start": 1, "end": 6, "hits": 9, "copies": 0, "repeats": 0}
     plan = {"seed": 7, "minutes": 1.0, "per_s": 300.0, "fault_s": 8.0, "outage_s": 40.0}
     path = folder / "verdict.json"
-    path.write_text(json.dumps({"plan": plan, "revision": "abc1234567", "date": "2026-01-02", "figures": told, "windows": [window], "problems": problems}))
+    path.write_text(
+        json.dumps(
+            {
+                "plan": plan,
+                "revision": "abc1234567",
+                "date": "2026-01-02",
+                "figures": told,
+                "windows": [window],
+                "problems": problems,
+            }
+        )
+    )
     return path
 
 
@@ -126,8 +160,30 @@ def test_the_figures_about_memory_are_written_too(tmp_path: Path) -> None:
     """Backlog, peaks and ceiling."""
     document, figures = tmp_path / "doc.md", tmp_path / "memory.json"
     document.write_text(f"a\n{MEMORY_BEGIN}\nold\n{MEMORY_END}\nb\n")
-    figures.write_text(json.dumps({"backlog_mb": 4145, "records": 5010000, "stopped_s": 60.0, "stopped_mib": 127, "peak_mib": 128, "ceiling_mib": 257}))
+    figures.write_text(
+        json.dumps(
+            {
+                "backlog_mb": 4145,
+                "records": 5010000,
+                "stopped_s": 60.0,
+                "stopped_mib": 127,
+                "peak_mib": 128,
+                "ceiling_mib": 257,
+            }
+        )
+    )
     write_memory(document, figures, "abc1234567, 2026-01-02")
 
-    assert all(each in document.read_text() for each in ("4,145 MB", "5,010,000", "60 s", "127 MiB", "128 MiB", "257 MiB", "abc1234567, 2026-01-02"))
+    assert all(
+        each in document.read_text()
+        for each in (
+            "4,145 MB",
+            "5,010,000",
+            "60 s",
+            "127 MiB",
+            "128 MiB",
+            "257 MiB",
+            "abc1234567, 2026-01-02",
+        )
+    )
     assert "old" not in document.read_text()

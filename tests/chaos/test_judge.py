@@ -21,7 +21,15 @@ QUIET = (
 
 
 def copy(
-    before: float = 99, after: float = 110, *, partition: int = 0, offset: int = 50, by: str = "a", to: str = "b", letter: bool = False, rule: int | None = None
+    before: float = 99,
+    after: float = 110,
+    *,
+    partition: int = 0,
+    offset: int = 50,
+    by: str = "a",
+    to: str = "b",
+    letter: bool = False,
+    rule: int | None = None,
 ) -> Copy:
     """One that a loss of partition 0 at 105 would explain."""
     return Copy("e", partition, offset, Arrival(before, by, rule), Arrival(after, to), letter)
@@ -52,7 +60,14 @@ def test_a_lost_lane_explains_what_was_not_committed_of_it() -> None:
         copy(after=104),
         copy(before=111, after=120),
     ],
-    ids=["another partition", "a sender that lived", "nobody was given it", "committed already", "before it moved", "delivered after it moved"],
+    ids=[
+        "another partition",
+        "a sender that lived",
+        "nobody was given it",
+        "committed already",
+        "before it moved",
+        "delivered after it moved",
+    ],
 )
 def test_a_lost_lane_explains_nothing_else(wrong: Copy) -> None:
     """Neither other partitions and replicas, nor what had been committed, nor what arrived at another time."""
@@ -155,17 +170,23 @@ def test_a_cut_explains_what_was_accepted_while_it_was_on() -> None:
         "it was settled by somebody else",
     ],
 )
-def test_what_was_accepted_behind_a_record_that_waited_may_come_again(expected: bool, found: Copy, older: Arrival, released: float) -> None:
+def test_what_was_accepted_behind_a_record_that_waited_may_come_again(
+    expected: bool, found: Copy, older: Arrival, released: float
+) -> None:
     """The next owner reads from the record that its predecessor gave back unsent, whoever had sent it before that one had the partition."""
     release = Release(released, "a", since=90)
-    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [release]}, {0: {45: [older], 50: [Arrival(99, "a")]}})
+    waiting = Waiting(
+        {0: [Handover(0, 105, "b", 40)]}, {0: [release]}, {0: {45: [older], 50: [Arrival(99, "a")]}}
+    )
 
     assert expected is waiting.explains(found)
 
 
 def test_an_offset_that_nobody_produced_waits_for_nothing() -> None:
     """A marker of a transaction, or what compaction took away."""
-    waiting = Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, {0: {50: [Arrival(99, "a")]}})
+    waiting = Waiting(
+        {0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, {0: {50: [Arrival(99, "a")]}}
+    )
 
     assert not waiting.explains(copy(offset=50))
 
@@ -181,7 +202,9 @@ def test_a_partition_is_given_back_by_the_one_that_had_it_last_since_it_was_give
     ]
     other = [LaneEvent(96, "assigned", frozenset({0})), LaneEvent(97, "revoked", frozenset({0}))]
 
-    assert {0: [Release(95, "a", 90), Release(97, "b", 96), Release(104, "a", 98)]} == releases([("a", lanes), ("b", other)])
+    assert {0: [Release(95, "a", 90), Release(97, "b", 96), Release(104, "a", 98)]} == releases(
+        [("a", lanes), ("b", other)]
+    )
 
 
 def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
@@ -191,7 +214,9 @@ def test_a_record_whose_answer_was_spoilt_waits_to_be_sent_again() -> None:
     settled = known(places, accepted, {}, {7})
 
     assert {0: {45: [Arrival(109, "b")], 50: accepted["e"]}} == settled
-    assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, settled).explains(copy(offset=50))
+    assert Waiting({0: [Handover(0, 105, "b", 40)]}, {0: [Release(104, "a", since=90)]}, settled).explains(
+        copy(offset=50)
+    )
 
 
 def test_only_a_rule_that_spoils_answers_leaves_a_record_unknown() -> None:
@@ -201,7 +226,11 @@ def test_only_a_rule_that_spoils_answers_leaves_a_record_unknown() -> None:
 
 def test_what_was_accepted_behind_a_spoilt_answer_must_come_again() -> None:
     """Else somebody took the answer for a good one."""
-    again, once, fine = [Arrival(99, "a", 7), Arrival(101, "a")], [Arrival(99, "a", 7), Arrival(101, "a", 7)], [Arrival(99, "a", 8)]
+    again, once, fine = (
+        [Arrival(99, "a", 7), Arrival(101, "a")],
+        [Arrival(99, "a", 7), Arrival(101, "a", 7)],
+        [Arrival(99, "a", 8)],
+    )
 
     assert {"once"} == unsaid({"again": again, "once": once, "fine": fine}, {7})
 
@@ -215,9 +244,17 @@ def test_what_was_accepted_behind_a_spoilt_answer_must_come_again() -> None:
         (False, [Handover(0, 105, "c", 51), Handover(0, 160, "b", 40)]),
         (False, [Handover(0, 140, "c", 40), Handover(0, 160, "b", 40)]),
     ],
-    ids=["passed on", "committed meanwhile", "passed on to another", "committed before", "moved for no fault"],
+    ids=[
+        "passed on",
+        "committed meanwhile",
+        "passed on to another",
+        "committed before",
+        "moved for no fault",
+    ],
 )
-def test_a_partition_that_was_lost_may_be_passed_on_by_one_who_could_not_send(expected: bool, moves: list[Handover]) -> None:
+def test_a_partition_that_was_lost_may_be_passed_on_by_one_who_could_not_send(
+    expected: bool, moves: list[Handover]
+) -> None:
     """AEP was away as long as a third replica had it."""
     found = copy(before=99, after=165)
 
@@ -226,7 +263,10 @@ def test_a_partition_that_was_lost_may_be_passed_on_by_one_who_could_not_send(ex
 
 def test_a_letter_may_be_published_again_where_its_acknowledgement_was_lost() -> None:
     """Appended, not replicated and refused; a spoilt answer of AEP is no reason, and an event has none in this."""
-    spoilt, cluster = Window("504 after acceptance", 100, 106, rule=7), Window("too few in-sync replicas", 100, 106, letters=True)
+    spoilt, cluster = (
+        Window("504 after acceptance", 100, 106, rule=7),
+        Window("too few in-sync replicas", 100, 106, letters=True),
+    )
     letter, event = copy(before=101, letter=True, rule=7), copy(before=101)
 
     assert [letter] == judge(spoilt).explain([letter])
@@ -239,8 +279,14 @@ def test_copies_added_to_a_fault_that_must_repeat_nothing_are_noticed(kind: str)
     before, after = killed(), Window("brokers frozen", 300, 310, lanes=True, commits=True, letters=True)
     before.over(150)
     window = Window(kind, 200, 210, alone=True)
-    arrivals = [(f"e{number}", number % 3, number, Arrival(195 + number / 50, "abc"[number % 3])) for number in range(1000)]
-    moves = {partition: [Handover(partition, at, "abc"[partition]) for at in (105, 203, 305)] for partition in range(3)}
+    arrivals = [
+        (f"e{number}", number % 3, number, Arrival(195 + number / 50, "abc"[number % 3]))
+        for number in range(1000)
+    ]
+    moves = {
+        partition: [Handover(partition, at, "abc"[partition]) for at in (105, 203, 305)]
+        for partition in range(3)
+    }
     windows = [before, window, after]
 
     noticed, blind = tried(
@@ -257,7 +303,10 @@ def test_copies_added_to_a_fault_that_must_repeat_nothing_are_noticed(kind: str)
 
 def test_a_judge_that_does_not_notice_them_is_told() -> None:
     """The campaign fails where copies that are added to a fault alone find an explanation."""
-    window, other = Window("429 storm", 100, 110, alone=True), Window("AEP frozen", 90, 120, answers=True, repeats=100)
+    window, other = (
+        Window("429 storm", 100, 110, alone=True),
+        Window("AEP frozen", 90, 120, answers=True, repeats=100),
+    )
     arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
 
     _, blind = tried(judge(window, other), NOBODY, [window, other], dict.fromkeys(arrivals, (0, 1)), arrivals)
@@ -271,7 +320,9 @@ def test_copies_that_a_record_which_waited_would_explain_are_not_called_noticed(
     arrivals = {f"e{number}": [Arrival(100 + number / 20, "a")] for number in range(100)}
     places = {event: (0, 41 + number) for number, event in enumerate(arrivals)}
     moves = {0: [Handover(0, at / 20, "a", 40) for at in range(2000, 2200, 4)]}
-    waiting = Waiting(moves, {0: [Release(at / 20, "a", since=90) for at in range(2000, 2200, 4)]}, {0: {40: []}})
+    waiting = Waiting(
+        moves, {0: [Release(at / 20, "a", since=90) for at in range(2000, 2200, 4)]}, {0: {40: []}}
+    )
 
     noticed, blind = tried(Judge([window], moves, PER_S), waiting, [window], places, arrivals)
 
@@ -297,10 +348,16 @@ def test_a_kind_that_never_hit_anything_is_a_problem() -> None:
 
 def test_where_an_event_is_that_no_broker_told_is_looked_up() -> None:
     """A broker that has a record already, from an attempt whose acknowledgement was lost, names no offset: nothing is known of it before the topic is read."""
-    log = [Message("t", 0, 3, b"a", b"v"), Message("t", 1, 7, b"b", b"v"), Message("t", 1, 8, b"never acknowledged", b"v")]
+    log = [
+        Message("t", 0, 3, b"a", b"v"),
+        Message("t", 1, 7, b"b", b"v"),
+        Message("t", 1, 8, b"never acknowledged", b"v"),
+    ]
 
     assert {"a": (0, 3), "b": (1, 7)} == placed({"a": (0, 3), "b": (1, None)}, lambda: log)
-    assert {"a": (0, 3), "b": (1, -1)} == placed({"a": (0, 3), "b": (1, None)}, lambda: log[:1]), "not in the topic: everything committed is too early"
+    assert {"a": (0, 3), "b": (1, -1)} == placed({"a": (0, 3), "b": (1, None)}, lambda: log[:1]), (
+        "not in the topic: everything committed is too early"
+    )
     assert {"a": (0, 3)} == placed({"a": (0, 3)}, lambda: pytest.fail("the topic need not be read"))
 
 
@@ -318,14 +375,31 @@ def test_a_commit_before_its_records_are_settled_is_a_problem() -> None:
     ("fault", "seen", "stood", "wrong"),
     [
         ("broker killed", [(99, 40), (103, 60), (107, 50)], [(99, 40), (107, 50)], []),
-        ("broker killed", [(99, 40), (103, 60), (107, 39)], [(107, 39)], ["partition 0: the committed offset went back from 60 to 39"]),
-        ("zombie", [(99, 40), (103, 60), (107, 50)], [(99, 40), (107, 50)], ["partition 0: the committed offset went back from 60 to 50"]),
-        ("broker killed", [(103, 60), (107 + AFTER_S, 50)], [(107 + AFTER_S, 50)], ["partition 0: the committed offset went back from 60 to 50"]),
+        (
+            "broker killed",
+            [(99, 40), (103, 60), (107, 39)],
+            [(107, 39)],
+            ["partition 0: the committed offset went back from 60 to 39"],
+        ),
+        (
+            "zombie",
+            [(99, 40), (103, 60), (107, 50)],
+            [(99, 40), (107, 50)],
+            ["partition 0: the committed offset went back from 60 to 50"],
+        ),
+        (
+            "broker killed",
+            [(103, 60), (107 + AFTER_S, 50)],
+            [(107 + AFTER_S, 50)],
+            ["partition 0: the committed offset went back from 60 to 50"],
+        ),
         ("broker killed", [(103, 50), (104, 50), (105, 60)], [(103, 50), (104, 50), (105, 60)], []),
     ],
     ids=["brokers were away", "below what was committed before", "a zombie", "much later", "forwards"],
 )
-def test_a_commit_goes_back_only_while_brokers_are_away(fault: str, seen: list[tuple[float, int]], stood: list[tuple[float, int]], wrong: list[str]) -> None:
+def test_a_commit_goes_back_only_while_brokers_are_away(
+    fault: str, seen: list[tuple[float, int]], stood: list[tuple[float, int]], wrong: list[str]
+) -> None:
     """The client repeats an unanswered commit after a later one. What it undoes was committed within the fault, and counts no more."""
     window = Window(fault, 100, 106, lanes=True, commits=fault != "zombie")
 
@@ -334,8 +408,18 @@ def test_a_commit_goes_back_only_while_brokers_are_away(fault: str, seen: list[t
 
 def test_who_held_what_and_when() -> None:
     """From the replicas' own lines: what one had at any time between two, what it has now, and from where the next one reads."""
-    lanes = [LaneEvent(1, "assigned", frozenset({0, 1})), LaneEvent(5, "revoked", frozenset({0})), LaneEvent(9, "lost", frozenset({1}))]
+    lanes = [
+        LaneEvent(1, "assigned", frozenset({0, 1})),
+        LaneEvent(5, "revoked", frozenset({0})),
+        LaneEvent(9, "lost", frozenset({1})),
+    ]
 
-    assert [frozenset({0, 1}), frozenset({1}), frozenset()] == [held(lanes, 4, 6), held(lanes, 6, 7), held(lanes)]
-    moves = handovers([("a", lanes), ("b", [LaneEvent(6, "assigned", frozenset({0}))])], {0: [(2, 10), (5.5, 20), (7, 30)]})
+    assert [frozenset({0, 1}), frozenset({1}), frozenset()] == [
+        held(lanes, 4, 6),
+        held(lanes, 6, 7),
+        held(lanes),
+    ]
+    moves = handovers(
+        [("a", lanes), ("b", [LaneEvent(6, "assigned", frozenset({0}))])], {0: [(2, 10), (5.5, 20), (7, 30)]}
+    )
     assert [("a", 0), ("b", 20)] == [(move.replica, move.base) for move in moves[0]]

@@ -27,7 +27,11 @@ class Finished(SimpleNamespace):
             "a": [LaneEvent(99, "assigned", frozenset({0, 1, 2}))],
             "b": [LaneEvent(112, "assigned", frozenset({0, 1, 2}))],
         }
-        arrivals = {name: [Arrival(100 + number / 10, "a" if number < 100 else "b")] for number, name in enumerate(names) if name != BAD}
+        arrivals = {
+            name: [Arrival(100 + number / 10, "a" if number < 100 else "b")]
+            for number, name in enumerate(names)
+            if name != BAD
+        }
         super().__init__(
             topic="t",
             dead_letter_topic="t.dlq",
@@ -73,7 +77,15 @@ def test_a_campaign_in_which_all_went_well_passes() -> None:
 
     assert [] == found.problems
     assert found.passed
-    counted = ("events_produced", "events_accepted", "events_dead_lettered", "copies", "copies_unexplained", "lost", "faults")
+    counted = (
+        "events_produced",
+        "events_accepted",
+        "events_dead_lettered",
+        "copies",
+        "copies_unexplained",
+        "lost",
+        "faults",
+    )
     assert (EVENTS, EVENTS - 1, 1, 1, 0, 0, 2) == tuple(found.figures[name] for name in counted)
     assert "50 of 50" == found.figures["added_copies_noticed"]
     assert "replica killed" in table(found)
@@ -167,7 +179,10 @@ def _told_already(stage: Any) -> None:
         (_early, "partition 0: 80 was committed before"),
         (_went_back, "partition 1: the committed offset went back from 100 to 33"),
         (_nothing_hit, "the fault 'replica killed' hit nothing"),
-        (_copy, "1 copies have no fault that explains them within its bound, such as e210 of partition 0 by b at 22.0 and b at 25.0 s"),
+        (
+            _copy,
+            "1 copies have no fault that explains them within its bound, such as e210 of partition 0 by b at 22.0 and b at 25.0 s",
+        ),
         (_letter_copy, "at 6.0 s, a dead letter"),
         (_settled_by_a_spoilt_answer, "1 events were settled by an answer that did not say so: e265"),
         (_blind, "the judge is blind: of 50 copies added to '429 storm' alone, 0 were noticed"),
@@ -191,4 +206,6 @@ def test_a_copy_that_was_committed_is_unexplained_although_a_replica_was_killed(
     stage = Finished()
     stage.again("e90", 113, "b")
 
-    assert any("1 copies have no fault" in problem and "e90" in problem for problem in verdict(stage).problems)
+    assert any(
+        "1 copies have no fault" in problem and "e90" in problem for problem in verdict(stage).problems
+    )

@@ -94,7 +94,9 @@ def held(events: Sequence[LaneEvent], start: float = math.inf, end: float = math
     return frozenset(found | now)
 
 
-def handovers(lanes: Iterable[tuple[str, Sequence[LaneEvent]]], commits: dict[int, list[tuple[float, int]]]) -> dict[int, list[Handover]]:
+def handovers(
+    lanes: Iterable[tuple[str, Sequence[LaneEvent]]], commits: dict[int, list[tuple[float, int]]]
+) -> dict[int, list[Handover]]:
     """By partition, in order. `commits`: what was seen to be committed, and when that was known."""
     found: dict[int, list[Handover]] = {}
     for replica, events in lanes:
@@ -123,7 +125,10 @@ class Release(NamedTuple):
 
     def knew(self, arrivals: Iterable[Arrival]) -> bool:
         """Whether it had settled that record itself: what an earlier owner sent and did not commit, it had read again, and had to send again."""
-        return any(self.since <= arrival.at <= self.at and arrival.replica in (None, self.replica) for arrival in arrivals)
+        return any(
+            self.since <= arrival.at <= self.at and arrival.replica in (None, self.replica)
+            for arrival in arrivals
+        )
 
 
 def releases(lanes: Iterable[tuple[str, Sequence[LaneEvent]]]) -> dict[int, list[Release]]:
@@ -136,5 +141,7 @@ def releases(lanes: Iterable[tuple[str, Sequence[LaneEvent]]]) -> dict[int, list
                 if event.what == "assigned":
                     since[partition] = event.at
                 elif event.what == "revoked":
-                    found.setdefault(partition, []).append(Release(event.at, replica, since.get(partition, 0.0)))
+                    found.setdefault(partition, []).append(
+                        Release(event.at, replica, since.get(partition, 0.0))
+                    )
     return {partition: sorted(each) for partition, each in found.items()}

@@ -86,8 +86,15 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         for before, after in pairwise(sorted(times, key=lambda arrival: arrival.at))
     ]
     spoilt = {window.rule: window.kind for window in windows if window.rule is not None}
-    check("events were settled by an answer that did not say so", unsaid(accepted, {rule for rule, kind in spoilt.items() if kind != DRIP}) & produced.keys())
-    waiting = Waiting(moves, releases((replica.name, replica.lanes) for replica in stage.fleet.every), known(produced, accepted, letters, spoilt))
+    check(
+        "events were settled by an answer that did not say so",
+        unsaid(accepted, {rule for rule, kind in spoilt.items() if kind != DRIP}) & produced.keys(),
+    )
+    waiting = Waiting(
+        moves,
+        releases((replica.name, replica.lanes) for replica in stage.fleet.every),
+        known(produced, accepted, letters, spoilt),
+    )
     without = judging.explain(copies)
     unexplained = [copy for copy in without if not waiting.explains(copy)]
     left = frozenset(unexplained)
@@ -98,7 +105,13 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
             f"by {example.before.replica} at {example.before.at - stage.began:.1f} and {example.after.replica} at {example.after.at - stage.began:.1f} s"
             f"{', a dead letter' if example.letter else ''}"
         )
-    noticed, blind = tried(judging, waiting, windows, {event: where for event, where in produced.items() if event in accepted}, accepted)
+    noticed, blind = tried(
+        judging,
+        waiting,
+        windows,
+        {event: where for event, where in produced.items() if event in accepted},
+        accepted,
+    )
     problems += [f"the judge is blind: {text}" for text in blind]
     for replica in stage.fleet.every:
         if replica.files:
@@ -132,36 +145,55 @@ def judge(stage: Stage, settled_s: float) -> Verdict:
         "answers": dict(stage.accounting.outcomes.most_common()),
     }
     return Verdict(
-        problems, figures, lost, [_shown(window, stage.began) for window in windows], [_told(copy, stage.began, unexplained=copy in left) for copy in copies]
+        problems,
+        figures,
+        lost,
+        [_shown(window, stage.began) for window in windows],
+        [_told(copy, stage.began, unexplained=copy in left) for copy in copies],
     )
 
 
-def placed(acknowledged: Mapping[str, tuple[int, int | None]], read: Callable[[], Iterable[Message]]) -> dict[str, tuple[int, int]]:
+def placed(
+    acknowledged: Mapping[str, tuple[int, int | None]], read: Callable[[], Iterable[Message]]
+) -> dict[str, tuple[int, int]]:
     """Partition and offset of each event. Those that no broker told are looked up in the topic.
 
     A producer that sends again what a broker has already is told that it has it, and no offset.
     """
-    places = {event: (partition, offset) for event, (partition, offset) in acknowledged.items() if offset is not None}
+    places = {
+        event: (partition, offset)
+        for event, (partition, offset) in acknowledged.items()
+        if offset is not None
+    }
     if len(places) < len(acknowledged):
         for message in read():
-            places.setdefault((message.key() or b"").decode(), (message.partition() or 0, message.offset() or 0))
+            places.setdefault(
+                (message.key() or b"").decode(), (message.partition() or 0, message.offset() or 0)
+            )
     return {event: places.get(event, (partition, -1)) for event, (partition, _) in acknowledged.items()}
 
 
 def known(
-    places: Mapping[str, tuple[int, int]], accepted: Mapping[str, Sequence[Arrival]], letters: Mapping[str, Sequence[Arrival]], spoilt: Collection[int]
+    places: Mapping[str, tuple[int, int]],
+    accepted: Mapping[str, Sequence[Arrival]],
+    letters: Mapping[str, Sequence[Arrival]],
+    spoilt: Collection[int],
 ) -> dict[int, dict[int, list[Arrival]]]:
     """For each partition its offsets, and the arrivals by which a sender knew them settled: not those with an answer that one of the `spoilt` rules gave."""
     settled: dict[int, dict[int, list[Arrival]]] = {}
     for event, (partition, offset) in places.items():
         arrivals = (*accepted.get(event, ()), *letters.get(event, ()))
-        settled.setdefault(partition, {})[offset] = [arrival for arrival in arrivals if arrival.rule not in spoilt]
+        settled.setdefault(partition, {})[offset] = [
+            arrival for arrival in arrivals if arrival.rule not in spoilt
+        ]
     return settled
 
 
 def unsaid(accepted: Mapping[str, Sequence[Arrival]], spoilt: Collection[int]) -> set[str]:
     """Events that AEP accepted and never said so: nobody may take them for settled, so they must have been sent again."""
-    return {event for event, arrivals in accepted.items() if all(arrival.rule in spoilt for arrival in arrivals)}
+    return {
+        event for event, arrivals in accepted.items() if all(arrival.rule in spoilt for arrival in arrivals)
+    }
 
 
 def unhit(windows: Iterable[Window]) -> list[str]:
@@ -172,7 +204,11 @@ def unhit(windows: Iterable[Window]) -> list[str]:
     return [f"the fault {kind!r} hit nothing" for kind in sorted(hits) if not hits[kind]]
 
 
-def early(places: Mapping[str, tuple[int, int]], settled: Mapping[str, Sequence[Arrival]], commits: Mapping[int, Sequence[tuple[float, int]]]) -> list[str]:
+def early(
+    places: Mapping[str, tuple[int, int]],
+    settled: Mapping[str, Sequence[Arrival]],
+    commits: Mapping[int, Sequence[tuple[float, int]]],
+) -> list[str]:
     """Offsets that were seen to be committed before everything below them was accepted or dead-lettered."""
     by_partition: dict[int, list[tuple[int, float, str]]] = {}
     for event, (partition, offset) in places.items():
@@ -187,13 +223,17 @@ def early(places: Mapping[str, tuple[int, int]], settled: Mapping[str, Sequence[
         for offset, at, event in [*events, (math.inf, 0.0, "")]:
             while known is not None and known[1] <= offset:
                 if latest > known[0]:
-                    found.append(f"partition {partition}: {known[1]} was committed before {which} was settled")
+                    found.append(
+                        f"partition {partition}: {known[1]} was committed before {which} was settled"
+                    )
                 known = next(seen, None)
             latest, which = max((latest, which), (at, event))
     return found[:5]
 
 
-def standing(commits: Mapping[int, Sequence[tuple[float, int]]], windows: Sequence[Window]) -> tuple[dict[int, list[tuple[float, int]]], int, list[str]]:
+def standing(
+    commits: Mapping[int, Sequence[tuple[float, int]]], windows: Sequence[Window]
+) -> tuple[dict[int, list[tuple[float, int]]], int, list[str]]:
     """The commits that were seen and stood, how many did not, and those that must have stood.
 
     Kafka's client repeats each commit that brokers left unanswered by itself: an earlier one may come in after a later one, and the committed offset goes
@@ -208,18 +248,32 @@ def standing(commits: Mapping[int, Sequence[tuple[float, int]]], windows: Sequen
             if kept and offset < kept[-1][1]:
                 undone = [each for each in kept if each[1] > offset]
                 back += 1
-                if not any(window.commits and window.start <= undone[0][0] and at <= min(window.end + AFTER_S, window.until) for window in windows):
-                    problems.append(f"partition {partition}: the committed offset went back from {undone[-1][1]} to {offset}")
+                if not any(
+                    window.commits
+                    and window.start <= undone[0][0]
+                    and at <= min(window.end + AFTER_S, window.until)
+                    for window in windows
+                ):
+                    problems.append(
+                        f"partition {partition}: the committed offset went back from {undone[-1][1]} to {offset}"
+                    )
                 kept[:] = [each for each in kept if each[1] <= offset]
             kept.append((at, offset))
     return stood, back, problems
 
 
 def tried(
-    judging: Judge, waiting: Waiting, windows: Sequence[Window], places: Mapping[str, tuple[int, int]], accepted: Mapping[str, Sequence[Arrival]]
+    judging: Judge,
+    waiting: Waiting,
+    windows: Sequence[Window],
+    places: Mapping[str, tuple[int, int]],
+    accepted: Mapping[str, Sequence[Arrival]],
 ) -> tuple[dict[str, str], list[str]]:
     """Adds copies that nobody may have made to each fault that must repeat nothing: how many are noticed, and where too few are."""
-    arrivals = sorted(((event, *places[event], each) for event in places for each in accepted[event]), key=lambda arrival: arrival[3].at)
+    arrivals = sorted(
+        ((event, *places[event], each) for event in places for each in accepted[event]),
+        key=lambda arrival: arrival[3].at,
+    )
     replicas = sorted({each[3].replica or "" for each in arrivals})
     counts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     blind = []
@@ -233,7 +287,10 @@ def tried(
             if window.alone and (len(without) < len(made) or noticed < SEEN * len(made)):
                 blind.append(f"of {len(made)} copies added to {window.kind!r} alone, {noticed} were noticed")
     shown = {alone: f"{count['noticed']:,} of {count['made']:,}" for alone, count in counts.items()}
-    return {"added_copies_noticed": shown[True], "added_copies_noticed_among_other_faults": shown[False]}, blind
+    return {
+        "added_copies_noticed": shown[True],
+        "added_copies_noticed_among_other_faults": shown[False],
+    }, blind
 
 
 def _shown(window: Window, began: float) -> dict[str, Any]:
@@ -263,5 +320,9 @@ def table(verdict: Verdict) -> str:
         seconds, hits, copies, bound = (totals[name][kind] for name in totals)
         lines.append(f"  {kind:<26}{times[kind]:>6}{seconds:>9.0f}{hits:>8}{copies:>8}{bound:>8}")
     lines.append("")
-    lines += [f"  {name.replace('_', ' '):<42}{value!s:>18}" for name, value in verdict.figures.items() if not isinstance(value, dict)]
+    lines += [
+        f"  {name.replace('_', ' '):<42}{value!s:>18}"
+        for name, value in verdict.figures.items()
+        if not isinstance(value, dict)
+    ]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from bridge.model import Letter, Published, Reason, Refusal, TopicPartition
+from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
 from bridge.ports import Source
 from tests.contract.worlds import World
 from tests.support.clients import unique, until
@@ -54,7 +54,9 @@ class SourceContract:
 
         found = collect(source, lambda got: bool(got.slices))
 
-        assert [(TopicPartition(topic, 0), 0, 0)] == [(each.source, len(each.records), each.next_offset) for each in found.slices]
+        assert [(TopicPartition(topic, 0), 0, 0)] == [
+            (each.source, len(each.records), each.next_offset) for each in found.slices
+        ]
 
     def test_key_value_and_headers_are_intact(self, world: World) -> None:
         """Bytes that are no text, an empty value, a tombstone and repeated headers come as they were written."""
@@ -161,7 +163,11 @@ class SourceContract:
         def handed_over() -> bool:
             ours.add(first.read(500, 0.02))
             theirs.add(second.read(500, 0.02))
-            return len(other.held) == 2 and len(listener.held) == 2 and all(len(theirs.values.get(each, ())) >= 40 for each in other.held)
+            return (
+                len(other.held) == 2
+                and len(listener.held) == 2
+                and all(len(theirs.values.get(each, ())) >= 40 for each in other.held)
+            )
 
         until(handed_over)
 
@@ -216,7 +222,9 @@ class SourceContract:
         source = world.source([topic], Remembering(), group)
         collect(source, lambda got: got.count() >= 3)
 
-        source.store({TopicPartition(topic, 9): 5, TopicPartition("elsewhere", 0): 5, TopicPartition(topic, 0): 3})
+        source.store(
+            {TopicPartition(topic, 9): 5, TopicPartition("elsewhere", 0): 5, TopicPartition(topic, 0): 3}
+        )
         source.close()
 
         assert world.committed(group, topic) == {0: 3}
@@ -249,14 +257,19 @@ class DeadLetterContract:
         own = [("trace", b"\xff"), ("trace", None)]
         world.produce(topic, [b"{bad", None], key=b"\x00k", headers=own)
         source = world.source([topic], Remembering(), unique())
-        records = [record for part in collect(source, lambda got: got.count() >= 2).slices for record in part.records]
+        records = [
+            record for part in collect(source, lambda got: got.count() >= 2).slices for record in part.records
+        ]
         inbox = Inbox()
 
-        letters = [Letter(each, dead, Refusal(Reason.REFUSED, "é" * 9000, 400, 2), "b1", "i1", None) for each in records]
+        letters = [
+            DeadLetter(each, dead, Refusal(Reason.REFUSED, "é" * 9000, 400, 2), "b1", "i1", None)
+            for each in records
+        ]
         world.dead_letters(inbox).publish("t1", letters)
         replies = inbox.take(30)
 
-        assert replies == [("t1", Published())]
+        assert replies == [("t1", PublishResult())]
         published = world.read_all(dead)
         assert [b"{bad", None] == [each.value() for each in published]
         assert [b"\x00k"] * 2 == [each.key() for each in published]
@@ -271,4 +284,4 @@ class DeadLetterContract:
 
         world.dead_letters(inbox).publish(1, [])
 
-        assert inbox.take(10) == [(1, Published())]
+        assert inbox.take(10) == [(1, PublishResult())]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import cimpl
 
-from bridge.mockcluster import MockCluster
+from bridge.demo.mock_cluster import MockCluster
+from bridge.kafka.consumer import UNREADABLE, KafkaSource, SourceEvents
 from bridge.model import TopicPartition
-from bridge.source import UNREADABLE, KafkaSource, SourceEvents
 from tests.contract.suite import DeadLetterContract, SourceContract
 from tests.contract.worlds import MockWorld, World
 from tests.support.clients import Clients
@@ -32,7 +32,13 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
         produce_raw_header(cluster.bootstrap, b"a", b"caf\xe9")
         Clients({"bootstrap.servers": cluster.bootstrap}).produce("a", [b"after"], headers=[("good", b"1")])
         events = SourceEvents(on_unreadable_headers=lambda *found: told.append(found))
-        source = KafkaSource({"bootstrap.servers": cluster.bootstrap, "group.id": "g"}, ["a"], lambda _: False, Remembering(), events)
+        source = KafkaSource(
+            {"bootstrap.servers": cluster.bootstrap, "group.id": "g"},
+            ["a"],
+            lambda _: False,
+            Remembering(),
+            events,
+        )
 
         found = collect(source, lambda got: got.count() >= 2)
         headers = [list(record.headers() or ()) for part in found.slices for record in part.records]
@@ -47,14 +53,28 @@ def produce_raw_header(bootstrap: str, topic: bytes, name: bytes) -> None:
     """One record `v1` with a header name of any bytes, which the Python client would not take."""
     library = ctypes.CDLL(cimpl.__file__)
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
-    library.rd_kafka_conf_set.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
+    library.rd_kafka_conf_set.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_char_p,
+        ctypes.c_char_p,
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+    ]
     library.rd_kafka_new.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
     text = ctypes.create_string_buffer(512)
     configuration = library.rd_kafka_conf_new()
     library.rd_kafka_conf_set(configuration, b"bootstrap.servers", bootstrap.encode(), text, 512)
     handle = ctypes.c_void_p(library.rd_kafka_new(0, configuration, text, 512))
     number, string = ctypes.c_int, ctypes.c_char_p
-    parts = [number(1), string(topic), number(3), ctypes.c_int32(0), number(4), string(b"v1"), ctypes.c_size_t(2)]
+    parts = [
+        number(1),
+        string(topic),
+        number(3),
+        ctypes.c_int32(0),
+        number(4),
+        string(b"v1"),
+        ctypes.c_size_t(2),
+    ]
     parts += [
         number(9),
         string(name),

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaError
 
-from bridge.deadletter import KafkaDeadLetters
-from bridge.mockcluster import MockCluster
+from bridge.demo.mock_cluster import MockCluster
+from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import Headers, Record
-from bridge.ports import Completions, DeadLetters, Listener, Source
-from bridge.source import KafkaSource, SourceEvents
+from bridge.ports import Completions, DeadLetterProducer, RebalanceListener, Source
 from tests.support.clients import Clients, unique
 from tests.support.memory import MemoryDeadLetters, MemoryKafka, MemorySource
 
@@ -28,9 +28,22 @@ class World(Protocol):
     """Commits that this Kafka refused where a broker would not."""
 
     def topic(self, partitions: int = 1) -> str: ...
-    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None: ...
-    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source: ...
-    def dead_letters(self, completions: Completions) -> DeadLetters: ...
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None: ...
+    def source(
+        self,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        group: str,
+        excluded: Callable[[str], bool] = no_dead_letters,
+    ) -> Source: ...
+    def dead_letters(self, completions: Completions) -> DeadLetterProducer: ...
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]: ...
     def read_all(self, topic: str) -> Sequence[Record]: ...
     def lose(self, source: Source) -> None:
@@ -52,13 +65,26 @@ class MemoryWorld:
     def topic(self, partitions: int = 1) -> str:
         return self.kafka.create_topic(unique(), partitions)
 
-    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None:
         self.kafka.produce(topic, values, partition=partition, key=key, headers=headers)
 
-    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> Source:
+    def source(
+        self,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        group: str,
+        excluded: Callable[[str], bool] = no_dead_letters,
+    ) -> Source:
         return MemorySource(self.kafka, group, topics, listener, excluded)
 
-    def dead_letters(self, completions: Completions) -> DeadLetters:
+    def dead_letters(self, completions: Completions) -> DeadLetterProducer:
         return MemoryDeadLetters(self.kafka, completions)
 
     def lose(self, source: Source) -> None:
@@ -69,14 +95,14 @@ class MemoryWorld:
 
 
 class KafkaWorld:
-    """`KafkaSource` and `KafkaDeadLetters` against something that speaks Kafka's protocol."""
+    """`KafkaSource` and `KafkaDeadLetterProducer` against something that speaks Kafka's protocol."""
 
     def __init__(self, properties: Mapping[str, Any], make: Callable[[str, int], object]) -> None:
         self.properties, self._make = {**properties, "log_level": 3}, make
         self.clients = Clients(self.properties)
         self.committed = self.clients.committed
         self._open: list[Source] = []
-        self._letters: list[KafkaDeadLetters] = []
+        self._letters: list[KafkaDeadLetterProducer] = []
         self.extra: dict[str, Any] = {}
         self.events: SourceEvents | None = None
         self.refused: list[str] = []
@@ -86,19 +112,43 @@ class KafkaWorld:
         self._make(name, partitions)
         return name
 
-    def produce(self, topic: str, values: Iterable[bytes | None], partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None:
         self.clients.produce(topic, values, partition=partition, key=key, headers=headers)
 
-    def source(self, topics: Sequence[str], listener: Listener, group: str, excluded: Callable[[str], bool] = no_dead_letters) -> KafkaSource:
-        timing = {"session.timeout.ms": 1500, "heartbeat.interval.ms": 200, "max.poll.interval.ms": 2000, "topic.metadata.refresh.interval.ms": 500}
+    def source(
+        self,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        group: str,
+        excluded: Callable[[str], bool] = no_dead_letters,
+    ) -> KafkaSource:
+        timing = {
+            "session.timeout.ms": 1500,
+            "heartbeat.interval.ms": 200,
+            "max.poll.interval.ms": 2000,
+            "topic.metadata.refresh.interval.ms": 500,
+        }
         if self.extra.get("group.protocol") == "consumer":
             del timing["session.timeout.ms"], timing["heartbeat.interval.ms"]
-        made = KafkaSource({**self.properties, "group.id": group, **timing, **self.extra}, topics, excluded, listener, self.events)
+        made = KafkaSource(
+            {**self.properties, "group.id": group, **timing, **self.extra},
+            topics,
+            excluded,
+            listener,
+            self.events,
+        )
         self._open.append(made)
         return made
 
-    def dead_letters(self, completions: Completions) -> DeadLetters:
-        made = KafkaDeadLetters(self.properties, completions)
+    def dead_letters(self, completions: Completions) -> DeadLetterProducer:
+        made = KafkaDeadLetterProducer(self.properties, completions)
         self._letters.append(made)
         return made
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from bridge.deadletter import KafkaDeadLetters
-from bridge.model import Letter, Published, Reason, Refusal, TopicPartition
-from bridge.settings import Kafka as KafkaSettings
+from bridge.config.settings import KafkaSettings
+from bridge.kafka.dead_letters import KafkaDeadLetterProducer
+from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
 from bridge.simulator import Config, Simulator
 from tests.end_to_end.test_delivery import fill
 from tests.support.bridge import Bridge
@@ -54,17 +54,35 @@ def retention(kafka: Kafka, topic: str) -> str:
 
 
 @pytest.mark.parametrize("configured", [True, False])
-def test_a_letter_to_a_topic_that_is_not_there_fails_and_creates_nothing(willing: Kafka, configured: bool) -> None:
+def test_a_letter_to_a_topic_that_is_not_there_fails_and_creates_nothing(
+    willing: Kafka, configured: bool
+) -> None:
     """With the settings' properties, and with none: the producer asks for no topic to be made, and tells whose is missing."""
     topic, inbox, missing = unique("nowhere"), Inbox(), []
     given = {"bootstrap_servers": willing.bootstrap(), "properties": QUICK}
-    properties = KafkaSettings.model_validate(given).producer_properties() if configured else {**willing.properties(), **QUICK}
-    letters = KafkaDeadLetters(properties, inbox, on_missing=missing.append)
-    letters.publish("t", [Letter(MemoryRecord(TopicPartition("source", 0), 1, b"v"), topic, Refusal(Reason.REFUSED, "e"), "b", "i", None)])
+    properties = (
+        KafkaSettings.model_validate(given).producer_properties()
+        if configured
+        else {**willing.properties(), **QUICK}
+    )
+    letters = KafkaDeadLetterProducer(properties, inbox, on_missing=missing.append)
+    letters.publish(
+        "t",
+        [
+            DeadLetter(
+                MemoryRecord(TopicPartition("source", 0), 1, b"v"),
+                topic,
+                Refusal(Reason.REFUSED, "e"),
+                "b",
+                "i",
+                None,
+            )
+        ],
+    )
     [(_, reply)] = inbox.take(30)
     letters.close(5)
 
-    assert isinstance(reply, Published)
+    assert isinstance(reply, PublishResult)
     assert (0,) == reply.failed
     assert "does not exist" in reply.error
     assert ["source"] == missing
@@ -84,27 +102,48 @@ def test_a_new_topic_without_a_dead_letter_topic_waits_for_it(willing: Kafka, tm
             willing.clients.create_topic(topic)
             fill(willing, topic, [("ok", envelope("ok", sim.config.org)), ("bad", b"junk")], 1)
             reasons = f"dead-letter topic {topic}.dlq (of {topic}): it does not exist"
-            until(lambda: any(entry["event"] == "dead_letter.failed" and reasons in entry["error"] for entry in bridge.events()), 60, bridge.tail())
+            until(
+                lambda: any(
+                    entry["event"] == "dead_letter.failed" and reasons in entry["error"]
+                    for entry in bridge.events()
+                ),
+                60,
+                bridge.tail(),
+            )
 
             assert f"{topic}.dlq" not in topics(willing)
             assert willing.clients.committed(made["kafka"]["group_id"], topic).get(0, 0) <= 1
             willing.clients.create_topic(f"{topic}.dlq", retention_ms="-1")
-            until(lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 2}, 60, bridge.tail())
+            until(
+                lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 2},
+                60,
+                bridge.tail(),
+            )
         assert [b"junk"] == [message.value() for message in willing.clients.read_all(f"{topic}.dlq")]
         assert {"ok"} == sim.accepted.keys()
 
 
-def test_a_dead_letter_topic_that_is_deleted_is_made_anew_as_it_must_be(willing: Kafka, tmp_path: Path) -> None:
+def test_a_dead_letter_topic_that_is_deleted_is_made_anew_as_it_must_be(
+    willing: Kafka, tmp_path: Path
+) -> None:
     """The broker would make one with its own retention; the bridge makes it, and the letters that waited go there."""
     topic = willing.clients.create_topic(unique("deleted"))
     with Simulator(Config()) as sim:
         made = config(willing, sim, topic, create=True)
         with Bridge(made, tmp_path) as bridge:
             fill(willing, topic, [("first", b"junk 1")], 1)
-            until(lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 1}, 60, bridge.tail())
+            until(
+                lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 1},
+                60,
+                bridge.tail(),
+            )
             admin = AdminClient(willing.properties())
             admin.delete_topics([f"{topic}.dlq"])[f"{topic}.dlq"].result(10)
             fill(willing, topic, [("second", b"junk 2")], 1)
-            until(lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 2}, 60, bridge.tail())
+            until(
+                lambda: willing.clients.committed(made["kafka"]["group_id"], topic) == {0: 2},
+                60,
+                bridge.tail(),
+            )
         assert [b"junk 2"] == [message.value() for message in willing.clients.read_all(f"{topic}.dlq")]
         assert "-1" == retention(willing, f"{topic}.dlq")

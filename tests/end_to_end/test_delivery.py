@@ -22,12 +22,23 @@ pytestmark = pytest.mark.timeout(240)
 
 def settled(kafka: Kafka, group: str, topic: str, partitions: int) -> bool:
     """Whether the group has no lag."""
-    return len(kafka.clients.committed(group, topic, partitions)) == partitions and kafka.clients.lag(group, topic, partitions) == 0
+    return (
+        len(kafka.clients.committed(group, topic, partitions)) == partitions
+        and kafka.clients.lag(group, topic, partitions) == 0
+    )
 
 
 def fill(kafka: Kafka, topic: str, values: list[tuple[str, bytes]], partitions: int) -> None:
     """Produces round robin over the partitions, keyed by id, and waits until the broker has acknowledged them all."""
-    producer = Producer({**kafka.properties(), "acks": "all", "linger.ms": 5, "message.max.bytes": 5_000_000, "queue.buffering.max.messages": 1_000_000})
+    producer = Producer(
+        {
+            **kafka.properties(),
+            "acks": "all",
+            "linger.ms": 5,
+            "message.max.bytes": 5_000_000,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
     for at, (key, value) in enumerate(values):
         producer.produce(topic, value, key.encode(), at % partitions)
         if at % 1000 == 999:
@@ -41,7 +52,9 @@ def letters(kafka: Kafka, topic: str) -> Counter[str]:
     return Counter((message.key() or b"").decode() for message in kafka.clients.read_all(f"{topic}.dlq"))
 
 
-def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_fifty_thousand_events_are_all_accounted_for(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """50,000 events over 6 partitions, 1% refused and 0.5% junk: accepted and dead-lettered together are what was produced, byte for byte, and the lag is 0.
 
     The metrics say the same.
@@ -56,20 +69,59 @@ def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Co
             dataset = rng.choice(DATASETS)
             if kind < 0.005:
                 junk.add(event)
-                values.append((event, rng.choice([b"not json", b'{"a":', b"[1]", b'"text"', b"\xff\xfe", b'{"header":{"datasetId":"x"},"body":"\xff"}'])))
+                values.append(
+                    (
+                        event,
+                        rng.choice(
+                            [
+                                b"not json",
+                                b'{"a":',
+                                b"[1]",
+                                b'"text"',
+                                b"\xff\xfe",
+                                b'{"header":{"datasetId":"x"},"body":"\xff"}',
+                            ]
+                        ),
+                    )
+                )
             elif kind < 0.015:
                 refused.add(event)
                 values.append((event, envelope(event, "SOMEBODYELSE@AdobeOrg", dataset=dataset)))
             else:
                 size = 10_500 if number >= 50_000 - large else 300
-                values.append((event, envelope(event, sim.config.org, dataset=dataset, extra='"n": 9400100000000000000000,  "n" : 1.50', size=size)))
+                values.append(
+                    (
+                        event,
+                        envelope(
+                            event,
+                            sim.config.org,
+                            dataset=dataset,
+                            extra='"n": 9400100000000000000000,  "n" : 1.50',
+                            size=size,
+                        ),
+                    )
+                )
         fill(kafka, topic, values, 6)
-        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret_file": str(tmp_path / "secret"), "scope": "openid"}
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": sim.config.client_id,
+            "client_secret_file": str(tmp_path / "secret"),
+            "scope": "openid",
+        }
         config = configure(sim, topic, aep={"auth": auth})
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 6), 120, bridge.tail())
             quiet(bridge)
-            counted(bridge, sim, {"read": 50_000, "accepted": 50_000 - len(refused | junk), "dead_lettered": len(refused | junk)}, large)
+            counted(
+                bridge,
+                sim,
+                {
+                    "read": 50_000,
+                    "accepted": 50_000 - len(refused | junk),
+                    "dead_lettered": len(refused | junk),
+                },
+                large,
+            )
             dead = kafka.clients.read_all(f"{topic}.dlq")
 
             assert 0 == bridge.stop()
@@ -85,7 +137,9 @@ def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Co
             headers = dict(message.headers())
 
             assert produced[key] == message.value()
-            assert ("refused" if key in refused else True) == (headers["aep.reason"].decode() if key in refused else headers["aep.reason"] != b"refused")
+            assert ("refused" if key in refused else True) == (
+                headers["aep.reason"].decode() if key in refused else headers["aep.reason"] != b"refused"
+            )
             assert topic.encode() == headers["__connect.errors.topic"]
             assert headers["aep.error"]
         assert sim.stats["max_request_bytes"] <= 1_000_000
@@ -93,17 +147,32 @@ def test_fifty_thousand_events_are_all_accounted_for(kafka: Kafka, configure: Co
 
 def quiet(bridge: Bridge) -> None:
     """What waits or is under way comes down to nothing; the pump's snapshot is half a second old at most."""
-    gauges = ("in_flight", "window_bytes", "oldest_unsettled_seconds", "watermark_age_seconds", "commit_age_seconds", "inlet_held")
+    gauges = (
+        "in_flight",
+        "window_bytes",
+        "oldest_unsettled_seconds",
+        "watermark_age_seconds",
+        "commit_age_seconds",
+        "inlet_held",
+    )
     until(lambda: not any(bridge.metric(f"aep_bridge_{name}") for name in gauges), 20, "the gauges come down")
 
 
 def counted(bridge: Bridge, sim: Simulator, records: dict[str, int], large: int) -> None:
     """The counters of a run without a fault, beside what AEP saw."""
-    metrics = {name: bridge.metric(f"aep_bridge_{name}") for name in ("batch_records_count", "batch_records_sum", "batch_bytes_count", "batch_bytes_sum")}
+    metrics = {
+        name: bridge.metric(f"aep_bridge_{name}")
+        for name in ("batch_records_count", "batch_records_sum", "batch_bytes_count", "batch_bytes_sum")
+    }
     requests = bridge.metric("aep_bridge_requests_total", status="207")
 
     assert records == {what: bridge.metric(f"aep_bridge_records_{what}_total") for what in records}
-    assert requests == bridge.metric("aep_bridge_requests_total") == bridge.metric("aep_bridge_request_seconds_count") == sim.stats["requests"]["207"]
+    assert (
+        requests
+        == bridge.metric("aep_bridge_requests_total")
+        == bridge.metric("aep_bridge_request_seconds_count")
+        == sim.stats["requests"]["207"]
+    )
     assert requests == metrics["batch_records_count"] == metrics["batch_bytes_count"]
     assert sum(sim.accepted.values()) <= metrics["batch_records_sum"] <= records["read"]
     assert records["accepted"] * 300 < metrics["batch_bytes_sum"] <= requests * 1_000_000
@@ -112,7 +181,14 @@ def counted(bridge: Bridge, sim: Simulator, records: dict[str, int], large: int)
     assert 0 < bridge.metric("aep_bridge_token_age_seconds") < 120
     assert large == bridge.metric("aep_bridge_oversize_for_profile_total")
     assert 6 == bridge.metric("aep_bridge_assigned_partitions")
-    for fault in ("retries_total", "holds_total", "commit_failures_total", "token_refresh_failures_total", "possible_loss_total", "rewinds_total"):
+    for fault in (
+        "retries_total",
+        "holds_total",
+        "commit_failures_total",
+        "token_refresh_failures_total",
+        "possible_loss_total",
+        "rewinds_total",
+    ):
         assert 0 == bridge.metric(f"aep_bridge_{fault}"), fault
 
 
@@ -125,7 +201,13 @@ def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, t
         fill(kafka, topic, values, 4)
         quick = {"session.timeout.ms": 4000}  # a killed member holds its partitions for so long
         delivery = {"max_uncommitted_records": ahead, "max_in_flight": at_once}
-        config = configure(sim, topic, batch={"linger_ms": 50, "max_messages": size}, delivery=delivery, kafka={"properties": quick})
+        config = configure(
+            sim,
+            topic,
+            batch={"linger_ms": 50, "max_messages": size},
+            delivery=delivery,
+            kafka={"properties": quick},
+        )
         for _ in range(3):
             seen = len(sim.accepted)
             with Bridge(config, tmp_path) as bridge:
@@ -137,11 +219,15 @@ def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, t
             assert 0 == bridge.stop()
         assert {event for event, _ in values} == sim.accepted.keys()
         assert 0 == len(letters(kafka, topic))
-        interval = at_once * size / latency_s * commit_s  # what a commit interval can settle, with every slot always in use
+        interval = (
+            at_once * size / latency_s * commit_s
+        )  # what a commit interval can settle, with every slot always in use
         assert sum(count - 1 for count in sim.accepted.values()) <= 3 * (4 * ahead + interval)
 
 
-def test_a_rolling_restart_loses_nothing_and_repeats_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_a_rolling_restart_loses_nothing_and_repeats_nothing(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """Three replicas, each stopped by SIGTERM and started again under load: every event arrives exactly once."""
     topic = kafka.clients.create_topic(unique("roll"), 6)
     with Simulator(Config(latency_ms=20)) as sim:
@@ -150,7 +236,9 @@ def test_a_rolling_restart_loses_nothing_and_repeats_nothing(kafka: Kafka, confi
         try:
             for replica in replicas:
                 replica.wait_ready()
-            values = [(f"r{number:05}", envelope(f"r{number:05}", sim.config.org)) for number in range(30_000)]
+            values = [
+                (f"r{number:05}", envelope(f"r{number:05}", sim.config.org)) for number in range(30_000)
+            ]
             for at, replica in enumerate(replicas):
                 fill(kafka, topic, values[at * 10_000 : (at + 1) * 10_000], 6)
 
@@ -167,7 +255,9 @@ def test_a_rolling_restart_loses_nothing_and_repeats_nothing(kafka: Kafka, confi
 
 
 @pytest.mark.parametrize("status", [500, 404, 407, 403, 503, 400])
-def test_an_aep_that_refuses_everything_for_a_while_dead_letters_nothing(status: int, kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_an_aep_that_refuses_everything_for_a_while_dead_letters_nothing(
+    status: int, kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """An inlet at fault is waited for: nothing is dead-lettered, nothing is lost, and delivery goes on when it recovers."""
     topic = kafka.clients.create_topic(unique("outage"), 3)
     with Simulator(Config()) as sim:
@@ -219,7 +309,12 @@ def test_sigterm_drains_what_was_read(kafka: Kafka, configure: Configure, tmp_pa
             until(lambda: len(sim.accepted) > 500, 60, bridge.tail())
 
             assert 0 == bridge.stop()
-            assert 0 == [entry for entry in bridge.events() if entry["event"] == "drain.finished"][0]["abandoned_records"]
+            assert (
+                0
+                == [entry for entry in bridge.events() if entry["event"] == "drain.finished"][0][
+                    "abandoned_records"
+                ]
+            )
         with Bridge(config, tmp_path, name="again") as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 2), 60, bridge.tail())
         assert {event for event, _ in values} == sim.accepted.keys()
@@ -242,7 +337,9 @@ def test_a_second_sigterm_ends_it_at_once(kafka: Kafka, configure: Configure, tm
             assert 128 + signal.SIGTERM == bridge.process.wait(5)
 
 
-def test_skip_moves_a_poison_record_and_says_who_and_why(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_skip_moves_a_poison_record_and_says_who_and_why(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """A record that AEP answers with 503 for ever is moved by an operator's order, audited; without the token nothing moves."""
     import subprocess
     import sys
@@ -251,15 +348,39 @@ def test_skip_moves_a_poison_record_and_says_who_and_why(kafka: Kafka, configure
     (tmp_path / "token").write_text("open sesame\n")
     with Simulator(Config()) as sim:
         sim.fault(Rule(action="messages", status=503, marker="poison"))
-        fill(kafka, topic, [("a", envelope("a", sim.config.org)), ("p", envelope("poison", sim.config.org)), ("z", envelope("z", sim.config.org))], 1)
+        fill(
+            kafka,
+            topic,
+            [
+                ("a", envelope("a", sim.config.org)),
+                ("p", envelope("poison", sim.config.org)),
+                ("z", envelope("z", sim.config.org)),
+            ],
+            1,
+        )
         config = configure(sim, topic, admin={"token_file": str(tmp_path / "token")})
         with Bridge(config, tmp_path) as bridge:
             until(lambda: len(sim.accepted) == 2, 60, bridge.tail())
             (tmp_path / "wrong").write_text("wrong")
 
             def order(token: str) -> subprocess.CompletedProcess[str]:
-                command = [sys.executable, "-m", "bridge", "skip", f"{topic}/0/1", "--why", "ticket 4711", "--who", "ada"]
-                return subprocess.run([*command, "--token-file", str(tmp_path / token), "--admin", bridge.admin], capture_output=True, text=True, timeout=60)
+                command = [
+                    sys.executable,
+                    "-m",
+                    "bridge",
+                    "skip",
+                    f"{topic}/0/1",
+                    "--why",
+                    "ticket 4711",
+                    "--who",
+                    "ada",
+                ]
+                return subprocess.run(
+                    [*command, "--token-file", str(tmp_path / token), "--admin", bridge.admin],
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
 
             assert 2 == order("wrong").returncode
             done = order("token")
@@ -270,4 +391,8 @@ def test_skip_moves_a_poison_record_and_says_who_and_why(kafka: Kafka, configure
         headers = dict(letter.headers())
 
         assert b"p" == letter.key()
-        assert (b"skipped", b"ada", b"ticket 4711") == (headers["aep.reason"], headers["aep.skipped.by"], headers["aep.skipped.why"])
+        assert (b"skipped", b"ada", b"ticket 4711") == (
+            headers["aep.reason"],
+            headers["aep.skipped.by"],
+            headers["aep.skipped.why"],
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.mockcluster import MockCluster
+from bridge.demo.mock_cluster import MockCluster
 from tests.support.bridge import Bridge
 from tests.support.clients import until
 
@@ -20,9 +20,9 @@ HEARTBEAT, FENCED_INSTANCE_ID = 12, 82
 
 HANGING = """
 import sys, threading
-from bridge import service
-from bridge.commands import main
-from bridge.source import KafkaSource
+from bridge.app import service
+from bridge.cli import main
+from bridge.kafka.consumer import KafkaSource
 
 service.WATCHDOG_S = 0.5
 KafkaSource.{method} = lambda *_: threading.Event().wait()
@@ -34,9 +34,10 @@ main()
 
 STUCK = """
 import ctypes, sys, threading
-from bridge import service, watchdog
-from bridge.commands import main
-from bridge.pump import Pump
+from bridge.app import service
+from bridge.ops import shutdown as watchdog
+from bridge.cli import main
+from bridge.engine.loop import Pump
 
 service.HUNG_S, service.WATCHDOG_S, watchdog.LOOK_S = 1.0, 0.1, 0.5
 turn = Pump.turn
@@ -80,17 +81,26 @@ def test_a_fatal_client_error_ends_the_process_with_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "code", "told"),
-    [("uncommitted", 70, ["the drain hangs; all stacks follow", "in drain"]), ("close", 0, ["drain.brokers_silent", "what is not committed is read again"])],
+    [
+        ("uncommitted", 70, ["the drain hangs; all stacks follow", "in drain"]),
+        ("close", 0, ["drain.brokers_silent", "what is not committed is read again"]),
+    ],
     ids=["in our hands", "in the brokers'"],
 )
 def test_a_drain_that_hangs_is_ended(method: str, code: int, told: list[str], tmp_path: Path) -> None:
     """Within one deadline, with all stacks. Where only the leaving of the group is left, brokers are away, which is told and no fault of the process."""
     path, log = tmp_path / "bridge.yaml", tmp_path / "bridge.log"
     with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
-        path.write_text(yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}}))
+        path.write_text(
+            yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}})
+        )
         with (
             log.open("wb") as out,
-            subprocess.Popen([sys.executable, "-c", HANGING.replace("{method}", method), str(path)], stdout=out, stderr=subprocess.STDOUT) as process,
+            subprocess.Popen(
+                [sys.executable, "-c", HANGING.replace("{method}", method), str(path)],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            ) as process,
         ):
             try:
                 until(lambda: "lane.assigned" in log.read_text(), 60, "a partition")
@@ -103,14 +113,23 @@ def test_a_drain_that_hangs_is_ended(method: str, code: int, told: list[str], tm
         assert text in log.read_text()
 
 
-@pytest.mark.parametrize("call", ["threading.Event().wait()", "ctypes.PyDLL(None).sleep(100)"], ids=["waiting", "with the interpreter held"])
+@pytest.mark.parametrize(
+    "call",
+    ["threading.Event().wait()", "ctypes.PyDLL(None).sleep(100)"],
+    ids=["waiting", "with the interpreter held"],
+)
 def test_a_loop_that_stands_still_for_good_ends_the_process(call: str, tmp_path: Path) -> None:
     """A call into a client that never returns: nobody may wait for it for ever, whether or not anybody asks `/livez`."""
     path, log = tmp_path / "bridge.yaml", tmp_path / "bridge.log"
     with MockCluster(topics={"t": 1, "t.dlq": 1}) as kafka:
-        path.write_text(yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}}))
+        path.write_text(
+            yaml.safe_dump(configuration(kafka.bootstrap) | {"admin": {"host": "127.0.0.1", "port": 0}})
+        )
         command = [sys.executable, "-c", STUCK.replace("{call}", call), str(path)]
-        with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+        with (
+            log.open("wb") as out,
+            subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process,
+        ):
             try:
                 assert 1 == process.wait(60), log.read_text()
             finally:

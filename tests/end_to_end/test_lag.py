@@ -17,18 +17,26 @@ from tests.support.xdm import envelope
 pytestmark = pytest.mark.timeout(120)
 
 
-def test_the_lag_grows_while_aep_is_down_and_drains_to_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_the_lag_grows_while_aep_is_down_and_drains_to_nothing(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """A paused partition is not fetched, and what is produced behind its last fetch counts all the same: in the metric and in /api/status."""
     topic = kafka.clients.create_topic(unique("lag"), 2)
     with Simulator(Config()) as sim:
         values = [(f"l{number:04}", envelope(f"l{number:04}", sim.config.org)) for number in range(1_000)]
         outage = sim.fault(Rule(action="status", status=503))
-        with Bridge(configure(sim, topic, delivery={"backoff_max_s": 1, "max_uncommitted_records": 100}), tmp_path) as bridge:
+        with Bridge(
+            configure(sim, topic, delivery={"backoff_max_s": 1, "max_uncommitted_records": 100}), tmp_path
+        ) as bridge:
 
             def told() -> tuple[float, int | None, set[int | None]]:
                 """The metric, the lag of the route, and the partitions' ends."""
                 status = bridge.status()
-                return bridge.metric("aep_bridge_consumer_lag", topic=topic), status["routes"][0]["lag"], {each["end"] for each in status["partitions"]}
+                return (
+                    bridge.metric("aep_bridge_consumer_lag", topic=topic),
+                    status["routes"][0]["lag"],
+                    {each["end"] for each in status["partitions"]},
+                )
 
             bridge.wait_assigned(2)
             fill(kafka, topic, values[:200], 2)

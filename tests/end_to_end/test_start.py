@@ -27,7 +27,12 @@ def test_a_wrong_configuration_names_file_line_and_key(tmp_path: Path) -> None:
     path.write_text(
         "kafka:\n  bootstrap_servers: kafka:9092\naep:\n  inlet_url: https://x.example/collection/ab12\ntopics:\n  - topic: web\n    datasetid: x\n"
     )
-    done = subprocess.run([sys.executable, "-m", "bridge", "run", "--config", str(path)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-m", "bridge", "run", "--config", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
 
     assert 2 == done.returncode
     assert f"{path}:7:" in done.stderr
@@ -37,7 +42,10 @@ def test_a_wrong_configuration_names_file_line_and_key(tmp_path: Path) -> None:
 
 def test_a_wrong_client_property_is_named(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
     """librdkafka's refusal is passed on, exit code 2."""
-    with Simulator(Config()) as sim, Bridge(configure(sim, "t", kafka={"properties": {"fetch.wait.max.ms": "soon"}}), tmp_path) as bridge:
+    with (
+        Simulator(Config()) as sim,
+        Bridge(configure(sim, "t", kafka={"properties": {"fetch.wait.max.ms": "soon"}}), tmp_path) as bridge,
+    ):
         assert bridge.process is not None
 
         assert 2 == bridge.process.wait(30)
@@ -56,7 +64,9 @@ def test_an_admin_port_that_is_taken_is_named(kafka: Kafka, configure: Configure
             assert str(port) in bridge.tail()
 
 
-def test_a_compacted_dead_letter_topic_is_an_error_at_start(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_a_compacted_dead_letter_topic_is_an_error_at_start(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """Compaction would delete letters: exit code 2, and the message says what to do."""
     topic = kafka.clients.create_topic(unique("compact"), 1)
     kafka.clients.create_topic(f"{topic}.dlq", 1, cleanup_policy="compact")
@@ -69,16 +79,24 @@ def test_a_compacted_dead_letter_topic_is_an_error_at_start(kafka: Kafka, config
 
 def test_brokers_that_are_down_at_start_are_waited_for(configure: Configure, tmp_path: Path) -> None:
     """Alive, not ready."""
-    with Simulator(Config()) as sim, Bridge(configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path) as bridge:
+    with (
+        Simulator(Config()) as sim,
+        Bridge(configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path) as bridge,
+    ):
         until(lambda: bridge._get("/livez") == 200, 30, bridge.tail())
 
         assert 503 == bridge._get("/readyz")
-        until(lambda: any(entry["event"] in ("kafka.error", "kafka.unreachable") for entry in bridge.events()), 30)
+        until(
+            lambda: any(entry["event"] in ("kafka.error", "kafka.unreachable") for entry in bridge.events()),
+            30,
+        )
 
         assert 0 == bridge.stop()
 
 
-def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """While the letter can't be written nothing is committed past its record; when it can, delivery goes on, and nothing was dropped."""
     topic = kafka.clients.create_topic(unique("pressure"), 1)
 
@@ -92,24 +110,51 @@ def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(kafka: Kafka, c
     with Simulator(Config()) as sim:
         config = configure(sim, topic, delivery={"backoff_max_s": 1})
         with Bridge(config, tmp_path) as bridge:
-            until(lambda: any(entry["event"] == "dead_letter.topic" for entry in bridge.events()), 60, bridge.tail())
+            until(
+                lambda: any(entry["event"] == "dead_letter.topic" for entry in bridge.events()),
+                60,
+                bridge.tail(),
+            )
             limit(100)
-            fill(kafka, topic, [("ok", envelope("ok", sim.config.org)), ("bad", b"junk" * 100), ("more", envelope("more", sim.config.org))], 1)
+            fill(
+                kafka,
+                topic,
+                [
+                    ("ok", envelope("ok", sim.config.org)),
+                    ("bad", b"junk" * 100),
+                    ("more", envelope("more", sim.config.org)),
+                ],
+                1,
+            )
             until(lambda: bridge.metric("aep_bridge_dead_letter_failures_total") >= 2, 60, bridge.tail())
 
             assert kafka.clients.committed(config["kafka"]["group_id"], topic).get(0, 0) <= 1
-            until(lambda: any("dead-letter topic unavailable" in (each["waits"] or "") for each in bridge.status()["partitions"]), 20, bridge.tail())
+            until(
+                lambda: any(
+                    "dead-letter topic unavailable" in (each["waits"] or "")
+                    for each in bridge.status()["partitions"]
+                ),
+                20,
+                bridge.tail(),
+            )
             limit(1_000_000)
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
         assert ["bad"] == list(letters(kafka, topic))
         assert {"ok", "more"} == sim.accepted.keys()
 
 
-def test_the_consumer_protocol_of_kip_848_is_a_property(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_the_consumer_protocol_of_kip_848_is_a_property(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """`group.protocol: consumer`, two replicas, one stopped under load: nothing lost, nothing twice."""
     topic = kafka.clients.create_topic(unique("kip848"), 4)
     with Simulator(Config(latency_ms=10)) as sim:
-        config = configure(sim, topic, kafka={"properties": {"group.protocol": "consumer"}}, batch={"linger_ms": 20, "max_messages": 100})
+        config = configure(
+            sim,
+            topic,
+            kafka={"properties": {"group.protocol": "consumer"}},
+            batch={"linger_ms": 20, "max_messages": 100},
+        )
         values = [(f"k{number:05}", envelope(f"k{number:05}", sim.config.org)) for number in range(8_000)]
         with Bridge(config, tmp_path, name="one") as one, Bridge(config, tmp_path, name="two") as two:
             one.wait_ready()

@@ -18,7 +18,11 @@ NEIGHBOURS: Final = (
 
 Series = dict[str, str]
 
-LAG, OLDEST, AGE = "aep_bridge_consumer_lag", "aep_bridge_oldest_unsettled_seconds", "aep_bridge_watermark_age_seconds"
+LAG, OLDEST, AGE = (
+    "aep_bridge_consumer_lag",
+    "aep_bridge_oldest_unsettled_seconds",
+    "aep_bridge_watermark_age_seconds",
+)
 TRIED_AGAIN = "1 1 " + " ".join(f"{number} {number}" for number in range(2, 16))
 """Counts one failure every two minutes: the rarest that attempts come at."""
 
@@ -31,7 +35,10 @@ def partition(at: str, lag: str, oldest: str, age: str = "0x60") -> Series:
 def counted(name: str, labels: str, values: str, start: int = 40) -> dict[str, Series]:
     """A counter that is there from the start, and one that appears with its first event."""
     series = f"aep_bridge_{name}_total{{{labels},AT}}"
-    return {f"{name} counts": {series: f"0x{start - 1} {values}"}, f"{name} appears": {series: f"_x{start} {values}"}}
+    return {
+        f"{name} counts": {series: f"0x{start - 1} {values}"},
+        f"{name} appears": {series: f"_x{start} {values}"},
+    }
 
 
 BUSY = partition("topic='u',partition='0'", "40 90 5 60x57", "0.4 0.7x59") | {
@@ -53,10 +60,14 @@ CASES: Final[dict[str, tuple[dict[str, Series], dict[str, Series]]]] = {
         {
             "busy, with more and more to do": partition("topic='t',partition='0'", "10+1x60", "0.4x60"),
             "a slow trickle": partition("topic='t',partition='0'", "0 1 " * 30, "0x60"),
-            "a burst that is read in eight minutes": partition("topic='t',partition='0'", "0x19 0+10x8 0x40", "0x60"),
+            "a burst that is read in eight minutes": partition(
+                "topic='t',partition='0'", "0x19 0+10x8 0x40", "0x60"
+            ),
             "ends with the mark of a transaction": partition("topic='t',partition='0'", "1x60", "0x60"),
             "catches up": partition("topic='t',partition='0'", "6100-100x60", "0x60"),
-            "an outage of AEP, whose records fill the window": partition("topic='t',partition='0'", "1+100x60", "0+60x60", "0+60x60")
+            "an outage of AEP, whose records fill the window": partition(
+                "topic='t',partition='0'", "1+100x60", "0+60x60", "0+60x60"
+            )
             | partition("topic='t',partition='1'", "1+100x60", "0x60")
             | partition("topic='u',partition='0'", "1+100x60", "0x60"),
         },
@@ -81,8 +92,18 @@ CASES: Final[dict[str, tuple[dict[str, Series], dict[str, Series]]]] = {
         counted("dead_letter_failures", "topic='t'", "1x30", start=20),
     ),
     "AepBridgeThrottled": (
-        {"30%": {"aep_bridge_requests_total{inlet='i',status='429',AT}": "0+30x60", "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+70x60"}},
-        {"5%": {"aep_bridge_requests_total{inlet='i',status='429',AT}": "0+5x60", "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+95x60"}},
+        {
+            "30%": {
+                "aep_bridge_requests_total{inlet='i',status='429',AT}": "0+30x60",
+                "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+70x60",
+            }
+        },
+        {
+            "5%": {
+                "aep_bridge_requests_total{inlet='i',status='429',AT}": "0+5x60",
+                "aep_bridge_requests_total{inlet='i',status='207',AT}": "0+95x60",
+            }
+        },
     ),
     "AepBridgeTokenRefreshFails": (
         counted("token_refresh_failures", "inlet='i'", TRIED_AGAIN),
@@ -94,7 +115,12 @@ CASES: Final[dict[str, tuple[dict[str, Series], dict[str, Series]]]] = {
     ),
     "AepBridgeRebalanceStorm": (
         {"two a minute": {"aep_bridge_rebalances_total{kind='revoked',AT}": "0+2x60"}},
-        {"a rolling restart": {"aep_bridge_rebalances_total{kind='revoked',AT}": "0x30 1 2 3x30", "aep_bridge_rebalances_total{kind='assigned',AT}": "0+5x60"}},
+        {
+            "a rolling restart": {
+                "aep_bridge_rebalances_total{kind='revoked',AT}": "0x30 1 2 3x30",
+                "aep_bridge_rebalances_total{kind='assigned',AT}": "0+5x60",
+            }
+        },
     ),
     "AepBridgePodWithoutPartitions": (
         {"none": {"aep_bridge_assigned_partitions{AT}": "0x60"}},
@@ -117,27 +143,47 @@ CASES: Final[dict[str, tuple[dict[str, Series], dict[str, Series]]]] = {
                 "process_start_time_seconds{AT}": "100x30 200x30",
                 "kube_pod_container_status_restarts_total{container='aep-bridge',AT}": "0x30 1x30",
             },
-            "a container beside it": {"kube_pod_container_status_restarts_total{container='proxy',AT}": "0+1x60"},
+            "a container beside it": {
+                "kube_pod_container_status_restarts_total{container='proxy',AT}": "0+1x60"
+            },
         },
     ),
     "AepBridgePossibleLoss": (
         counted("possible_loss", "topic='t'", "1x20") | counted("rewinds", "topic='t'", "1x20"),
-        {"none": {"aep_bridge_possible_loss_total{topic='t',AT}": "0x60", "aep_bridge_rewinds_total{topic='t',AT}": "0x60"}},
+        {
+            "none": {
+                "aep_bridge_possible_loss_total{topic='t',AT}": "0x60",
+                "aep_bridge_rewinds_total{topic='t',AT}": "0x60",
+            }
+        },
     ),
     "AepBridgeAbsent": (
-        {"none at all": {}} | {f"only {other}": {f"aep_bridge_build_info{{version='1',{other}}}": "1x60"} for other in NEIGHBOURS},
+        {"none at all": {}}
+        | {
+            f"only {other}": {f"aep_bridge_build_info{{version='1',{other}}}": "1x60"} for other in NEIGHBOURS
+        },
         {
             "one": {"aep_bridge_build_info{version='1',AT}": "1x60"},
-            "its pod is replaced": {"aep_bridge_build_info{version='1',AT}": "1x30 stale", f"aep_bridge_build_info{{version='1',{ANOTHER}}}": "_x33 1x27"},
+            "its pod is replaced": {
+                "aep_bridge_build_info{version='1',AT}": "1x30 stale",
+                f"aep_bridge_build_info{{version='1',{ANOTHER}}}": "_x33 1x27",
+            },
         },
     ),
 }
 
 ENDS: Final[dict[str, tuple[Series, str, str]]] = {
     # what tells of an event: when it fires, and when it is over
-    "AepBridgeDeadLetters": ({"aep_bridge_records_dead_lettered_total{topic='t',reason='refused',AT}": "_x20 3x40"}, "25m", "40m"),
+    "AepBridgeDeadLetters": (
+        {"aep_bridge_records_dead_lettered_total{topic='t',reason='refused',AT}": "_x20 3x40"},
+        "25m",
+        "40m",
+    ),
     "AepBridgePossibleLoss": (
-        {"aep_bridge_possible_loss_total{topic='t',AT}": "_x10 1x50", "aep_bridge_rewinds_total{topic='t',AT}": "0x9 1x50"},
+        {
+            "aep_bridge_possible_loss_total{topic='t',AT}": "_x10 1x50",
+            "aep_bridge_rewinds_total{topic='t',AT}": "0x9 1x50",
+        },
         "35m",
         "55m",
     ),

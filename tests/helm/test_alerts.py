@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 
-from bridge.telemetry import Telemetry
+from bridge.ops.telemetry import Telemetry
 from tests.helm.alert_cases import AT, CASES, ENDS, NEIGHBOURS, POD, Series
 from tests.helm.tools import ROOT, alerts, call
 
@@ -44,18 +44,33 @@ def test_prometheus_takes_the_rules(rules: list[Rule], tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def group(name: str, what: str, series: Series, firing: Mapping[str, int], pods: Collection[str] = (AT,)) -> Group:
+def group(
+    name: str, what: str, series: Series, firing: Mapping[str, int], pods: Collection[str] = (AT,)
+) -> Group:
     """What happens to each of these pods, and how many alerts of that name fire when. A whole hour at once is asked for as "ever"."""
     state = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
-    looks = [("60m", f"sum(count_over_time({state}[60m]))", firing[when]) if when == "ever" else (when, f"count({state})", firing[when]) for when in firing]
+    looks = [
+        ("60m", f"sum(count_over_time({state}[60m]))", firing[when])
+        if when == "ever"
+        else (when, f"count({state})", firing[when])
+        for when in firing
+    ]
     return {
         "name": f"{name}: {what}",
         "interval": "1m",
         "input_series": [
-            {"series": key.replace("AT", pod).replace("'", '"'), "values": values} for key, values in series.items() for pod in pods if "AT" in key or pod == AT
+            {"series": key.replace("AT", pod).replace("'", '"'), "values": values}
+            for key, values in series.items()
+            for pod in pods
+            if "AT" in key or pod == AT
         ],
         "promql_expr_test": [
-            {"expr": f"{expression} or vector(0)", "eval_time": when, "exp_samples": [{"labels": "{}", "value": value}]} for when, expression, value in looks
+            {
+                "expr": f"{expression} or vector(0)",
+                "eval_time": when,
+                "exp_samples": [{"labels": "{}", "value": value}],
+            }
+            for when, expression, value in looks
         ],
     }
 
@@ -63,7 +78,9 @@ def group(name: str, what: str, series: Series, firing: Mapping[str, int], pods:
 def judge(name: str, rules: list[Rule], folder: Path, groups: list[Group]) -> None:
     """Has `promtool` see whether all of it is so of this alert."""
     rule_file, test = write(folder, [rule for rule in rules if rule["alert"] == name]), folder / "test.yaml"
-    test.write_text(yaml.safe_dump({"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": groups}))
+    test.write_text(
+        yaml.safe_dump({"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": groups})
+    )
     done = call("promtool", "test", "rules", test)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -76,7 +93,10 @@ def test_alert(name: str, rules: list[Rule], tmp_path: Path) -> None:
     groups = [group(name, what, series, {"45m": 1}) for what, series in fires.items()]
     groups += [group(name, what, series, {"ever": 0}) for what, series in quiet.items()]
     if name != "AepBridgeAbsent":
-        groups += [group(name, f"{what}, elsewhere", series, {"ever": 0}, NEIGHBOURS) for what, series in fires.items()]
+        groups += [
+            group(name, f"{what}, elsewhere", series, {"ever": 0}, NEIGHBOURS)
+            for what, series in fires.items()
+        ]
     judge(name, rules, tmp_path, groups)
 
 
@@ -93,19 +113,43 @@ LONG = ("a-name-as-long-as-the-chart-lets-it-be-" + "x" * 20)[:52]
 @pytest.mark.parametrize(
     ("args", "ours", "others"),
     [
-        (("--set", "staticMembership.enabled=true"), ("r-aep-bridge-0", "r-aep-bridge-12"), ("r-aep-bridge-eu-0", POD, "r-aep-bridge-eu-6d5f9c7b8d-x2k7p")),
-        (("--set", f"fullnameOverride={LONG}"), (f"{LONG}-6d5f9x2k7p",), (f"{LONG}-0", f"{LONG}-eu-6d5f9c7b8d-x2k7p")),
-        (("--set", f"fullnameOverride={LONG[:46]}"), (f"{LONG[:46]}-6d5f9c7b8d-x2k7p",), (f"{LONG[:46]}-eu-6d5f9c7b" + "x2k7p",)),
-        (("--set", "fullnameOverride=eu.bridge"), ("eu.bridge-6d5f9c7b8d-x2k7p",), ("eu-bridge-6d5f9c7b8d-x2k7p",)),
+        (
+            ("--set", "staticMembership.enabled=true"),
+            ("r-aep-bridge-0", "r-aep-bridge-12"),
+            ("r-aep-bridge-eu-0", POD, "r-aep-bridge-eu-6d5f9c7b8d-x2k7p"),
+        ),
+        (
+            ("--set", f"fullnameOverride={LONG}"),
+            (f"{LONG}-6d5f9x2k7p",),
+            (f"{LONG}-0", f"{LONG}-eu-6d5f9c7b8d-x2k7p"),
+        ),
+        (
+            ("--set", f"fullnameOverride={LONG[:46]}"),
+            (f"{LONG[:46]}-6d5f9c7b8d-x2k7p",),
+            (f"{LONG[:46]}-eu-6d5f9c7b" + "x2k7p",),
+        ),
+        (
+            ("--set", "fullnameOverride=eu.bridge"),
+            ("eu.bridge-6d5f9c7b8d-x2k7p",),
+            ("eu-bridge-6d5f9c7b8d-x2k7p",),
+        ),
     ],
     ids=["StatefulSet", "cut", "just not cut", "dots"],
 )
-def test_a_release_knows_its_pods(args: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_release_knows_its_pods(
+    args: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
+) -> None:
     """By the names that Kubernetes gives the pods of its workload, however long its own name is."""
     rules, name = alerts(*args), "AepBridgeInletHeld"
     (what, held), *_ = CASES[name][0].items()
     alive, elsewhere = (["namespace='default',pod='" + pod + "'" for pod in pods] for pods in (ours, others))
-    judge(name, rules, tmp_path, [group(name, what, held, {"45m": 1}, [pod]) for pod in alive] + [group(name, what, held, {"ever": 0}, elsewhere)])
+    judge(
+        name,
+        rules,
+        tmp_path,
+        [group(name, what, held, {"45m": 1}, [pod]) for pod in alive]
+        + [group(name, what, held, {"ever": 0}, elsewhere)],
+    )
 
 
 def test_every_alert_has_a_runbook() -> None:

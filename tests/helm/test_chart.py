@@ -13,13 +13,20 @@ import pytest
 import yaml
 
 from bridge import __version__
-from bridge.memory import ceiling
-from bridge.settings import Settings
+from bridge.config.memory_ceiling import ceiling
+from bridge.config.settings import Settings
 from tests.helm.tools import CHART, ROOT, VALUE_SETS, call, invalid, manifests, render, template
 
 HARDENING = {
-    *(f"{context}.{name}" for context in ("podSecurityContext", "securityContext") for name in ("runAsNonRoot", "seccompProfile.type")),
-    *(f"securityContext.{name}" for name in ("allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabilities.drop")),
+    *(
+        f"{context}.{name}"
+        for context in ("podSecurityContext", "securityContext")
+        for name in ("runAsNonRoot", "seccompProfile.type")
+    ),
+    *(
+        f"securityContext.{name}"
+        for name in ("allowPrivilegeEscalation", "readOnlyRootFilesystem", "capabilities.drop")
+    ),
 }
 """Handed on to Kubernetes as it is, and weaker in no value set."""
 VERSIONS = ("1.27.0", "1.30.0", "1.33.0", "1.36.0")
@@ -36,14 +43,24 @@ def leaves(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]
 
 def changed(values: dict[str, Any], place: str) -> Any:
     """What a value set has at a place, or the first thing below it."""
-    return values.get(place, next((value for name, value in values.items() if name.startswith(f"{place}.")), None))
+    return values.get(
+        place, next((value for name, value in values.items() if name.startswith(f"{place}.")), None)
+    )
 
 
 def test_every_value_is_another_one_in_some_set() -> None:
     """What the tests below say of the value sets, they say of every option of the chart; the configuration's own keys are the bridge's to test."""
-    defaults = {place: value for place, value in leaves(yaml.safe_load((CHART / "values.yaml").read_text())) if not place.startswith("config")}
+    defaults = {
+        place: value
+        for place, value in leaves(yaml.safe_load((CHART / "values.yaml").read_text()))
+        if not place.startswith("config")
+    }
     given = [{**dict(leaves(yaml.safe_load(values.read_text())))} for values in VALUE_SETS]
-    untouched = {place for place, value in defaults.items() if all(changed(values, place) in (None, value) for values in given)}
+    untouched = {
+        place
+        for place, value in defaults.items()
+        if all(changed(values, place) in (None, value) for values in given)
+    }
 
     assert untouched == HARDENING
 
@@ -75,25 +92,43 @@ def test_every_manifest_is_valid(version: str) -> None:
     [
         (["config.topics[0].topik=web"], r"at '/config/topics/0': additional properties 'topik' not allowed"),
         (["config.topics[0].format=xml"], r"at '/config/topics/0/format': value must be one of"),
-        (["config.batch.max_messages=many"], r"at '/config/batch/max_messages': got string, want (integer|.*integer)"),
-        (["config.kafka.bootstrap_server=x"], r"at '/config/kafka': additional properties 'bootstrap_server' not allowed"),
+        (
+            ["config.batch.max_messages=many"],
+            r"at '/config/batch/max_messages': got string, want (integer|.*integer)",
+        ),
+        (
+            ["config.kafka.bootstrap_server=x"],
+            r"at '/config/kafka': additional properties 'bootstrap_server' not allowed",
+        ),
         (["config.aep.inlet_url=42"], r"at '/config/aep/inlet_url': (got number, want string|anyOf failed)"),
         (["config.topics=null"], r"at '/config/topics': got null, want array"),
         (["replica=3"], r"at '': additional properties 'replica' not allowed"),
         (["replicas=three"], r"at '/replicas': got string, want integer"),
         (["replicas=-1"], r"at '/replicas': minimum: got -1, want 0"),
-        (["image.pullPolicy=Sometimes"], r"at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"),
+        (
+            ["image.pullPolicy=Sometimes"],
+            r"at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+        ),
         (["image.digest=latest"], r"at '/image/digest': 'latest' does not match pattern"),
         (["keda.minReplicas=0"], r"at '/keda/minReplicas': minimum: got 0, want 1"),
         (["keda.enable=true"], r"at '/keda': additional properties 'enable' not allowed"),
         (["partitions.web-events=0"], r"at '/partitions/web-events': minimum: got 0, want 1"),
         (["kafka.secretKeys.user=x"], r"at '/kafka/secretKeys': additional properties 'user' not allowed"),
-        (["monitoring.podMonitor.interval=often"], r"at '/monitoring/podMonitor/interval': 'often' does not match pattern"),
+        (
+            ["monitoring.podMonitor.interval=often"],
+            r"at '/monitoring/podMonitor/interval': 'often' does not match pattern",
+        ),
         (["probes.liveness.path=/"], r"at '/probes/liveness': additional properties 'path' not allowed"),
         (["extraEnv[0].name=A,extraEnv[0].value=1"], r"at '/extraEnv/0/value': got number, want string"),
-        (["aep.secretKeys.topics.web-events=a b"], r"at '/aep/secretKeys/topics/web-events': 'a b' does not match pattern"),
+        (
+            ["aep.secretKeys.topics.web-events=a b"],
+            r"at '/aep/secretKeys/topics/web-events': 'a b' does not match pattern",
+        ),
         (["keda.fallback.behavior=some"], r"at '/keda/fallback/behavior': value must be one of"),
-        (["networkPolicy.kafkaPorts[0]=70000"], r"at '/networkPolicy/kafkaPorts/0': maximum: got 70,000, want 65,535"),
+        (
+            ["networkPolicy.kafkaPorts[0]=70000"],
+            r"at '/networkPolicy/kafkaPorts/0': maximum: got 70,000, want 65,535",
+        ),
     ],
 )
 def test_wrong_values_are_refused(changes: list[str], message: str) -> None:
@@ -114,7 +149,12 @@ def test_an_empty_configuration_is_explained() -> None:
 
 def test_generated_files_are_current() -> None:
     """The values' schema holds today's settings, and the dashboard is what its source says."""
-    done = subprocess.run([sys.executable, ROOT / "helm" / "generate.py", "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "helm" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr
 
@@ -152,10 +192,14 @@ def test_a_change_of_the_configuration_rolls_the_pods() -> None:
 
 def test_the_rendered_configuration_is_the_bridges(tmp_path: Path) -> None:
     """What lands in the ConfigMap is a configuration that the bridge takes."""
-    from bridge.configuration import load
+    from bridge.config.loader import load
 
     for values in VALUE_SETS:
-        config = next(entry for entry in manifests(values=values) if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {}))
+        config = next(
+            entry
+            for entry in manifests(values=values)
+            if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {})
+        )
         text = config["data"]["config.yaml"]
         for mounted in re.findall(r"/etc/aep-bridge(/\S+)", text):
             file = Path(f"{tmp_path}{mounted}")
@@ -173,9 +217,22 @@ def test_memory_limit_matches_the_ceiling(values: Path) -> None:
     given = yaml.safe_load(values.read_text())
     if "resources" in given:
         return
-    config = next(entry for entry in manifests(values=values) if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {}))
+    config = next(
+        entry
+        for entry in manifests(values=values)
+        if entry["kind"] == "ConfigMap" and "config.yaml" in entry.get("data", {})
+    )
     settings = Settings.model_validate(yaml.safe_load(config["data"]["config.yaml"]))
-    workload = next(entry for entry in manifests(values=values) if entry["kind"] in {"Deployment", "StatefulSet"})
-    limit = int(workload["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].removesuffix("Mi")) * 2**20
+    workload = next(
+        entry for entry in manifests(values=values) if entry["kind"] in {"Deployment", "StatefulSet"}
+    )
+    limit = (
+        int(
+            workload["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"][
+                "memory"
+            ].removesuffix("Mi")
+        )
+        * 2**20
+    )
 
     assert ceiling(settings)[0] * 1.1 < limit < ceiling(settings)[0] * 1.3 + 2**26

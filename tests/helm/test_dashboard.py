@@ -30,7 +30,13 @@ def test_every_query_parses(tmp_path: Path) -> None:
         yaml.safe_dump(
             {
                 "groups": [
-                    {"name": "dashboard", "rules": [{"record": f"query:{number}", "expr": expression} for number, expression in enumerate(dashboard_queries())]}
+                    {
+                        "name": "dashboard",
+                        "rules": [
+                            {"record": f"query:{number}", "expr": expression}
+                            for number, expression in enumerate(dashboard_queries())
+                        ],
+                    }
                 ]
             }
         )
@@ -46,8 +52,13 @@ def test_it_shows_one_release() -> None:
     expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
     chosen = {variable["name"]: variable for variable in board["templating"]["list"]}
 
-    assert all(re.findall(r"\b(?:aep_bridge|process)_\w+", each) == re.findall(rf"(\w+){re.escape('{' + BY)}", each) for each in expressions)
-    assert not any(chosen[name].get("multi") or chosen[name].get("includeAll") for name in ("namespace", "job"))
+    assert all(
+        re.findall(r"\b(?:aep_bridge|process)_\w+", each) == re.findall(rf"(\w+){re.escape('{' + BY)}", each)
+        for each in expressions
+    )
+    assert not any(
+        chosen[name].get("multi") or chosen[name].get("includeAll") for name in ("namespace", "job")
+    )
 
 
 def test_panels_do_not_overlap() -> None:

@@ -17,7 +17,11 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 EVERYTHING: dict[str, Any] = {
     "partitions": {"web-events": 12},
-    "monitoring": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}},
+    "monitoring": {
+        "serviceMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "dashboard": {"enabled": True},
+    },
     "kafka": {"existingSecret": "kafka", "secretKeys": {"ca": "true", "password": "123"}},
 }
 SCALED = {"keda": {"enabled": True}}
@@ -91,7 +95,11 @@ def test_null_in_place_of_a_needed_value_is_told(tmp_path: Path) -> None:
     path = tmp_path / "values.yaml"
     path.write_text(json.dumps(nulls))
     done = template("-f", path)
-    told = [name for names in re.findall(r"missing propert(?:y|ies) (.*)", done.stderr) for name in re.findall(r"'(\w+)'", names)]
+    told = [
+        name
+        for names in re.findall(r"missing propert(?:y|ies) (.*)", done.stderr)
+        for name in re.findall(r"'(\w+)'", names)
+    ]
 
     assert done.returncode != 0
     assert len(told) == count(nulls) > 40
@@ -101,7 +109,9 @@ def test_null_in_place_of_a_needed_value_is_told(tmp_path: Path) -> None:
 def test_a_release_may_be_called_by_a_number(more: dict[str, Any], tmp_path: Path) -> None:
     """Names, labels and the keys of Secrets stay text, whatever they look like."""
     names = {"serviceAccount": {"name": "123"}, "priorityClassName": "1e3", "imagePullSecrets": ["0x1"]}
-    text = rendered(tmp_path, EVERYTHING, names, {"fullnameOverride": "1234", "nameOverride": "12"}, more, release="1234")
+    text = rendered(
+        tmp_path, EVERYTHING, names, {"fullnameOverride": "1234", "nameOverride": "12"}, more, release="1234"
+    )
 
     assert invalid(NEWEST, text) == []
 
@@ -126,7 +136,11 @@ def test_a_service_accounts_own_name_is_not_cut() -> None:
     found = manifests("--set", f"serviceAccount.name={name}")
 
     assert [name] == [entry["metadata"]["name"] for entry in found if entry["kind"] == "ServiceAccount"]
-    assert {name} == {entry["spec"]["template"]["spec"]["serviceAccountName"] for entry in found if entry["kind"] == "Deployment"}
+    assert {name} == {
+        entry["spec"]["template"]["spec"]["serviceAccountName"]
+        for entry in found
+        if entry["kind"] == "Deployment"
+    }
 
 
 def test_labels_and_annotations_that_are_given_twice_are_there_once(tmp_path: Path) -> None:
@@ -135,8 +149,16 @@ def test_labels_and_annotations_that_are_given_twice_are_there_once(tmp_path: Pa
     text = rendered(
         tmp_path,
         {"commonLabels": {"release": "far", "app.kubernetes.io/managed-by": "far"}, "podLabels": twice},
-        {"commonAnnotations": {"checksum/config": "far", "example.com/a": "far"}, "podAnnotations": {"checksum/config": "near", "example.com/a": "near"}},
-        {"monitoring": {"podMonitor": {"enabled": True, "labels": twice}, "dashboard": {"enabled": True, "labels": twice}}},
+        {
+            "commonAnnotations": {"checksum/config": "far", "example.com/a": "far"},
+            "podAnnotations": {"checksum/config": "near", "example.com/a": "near"},
+        },
+        {
+            "monitoring": {
+                "podMonitor": {"enabled": True, "labels": twice},
+                "dashboard": {"enabled": True, "labels": twice},
+            }
+        },
     )
     found = [entry for entry in yaml.safe_load_all(text) if entry]
     monitor = next(entry for entry in found if entry["kind"] == "PodMonitor")

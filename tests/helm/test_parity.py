@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.configuration import ConfigurationError, load
-from bridge.kafka_properties import REFUSED
+from bridge.config.librdkafka import REFUSED
+from bridge.config.loader import ConfigurationError, load
 from tests.helm.tools import template
 
 INLET = "https://dcs.adobedc.net/collection/0123456789abcdef"
@@ -40,21 +40,54 @@ def properties(**changes: Any) -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "entity without dataset": (topics({"topic": "web", "format": "entity", "schema_id": "s"}), "missing property 'dataset_id'"),
-    "entity without schema": (topics({"topic": "web", "format": "entity", "dataset_id": "d"}), "missing property 'schema_id'"),
+    "entity without dataset": (
+        topics({"topic": "web", "format": "entity", "schema_id": "s"}),
+        "missing property 'dataset_id'",
+    ),
+    "entity without schema": (
+        topics({"topic": "web", "format": "entity", "dataset_id": "d"}),
+        "missing property 'schema_id'",
+    ),
     "entity with an empty dataset": (topics(ENTITY | {"dataset_id": None}), "got null, want string"),
-    "entity without organisation": ({**topics(ENTITY), "aep": {"ims_org_id": None}}, "give config.aep.ims_org_id"),
-    "a topic twice": (topics({"topic": "web"}, {"topic": "crm"}, {"topic": "web"}), "topics[2].topic: web is mapped twice, first as topics[0]"),
-    "a topic of dead letters": (topics({"topic": "web"}, {"topic": "web.dlq"}), "web.dlq is a dead-letter topic of this bridge"),
-    "another's dead letters": (topics({"topic": "web", "dead_letter_topic": "crm"}, {"topic": "crm"}), "crm is a dead-letter topic"),
-    "dead letters behind a regex": (topics({"topic": "^web-.*"}, {"topic": "web-a.dlq"}), "web-a.dlq is a dead-letter topic"),
-    "parked letters": (topics({"topic": "web"}, {"topic": "web.dlq.parked"}), "web.dlq.parked is a dead-letter topic"),
-    "marks of replays": ({**topics({"topic": "a_b.replayed"}), "kafka": {"group_id": "a b"}}, "a_b.replayed is a dead-letter topic"),
-    "a name with a blank": (topics({"topic": "a b"}), "at '/config/topics/0/topic': 'a b' does not match pattern"),
+    "entity without organisation": (
+        {**topics(ENTITY), "aep": {"ims_org_id": None}},
+        "give config.aep.ims_org_id",
+    ),
+    "a topic twice": (
+        topics({"topic": "web"}, {"topic": "crm"}, {"topic": "web"}),
+        "topics[2].topic: web is mapped twice, first as topics[0]",
+    ),
+    "a topic of dead letters": (
+        topics({"topic": "web"}, {"topic": "web.dlq"}),
+        "web.dlq is a dead-letter topic of this bridge",
+    ),
+    "another's dead letters": (
+        topics({"topic": "web", "dead_letter_topic": "crm"}, {"topic": "crm"}),
+        "crm is a dead-letter topic",
+    ),
+    "dead letters behind a regex": (
+        topics({"topic": "^web-.*"}, {"topic": "web-a.dlq"}),
+        "web-a.dlq is a dead-letter topic",
+    ),
+    "parked letters": (
+        topics({"topic": "web"}, {"topic": "web.dlq.parked"}),
+        "web.dlq.parked is a dead-letter topic",
+    ),
+    "marks of replays": (
+        {**topics({"topic": "a_b.replayed"}), "kafka": {"group_id": "a b"}},
+        "a_b.replayed is a dead-letter topic",
+    ),
+    "a name with a blank": (
+        topics({"topic": "a b"}),
+        "at '/config/topics/0/topic': 'a b' does not match pattern",
+    ),
     "a name of dots": (topics({"topic": ".."}), "at '/config/topics/0/topic'"),
     "an empty name": (topics({"topic": ""}), "at '/config/topics/0/topic'"),
     "a long name": (topics({"topic": "a" * 246}), "set dead_letter_topic"),
-    "dead letters with a blank": (topics({"topic": "web", "dead_letter_topic": "a b"}), "'a b' does not match pattern"),
+    "dead letters with a blank": (
+        topics({"topic": "web", "dead_letter_topic": "a b"}),
+        "'a b' does not match pattern",
+    ),
     "a broken regex": (topics({"topic": "^("}), "config.topics[0].topic: ^( is not a regular expression"),
     "a regex that ends early": (topics({"topic": "^web\\"}), "is not a regular expression"),
     "two halves of a regex": (topics({"topic": "^a)(b"}), "is not a regular expression"),
@@ -64,44 +97,110 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a regex with Python's end": (topics({"topic": r"^web\Z"}), "means something else to Kafka's C client"),
     "a lazy regex": (topics({"topic": "^web-.*?"}), "no lazy quantifiers"),
     "no topics": (topics(), "at '/config/topics': minItems"),
-    "an inlet by FTP": (aep(inlet_url="ftp://x"), "at '/config/aep/inlet_url': 'ftp://x' does not match pattern"),
-    "an inlet without its id": (aep(inlet_url="https://dcs.adobedc.net/collection/"), "at '/config/aep/inlet_url'"),
-    "a topic's inlet by FTP": (topics({"topic": "web", "aep": {"inlet_url": "ftp://x"}}), "'ftp://x' does not match pattern"),
+    "an inlet by FTP": (
+        aep(inlet_url="ftp://x"),
+        "at '/config/aep/inlet_url': 'ftp://x' does not match pattern",
+    ),
+    "an inlet without its id": (
+        aep(inlet_url="https://dcs.adobedc.net/collection/"),
+        "at '/config/aep/inlet_url'",
+    ),
+    "a topic's inlet by FTP": (
+        topics({"topic": "web", "aep": {"inlet_url": "ftp://x"}}),
+        "'ftp://x' does not match pattern",
+    ),
     "no inlet at all": ({"aep": None}, "config.topics[0] (web) has no inlet"),
     "no secret": (aep(auth=AUTH), "config.aep.auth has no secret: put the client secret into a Secret"),
-    "a topic without its secret": (topics({"topic": "web", "aep": {"auth": AUTH}}), "--set 'aep.secretKeys.topics.web=web-client-secret'"),
-    "a token URL by FTP": (aep(auth=AUTH | {"token_url": "ftp://x", "client_secret_file": "/s"}), "'ftp://x' does not match pattern"),
-    "two Authorizations": (aep(auth=AUTH | {"client_secret_file": "/s"}, headers={"Authorization_file": "/s"}), "auth sets this header"),
+    "a topic without its secret": (
+        topics({"topic": "web", "aep": {"auth": AUTH}}),
+        "--set 'aep.secretKeys.topics.web=web-client-secret'",
+    ),
+    "a token URL by FTP": (
+        aep(auth=AUTH | {"token_url": "ftp://x", "client_secret_file": "/s"}),
+        "'ftp://x' does not match pattern",
+    ),
+    "two Authorizations": (
+        aep(auth=AUTH | {"client_secret_file": "/s"}, headers={"Authorization_file": "/s"}),
+        "auth sets this header",
+    ),
     "a topic with two": (
-        {**aep(headers={"authorization_file": "/s"}), **topics({"topic": "web", "aep": {"auth": AUTH | {"client_secret_file": "/s"}}})},
+        {
+            **aep(headers={"authorization_file": "/s"}),
+            **topics({"topic": "web", "aep": {"auth": AUTH | {"client_secret_file": "/s"}}}),
+        },
         "config.topics[0].headers.authorization_file: auth sets this header",
     ),
     "a header of ours": (aep(headers={"Content-Length": "1"}), "is the bridge's own to set"),
     "a header's name": (aep(headers={"x y": "1"}), "'x y' does not match pattern"),
     "a header twice": (aep(headers={"x-a": "1", "X-A": "2"}), "given twice"),
     "a header and its file": (aep(headers={"x-a": "1", "x-a_file": "/s"}), "given twice"),
-    "a header that is not ASCII": (aep(headers={"x-a": "ü"}), "config.aep.headers.x-a: must be printable ASCII"),
+    "a header that is not ASCII": (
+        aep(headers={"x-a": "ü"}),
+        "config.aep.headers.x-a: must be printable ASCII",
+    ),
     "an empty header": (aep(headers={"x-a": ""}), "at '/config/aep/headers/x-a': minLength"),
     "another kind of proxy": (aep(proxy_url="socks5://proxy:1080"), "proxy_url must be http://host:port"),
     "a proxy by HTTPS": (aep(proxy_url="https://proxy:3128"), "proxy_url must be http://host:port"),
     "two proxies": (aep(proxy_url="http://proxy:3128", proxy_url_file="/s"), "proxy_url is given twice"),
-    "a key without its certificate": (aep(client_key_file="/s"), "client_key_file is the key of no certificate"),
-    "a broker's name": ({"kafka": {"bootstrap_servers": "kafka 9092"}}, "at '/config/kafka/bootstrap_servers'"),
-    "one broker too many": ({"kafka": {"bootstrap_servers": "kafka:9092,"}}, "at '/config/kafka/bootstrap_servers'"),
-    "an unknown property": (properties(securty__protocol="SSL"), "config.kafka.properties.securty.protocol: no such property of librdkafka"),
+    "a key without its certificate": (
+        aep(client_key_file="/s"),
+        "client_key_file is the key of no certificate",
+    ),
+    "a broker's name": (
+        {"kafka": {"bootstrap_servers": "kafka 9092"}},
+        "at '/config/kafka/bootstrap_servers'",
+    ),
+    "one broker too many": (
+        {"kafka": {"bootstrap_servers": "kafka:9092,"}},
+        "at '/config/kafka/bootstrap_servers'",
+    ),
+    "an unknown property": (
+        properties(securty__protocol="SSL"),
+        "config.kafka.properties.securty.protocol: no such property of librdkafka",
+    ),
     "a callback": (properties(error_cb="x"), "no such property of librdkafka"),
-    "a nested property": ({"kafka": {"properties": {"security": {"protocol": "SSL"}}}}, "at '/config/kafka/properties/security': got object"),
+    "a nested property": (
+        {"kafka": {"properties": {"security": {"protocol": "SSL"}}}},
+        "at '/config/kafka/properties/security': got object",
+    ),
     "an empty property": (properties(client__id=""), "at '/config/kafka/properties/client.id': minLength"),
-    "a property without a value": (properties(client__id=None), "at '/config/kafka/properties/client.id': got null"),
-    "a property and its file": (properties(sasl__username="a", sasl__username_file="/s"), "given twice, here and as sasl.username"),
+    "a property without a value": (
+        properties(client__id=None),
+        "at '/config/kafka/properties/client.id': got null",
+    ),
+    "a property and its file": (
+        properties(sasl__username="a", sasl__username_file="/s"),
+        "given twice, here and as sasl.username",
+    ),
     "never commits": (properties(auto__commit__interval__ms=0), "0 would commit at the end only"),
-    "properties of the classic group": (properties(group__protocol="consumer", session__timeout__ms=6000), "where the broker decides"),
-    "a request longer than a drain": ({"delivery": {"request_timeout_s": 60, "drain_timeout_s": 30}}, "request_timeout_s is 60 s, more than drain_timeout_s"),
-    "a small window": ({"delivery": {"window_bytes": 1_500_000}}, "window_bytes is 1500000, and does not hold two batches"),
-    "a revoke as long as a poll": ({"delivery": {"revoke_timeout_s": 150}}, "not less than half of max.poll.interval.ms (300 s)"),
-    "a poll as short as a revoke": (properties(max__poll__interval__ms="20000"), "not less than half of max.poll.interval.ms (20 s)"),
+    "properties of the classic group": (
+        properties(group__protocol="consumer", session__timeout__ms=6000),
+        "where the broker decides",
+    ),
+    "a request longer than a drain": (
+        {"delivery": {"request_timeout_s": 60, "drain_timeout_s": 30}},
+        "request_timeout_s is 60 s, more than drain_timeout_s",
+    ),
+    "a small window": (
+        {"delivery": {"window_bytes": 1_500_000}},
+        "window_bytes is 1500000, and does not hold two batches",
+    ),
+    "a revoke as long as a poll": (
+        {"delivery": {"revoke_timeout_s": 150}},
+        "not less than half of max.poll.interval.ms (300 s)",
+    ),
+    "a poll as short as a revoke": (
+        properties(max__poll__interval__ms="20000"),
+        "not less than half of max.poll.interval.ms (20 s)",
+    ),
     "a large batch": ({"batch": {"max_bytes": 1_000_001}}, "at '/config/batch/max_bytes': maximum"),
-    **{f"property {name}": (properties(**{name: "1"}), f"config.kafka.properties.{name}: not to be set here: {REFUSED[name]}") for name in [*REFUSED][::7]},
+    **{
+        f"property {name}": (
+            properties(**{name: "1"}),
+            f"config.kafka.properties.{name}: not to be set here: {REFUSED[name]}",
+        )
+        for name in [*REFUSED][::7]
+    },
 }
 """Changes of a good configuration, and what Helm has to say of each. None takes a section away."""
 
@@ -115,11 +214,20 @@ ONLY_THE_BRIDGE_KNOWS = {
 UNUSUAL = {
     "a regex": topics({"topic": "^(web|crm)-[a-z0-9._-]+$"}),
     "a regex beside a name": topics({"topic": "web-a"}, {"topic": "^web-.*"}),
-    "dead letters of its own name": topics({"topic": "web", "dead_letter_topic": "letters"}, {"topic": "web.dlq"}),
-    "dead letters for all": topics({"topic": "web", "dead_letter_topic": "letters"}, {"topic": "crm", "dead_letter_topic": "letters"}),
+    "dead letters of its own name": topics(
+        {"topic": "web", "dead_letter_topic": "letters"}, {"topic": "web.dlq"}
+    ),
+    "dead letters for all": topics(
+        {"topic": "web", "dead_letter_topic": "letters"}, {"topic": "crm", "dead_letter_topic": "letters"}
+    ),
     "entity": topics(ENTITY),
-    "entity with an organisation of its own": {"aep": {"ims_org_id": None}, **topics(ENTITY | {"aep": {"ims_org_id": "x@AdobeOrg"}})},
-    "envelope with nothing": topics({"topic": "web", "format": "envelope", "dataset_id": None, "dead_letter_topic": None, "aep": None}),
+    "entity with an organisation of its own": {
+        "aep": {"ims_org_id": None},
+        **topics(ENTITY | {"aep": {"ims_org_id": "x@AdobeOrg"}}),
+    },
+    "envelope with nothing": topics(
+        {"topic": "web", "format": "envelope", "dataset_id": None, "dead_letter_topic": None, "aep": None}
+    ),
     "every topic's own inlet": {"aep": None, **topics({"topic": "web", "aep": {"inlet_url": INLET}})},
     "a batch inlet": aep(inlet_url="https://dcs.adobedc.net/collection/batch/0123?syncValidation=true"),
     "an inlet behind a gateway": aep(inlet_url="http://gateway.example:8080/adobe/collection/0123"),
@@ -127,7 +235,11 @@ UNUSUAL = {
     "no proxy": {**aep(proxy_url="http://proxy:3128"), **topics({"topic": "web", "aep": {"proxy_url": ""}})},
     "headers that are no text": aep(headers={"x-a": 1, "x-b": True}),
     "brokers": {"kafka": {"bootstrap_servers": "SSL://kafka-0:9093, [::1]:9092,10.0.0.5"}},
-    "properties": properties(max__poll__interval__ms=600000, session__timeout__ms="45000", ssl__endpoint__identification__algorithm="none"),
+    "properties": properties(
+        max__poll__interval__ms=600000,
+        session__timeout__ms="45000",
+        ssl__endpoint__identification__algorithm="none",
+    ),
     "numbers as text": {"delivery": {"drain_timeout_s": 30.5, "window_bytes": 67108864}},
 }
 """Allowed by the bridge, and so by the chart."""

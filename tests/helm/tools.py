@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "aep-bridge"
 MINIMAL = CHART / "ci" / "00-minimal-values.yaml"
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
-KIT = Path(os.environ.get("KIT") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes")
+KIT = Path(
+    os.environ.get("KIT")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes"
+)
 SEARCH = f"{KIT / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -34,7 +37,13 @@ def program(name: str) -> str:
 def call(name: str, *args: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a program; the caller looks at its return code."""
     return subprocess.run(
-        [program(name), *map(str, args)], input=stdin, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PATH": SEARCH}
+        [program(name), *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PATH": SEARCH},
     )
 
 
@@ -62,15 +71,33 @@ def invalid(version: str, text: str) -> list[str]:
     if not schemas.is_dir():
         program("no-schemas: make kubernetes-tools")
     crds = f"{schemas}/crd/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
-    options = ("-strict", "-output", "json", "-kubernetes-version", version, "-schema-location", schemas / "k8s", "-schema-location", crds)
+    options = (
+        "-strict",
+        "-output",
+        "json",
+        "-kubernetes-version",
+        version,
+        "-schema-location",
+        schemas / "k8s",
+        "-schema-location",
+        crds,
+    )
     done = call("kubeconform", *options, "-verbose", "-", stdin=text)
     found = json.loads(done.stdout)["resources"]
 
     assert len(found) == sum(entry is not None for entry in yaml.safe_load_all(text))
-    return [f"{entry['kind']} {entry['name']}: {entry['msg']}" for entry in found if entry["status"] != "statusValid"]
+    return [
+        f"{entry['kind']} {entry['name']}: {entry['msg']}"
+        for entry in found
+        if entry["status"] != "statusValid"
+    ]
 
 
 def alerts(*args: str) -> list[dict[str, Any]]:
     """The rules of the chart, as a release has them."""
-    rules = [entry for entry in manifests(*args, values=CHART / "ci" / "08-pod-monitor-values.yaml") if entry["kind"] == "PrometheusRule"]
+    rules = [
+        entry
+        for entry in manifests(*args, values=CHART / "ci" / "08-pod-monitor-values.yaml")
+        if entry["kind"] == "PrometheusRule"
+    ]
     return list(rules[0]["spec"]["groups"][0]["rules"])

@@ -47,7 +47,10 @@ def said(bridge: Bridge, *more: str) -> str:
     """Everything that a process lets others see: log, metrics, status, probes."""
     parts = [bridge.log_path.read_text(errors="replace"), *more]
     with suppress(httpx.HTTPError):
-        parts += [httpx.get(bridge.admin + path, timeout=5).text for path in ("/metrics", "/api/status", "/livez", "/readyz", "/")]
+        parts += [
+            httpx.get(bridge.admin + path, timeout=5).text
+            for path in ("/metrics", "/api/status", "/livez", "/readyz", "/")
+        ]
     return "\n".join(parts)
 
 
@@ -58,8 +61,20 @@ def leaks(text: str, secrets: Iterable[str]) -> list[str]:
 
 def crashes(bridge: Bridge) -> list[str]:
     """Log lines that tell of something nobody expected."""
-    marks = ("Traceback", "request.crashed", "callback.failed", "Exception in thread", "kafka.fatal", "unexpected:", "Fatal Python")
-    return [line for line in bridge.log_path.read_text(errors="replace").splitlines() if any(mark in line for mark in marks)]
+    marks = (
+        "Traceback",
+        "request.crashed",
+        "callback.failed",
+        "Exception in thread",
+        "kafka.fatal",
+        "unexpected:",
+        "Fatal Python",
+    )
+    return [
+        line
+        for line in bridge.log_path.read_text(errors="replace").splitlines()
+        if any(mark in line for mark in marks)
+    ]
 
 
 def peak_bytes(bridge: Bridge) -> int:
@@ -76,7 +91,20 @@ def ceiling(bridge: Bridge) -> int:
 
 def done(kafka: Kafka, group: str, topic: str, partitions: int = 1) -> bool:
     """Whether the group has committed everything."""
-    return len(kafka.clients.committed(group, topic, partitions)) == partitions and kafka.clients.lag(group, topic, partitions) == 0
+    return (
+        len(kafka.clients.committed(group, topic, partitions)) == partitions
+        and kafka.clients.lag(group, topic, partitions) == 0
+    )
 
 
-__all__: Sequence[str] = ("ORG", "Configure", "ceiling", "crashes", "done", "events", "leaks", "peak_bytes", "said")
+__all__: Sequence[str] = (
+    "ORG",
+    "Configure",
+    "ceiling",
+    "crashes",
+    "done",
+    "events",
+    "leaks",
+    "peak_bytes",
+    "said",
+)

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from bridge import admin_connections as connections
-from bridge.admin import MAX_BODY, Admin, View
-from bridge.admin_connections import MAX_CONNECTIONS, SAFE_HEADERS
+from bridge.ops import admin_connections as connections
+from bridge.ops.admin import MAX_BODY, Admin, View
+from bridge.ops.admin_connections import MAX_CONNECTIONS, SAFE_HEADERS
 from tests.support.clients import until
 
 TOKEN = "open-sesame-7c1d"
@@ -30,7 +30,14 @@ class Desk:
 
     def __init__(self, skip: Callable[..., Future[str]] | None = None) -> None:
         self.orders: list[tuple[object, ...]] = []
-        view = View(CollectorRegistry(), lambda: None, lambda: None, lambda: {"fine": True}, token=lambda: TOKEN, skip=skip or self._skip)
+        view = View(
+            CollectorRegistry(),
+            lambda: None,
+            lambda: None,
+            lambda: {"fine": True},
+            token=lambda: TOKEN,
+            skip=skip or self._skip,
+        )
         self.admin = Admin(view, "127.0.0.1", 0)
 
     def _skip(self, *order: object) -> Future[str]:
@@ -40,7 +47,9 @@ class Desk:
         return done
 
     def ask(self, method: str, path: str, **more: object) -> httpx.Response:
-        return httpx.request(method, f"http://127.0.0.1:{self.admin.port}{path}", timeout=10, verify=False, **more)  # no TLS here, and no authorities to load
+        return httpx.request(
+            method, f"http://127.0.0.1:{self.admin.port}{path}", timeout=10, verify=False, **more
+        )  # no TLS here, and no authorities to load
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for raw bytes, until the port closes or is quiet."""
@@ -66,7 +75,7 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Desk, Future[str]]]:
     """One whose bridge does not get to the order in time."""
-    monkeypatch.setattr("bridge.admin.SKIP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bridge.ops.admin.SKIP_TIMEOUT_S", 0.2)
     order: Future[str] = Future()
     running = Desk(lambda *_: order)
     running.admin.start()
@@ -78,7 +87,10 @@ def test_an_order_stands_when_its_giver_is_told_to_wait_no_longer(patient: tuple
     """202 says that the record moves later: so the order must not be taken back."""
     desk, order = patient
 
-    assert 202 == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+    assert (
+        202
+        == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+    )
     assert not order.done()
 
 
@@ -87,7 +99,12 @@ def test_an_order_that_no_header_can_hold_is_refused(desk: Desk) -> None:
     before = len(desk.orders)
     for field in ("who", "why", "topic"):
         order = json.dumps({**ORDER, field: "\ud800"})
-        assert 400 == desk.ask("POST", "/api/skip", content=order, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        assert (
+            400
+            == desk.ask(
+                "POST", "/api/skip", content=order, headers={"authorization": f"Bearer {TOKEN}"}
+            ).status_code
+        )
 
     assert before == len(desk.orders)
 
@@ -105,7 +122,10 @@ def test_nothing_changes_without_the_token(desk: Desk) -> None:
         assert 401 == desk.ask("POST", "/api/skip", json=ORDER, headers=headers).status_code
     assert 401 == desk.ask("POST", f"/api/skip?token={TOKEN}", json=ORDER).status_code
     assert [] == desk.orders
-    assert 200 == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+    assert (
+        200
+        == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+    )
     assert 1 == len(desk.orders)
 
 
@@ -114,12 +134,22 @@ def test_everything_else_is_read_only(desk: Desk, method: str) -> None:
     """Writing methods are refused, with the token too."""
     for path in PATHS:
         assert desk.ask(method, path, headers={"authorization": f"Bearer {TOKEN}"}).status_code in {404, 405}
-    assert desk.ask("GET", "/api/skip", headers={"authorization": f"Bearer {TOKEN}"}).status_code in {404, 405}
+    assert desk.ask("GET", "/api/skip", headers={"authorization": f"Bearer {TOKEN}"}).status_code in {
+        404,
+        405,
+    }
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/../../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/static/..%2f..%2fetc/passwd", "/api/status/../../etc/passwd", "/\\..\\etc"],
+    [
+        "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/static/..%2f..%2fetc/passwd",
+        "/api/status/../../etc/passwd",
+        "/\\..\\etc",
+    ],
 )
 def test_no_path_leads_out(desk: Desk, path: str) -> None:
     """Raw paths, as no client would send them."""
@@ -145,7 +175,12 @@ def test_requests_are_bounded(desk: Desk) -> None:
 
     assert 413 == desk.ask("POST", "/api/skip", content=b"x" * 1_000_000, headers=good).status_code
     with suppress(httpx.HTTPError):
-        assert 413 == desk.ask("POST", "/api/skip", content=(b" " * 1000 for _ in range(100)), headers=good).status_code
+        assert (
+            413
+            == desk.ask(
+                "POST", "/api/skip", content=(b" " * 1000 for _ in range(100)), headers=good
+            ).status_code
+        )
     for data in (
         b"\x00" * 5000,
         b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000,
@@ -206,11 +241,18 @@ def hold(stack: ExitStack, desk: Desk, count: int, data: bytes) -> list[socket.s
 def open_here(desk: Desk) -> int:
     """Connections that the port holds, in the kernel's own count: established, or closed by the client alone."""
     local = f"0100007F:{desk.admin.port:04X}"
-    return sum(line.split()[1] == local and line.split()[3] in {"01", "08"} for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(
+        line.split()[1] == local and line.split()[3] in {"01", "08"}
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+    )
 
 
-@pytest.mark.parametrize("data", [HEAD + b"x" * 15_000, BODY, b"", WHOLE], ids=["half a head", "half a body", "nothing", "idle"])
-def test_probes_are_answered_while_strangers_hold_connections(desk: Desk, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "data", [HEAD + b"x" * 15_000, BODY, b"", WHOLE], ids=["half a head", "half a body", "nothing", "idle"]
+)
+def test_probes_are_answered_while_strangers_hold_connections(
+    desk: Desk, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """300 of them, with half a request or none: each probe has its 200, and no more connections are held than the port is meant to have."""
     monkeypatch.setattr(connections, "REQUEST_S", 60)  # the deadline is not what makes room
     with ExitStack() as stack:
@@ -224,7 +266,11 @@ def test_probes_are_answered_while_strangers_hold_connections(desk: Desk, data: 
             assert SAFE_HEADERS.items() <= dict(answer.headers).items()
 
         until(lambda: open_here(desk) <= MAX_CONNECTIONS, 10, "more connections are held than may be")
-        until(lambda: closed(held[: 300 - MAX_CONNECTIONS]) == 300 - MAX_CONNECTIONS, 10, "the oldest did not make room")
+        until(
+            lambda: closed(held[: 300 - MAX_CONNECTIONS]) == 300 - MAX_CONNECTIONS,
+            10,
+            "the oldest did not make room",
+        )
 
 
 @pytest.mark.parametrize("data", [b"", HEAD, BODY, CHUNKED, WHOLE + HEAD, WHOLE, WHOLE + WHOLE + HEAD])
@@ -282,10 +328,16 @@ def test_a_client_that_does_not_read_is_closed(desk: Desk, monkeypatch: pytest.M
         until(ended, 10, "the connection is still there")
 
 
-def test_nonsense_is_refused_with_safe_headers_and_without_a_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_nonsense_is_refused_with_safe_headers_and_without_a_line_in_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
     """A request that is none, too long a head, a chunk that is none, a body cut off, a length of a thousand digits: 400 or the end, and no traceback."""
     with caplog.at_level(logging.WARNING):
-        for data in (b"\x00\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 10_000, WHOLE.replace(b"Host", b"H ost")):
+        for data in (
+            b"\x00\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 10_000,
+            WHOLE.replace(b"Host", b"H ost"),
+        ):
             head = desk.raw(data).decode()
             assert head.startswith("HTTP/1.1 400 "), data[:20]
             assert [] == [name for name, value in SAFE_HEADERS.items() if f"{name}: {value}\r\n" not in head]

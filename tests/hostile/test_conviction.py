@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.model import Answer, Post
+from bridge.model import BatchRequest, BatchResponse
 from tests.support.engine import Driver, accepted, batch, pieces, whole
 
 
@@ -13,7 +13,7 @@ def test_a_413_is_no_evidence_for_a_400(passing: int) -> None:
     """A batch alone in its inlet is halved for its size, a half or two pass, and then everything is refused for a minute: nothing is convicted."""
     asked = 0
 
-    def aep(post: Post, now: float) -> Answer:
+    def aep(post: BatchRequest, now: float) -> BatchResponse:
         nonlocal asked
         if now < 60:
             if len(post.pieces) > 2:

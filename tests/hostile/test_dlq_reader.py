@@ -14,34 +14,73 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bridge.commands.dlq import app
-from bridge.dlq import marks, reading
-from bridge.dlq.letters import DeadLetter, normal, stamp, understood
-from bridge.dlq.marks import Replayed
-from bridge.dlq.patch import CannotPatch, Patch
-from bridge.dlq.plan import Does, plan
-from bridge.dlq.reading import Bounds, Reader
-from bridge.dlq.selection import Selection
-from bridge.letterhead import letterhead
-from bridge.mockcluster import MockCluster
-from bridge.model import Headers, Letter, Reason, Record, Refusal, TopicPartition
-from bridge.provenance import Place
+from bridge.cli.dlq import app
+from bridge.demo.mock_cluster import MockCluster
+from bridge.kafka.coordinates import Coordinates
+from bridge.kafka.dead_letter_headers import letterhead
+from bridge.model import DeadLetter, Headers, Reason, Record, Refusal, TopicPartition
+from bridge.replay import marks, reading
+from bridge.replay.dead_letter import StoredDeadLetter, normal, stamp, understood
+from bridge.replay.marks import Replayed
+from bridge.replay.patch import CannotPatch, Patch
+from bridge.replay.plan import Does, plan
+from bridge.replay.reading import Bounds, Reader
+from bridge.replay.selection import Selection
 from tests.contract.test_mock_cluster import produce_raw_header
 from tests.support.memory import MemoryRecord
-from tests.unit.test_settings import settings as configured
+from tests.unit.config.test_settings import settings as configured
 
 DEAD = TopicPartition("t.dlq", 0)
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FIX = [{"op": "replace", "path": "/a", "value": 1}, {"op": "add", "path": "/b/-", "value": 2}]
-LONG = [b"1" * 5000, b"9" * 30, b"1" * 19, str(2**63).encode(), b"-1", b"+1", b"1_0", b" 1", "٣".encode(), b"", b"\xff\xfe", b"0", b"7", b"1e3"]
-OURS = [name for name, _ in letterhead(Letter(MemoryRecord(DEAD, 0, b""), "t.dlq", Refusal(Reason.REFUSED, "x"), "b", "i", None))]
+LONG = [
+    b"1" * 5000,
+    b"9" * 30,
+    b"1" * 19,
+    str(2**63).encode(),
+    b"-1",
+    b"+1",
+    b"1_0",
+    b" 1",
+    "٣".encode(),
+    b"",
+    b"\xff\xfe",
+    b"0",
+    b"7",
+    b"1e3",
+]
+OURS = [
+    name
+    for name, _ in letterhead(
+        DeadLetter(MemoryRecord(DEAD, 0, b""), "t.dlq", Refusal(Reason.REFUSED, "x"), "b", "i", None)
+    )
+]
 
-texts = st.none() | st.sampled_from(LONG) | st.binary(max_size=40) | st.sampled_from([b"t", b"u", b"../etc", b"a\x00b", b"\x1b]0;gone\x07", b"[" * 100_000])
-headers = st.lists(st.tuples(st.sampled_from(OURS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=5), texts), max_size=25)
+texts = (
+    st.none()
+    | st.sampled_from(LONG)
+    | st.binary(max_size=40)
+    | st.sampled_from([b"t", b"u", b"../etc", b"a\x00b", b"\x1b]0;gone\x07", b"[" * 100_000])
+)
+headers = st.lists(
+    st.tuples(st.sampled_from(OURS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=5), texts),
+    max_size=25,
+)
 payloads = (
     st.none()
     | st.binary(max_size=60)
-    | st.sampled_from([b"", b"[" * 100_000, b"x" * 200_000, b'{"a":"\\ud800"}', b'{"a":1e99999999999999999999}', b"1" * 5000, b'{"a":1,"b":[]}', b"\x1b[2J"])
+    | st.sampled_from(
+        [
+            b"",
+            b"[" * 100_000,
+            b"x" * 200_000,
+            b'{"a":"\\ud800"}',
+            b'{"a":1e99999999999999999999}',
+            b"1" * 5000,
+            b'{"a":1,"b":[]}',
+            b"\x1b[2J",
+        ]
+    )
 )
 times = st.tuples(st.integers(0, 2), st.integers(-(2**63), 2**63 - 1) | st.sampled_from([10**18, -1, 0]))
 
@@ -58,9 +97,15 @@ def letter(*more: tuple[str, bytes | None], at: int = 0, time: int = 1000) -> Me
     return MemoryRecord(DEAD, at, b"{}", b"k", more, (1, time))
 
 
-def coordinates(topic: bytes, partition: bytes = b"0", offset: bytes = b"5") -> list[tuple[str, bytes | None]]:
+def coordinates(
+    topic: bytes, partition: bytes = b"0", offset: bytes = b"5"
+) -> list[tuple[str, bytes | None]]:
     """As Kafka Connect writes them, and we do."""
-    return [("__connect.errors.topic", topic), ("__connect.errors.partition", partition), ("__connect.errors.offset", offset)]
+    return [
+        ("__connect.errors.topic", topic),
+        ("__connect.errors.partition", partition),
+        ("__connect.errors.offset", offset),
+    ]
 
 
 @FUZZ
@@ -88,7 +133,9 @@ def test_every_letter_is_understood_and_planned(read: list[MemoryRecord]) -> Non
     assert len(read) == made.seen
     assert made.seen == made.sending + made.parking + made.repeats
     assert {name for name, _ in made.where_to} == {topic for topic, _ in chosen.values()}
-    assert {letters[at].identity for at in chosen} == {identity for identity, _ in made.identities(DEAD, 0, len(read))}
+    assert {letters[at].identity for at in chosen} == {
+        identity for identity, _ in made.identities(DEAD, 0, len(read))
+    }
     assert all(letters[at].source.topic == topic for at, (topic, _) in chosen.items())
     assert made.starts()[DEAD] == min(chosen, default=len(read))
 
@@ -103,10 +150,10 @@ class Reading:
     def bounds(self, _: object) -> Bounds:
         return Bounds({DEAD: 0}, {DEAD: len(self.given)})
 
-    def letters(self, _: object) -> Iterator[DeadLetter]:
+    def letters(self, _: object) -> Iterator[StoredDeadLetter]:
         return map(understood, self.given)
 
-    def one(self, place: Place) -> DeadLetter | None:
+    def one(self, place: Coordinates) -> StoredDeadLetter | None:
         return understood(self.given[place.offset])
 
     def close(self) -> None: ...
@@ -117,7 +164,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A configuration and a patch for the commands, which read what `Reading` gives."""
     path = tmp_path_factory.mktemp("letters")
     kafka = {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}
-    (path / "c.yaml").write_text(yaml.safe_dump({"kafka": kafka, "aep": {"inlet_url": "http://127.0.0.1:9/collection/x"}, "topics": [{"topic": "t"}]}))
+    (path / "c.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "kafka": kafka,
+                "aep": {"inlet_url": "http://127.0.0.1:9/collection/x"},
+                "topics": [{"topic": "t"}],
+            }
+        )
+    )
     (path / "p.json").write_text(json.dumps(FIX))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "Reader", Reading)
@@ -136,9 +191,25 @@ def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) ->
 
 @settings(FUZZ, max_examples=12)
 @given(records())
-@example([MemoryRecord(DEAD, 0, b"[" * 100_000), MemoryRecord(DEAD, 1, b'{"a":"\\ud800"}'), letter(*coordinates(b"t", b"1" * 5000), at=2, time=10**18)])
+@example(
+    [
+        MemoryRecord(DEAD, 0, b"[" * 100_000),
+        MemoryRecord(DEAD, 1, b'{"a":"\\ud800"}'),
+        letter(*coordinates(b"t", b"1" * 5000), at=2, time=10**18),
+    ]
+)
 @example([MemoryRecord(DEAD, 0, None, b"x" * 200_000)])
-@example([MemoryRecord(DEAD, 0, b'{"a":1e99999999999999999999,"b":[]}', b"\x1b[2J", [("aep.error", b"\x1b]0;gone\x07 \x9b")])])
+@example(
+    [
+        MemoryRecord(
+            DEAD,
+            0,
+            b'{"a":1e99999999999999999999,"b":[]}',
+            b"\x1b[2J",
+            [("aep.error", b"\x1b]0;gone\x07 \x9b")],
+        )
+    ]
+)
 def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> None:
     """list, show, export, stats and the dry runs of replay, for scripts and for people, whose terminal is given no escape sequence."""
     Reading.given = read
@@ -163,7 +234,10 @@ def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> No
 def test_what_is_no_mark_marks_nothing() -> None:
     """Huge counts, half a surrogate pair, nesting without end in the marks' topic."""
     good = json.dumps({"count": 1, "at": "2026-11-24T12:00:00Z", "to": "aep"}).encode()
-    bad = [b'{"count":%s,"at":"","to":""}' % count for count in (b"9" * 30, b"1" * 5000, b"1e999", b"-1", b"true", b"null")]
+    bad = [
+        b'{"count":%s,"at":"","to":""}' % count
+        for count in (b"9" * 30, b"1" * 5000, b"1e999", b"-1", b"true", b"null")
+    ]
     bad += [b'{"count":1,"at":"\\ud800","to":""}', b"[" * 100_000, b"\xff", b"[]", b"null"]
 
     class Marks(Reading):
@@ -190,7 +264,9 @@ def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
 
 @FUZZ
 @given(payloads)
-def test_a_payload_takes_the_patch_or_says_why_not(tmp_path_factory: pytest.TempPathFactory, value: bytes | None) -> None:
+def test_a_payload_takes_the_patch_or_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory, value: bytes | None
+) -> None:
     """JSON again, or `CannotPatch`; numbers of any length among it."""
     path = tmp_path_factory.getbasetemp() / "patch.json"
     path.write_text(json.dumps(FIX))
@@ -201,7 +277,15 @@ def test_a_payload_takes_the_patch_or_says_why_not(tmp_path_factory: pytest.Temp
 
 
 forged = st.lists(
-    st.sampled_from([*coordinates(b"u"), *coordinates(b"t", b"3", b"9"), *coordinates(b"t", b"x"), ("aep.replay.count", b"0"), ("aep.source.timestamp", b"5")])
+    st.sampled_from(
+        [
+            *coordinates(b"u"),
+            *coordinates(b"t", b"3", b"9"),
+            *coordinates(b"t", b"x"),
+            ("aep.replay.count", b"0"),
+            ("aep.source.timestamp", b"5"),
+        ]
+    )
     | st.tuples(st.sampled_from(OURS), texts),
     max_size=12,
 )
@@ -212,28 +296,40 @@ forged = st.lists(
 @example([*coordinates(b"u"), ("aep.replay.count", b"0")], 1)
 @example(coordinates(b"u"), 2)
 @example([("aep.replay.count", b"2")], 1)
-def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(own: Headers, times: int) -> None:
+def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
+    own: Headers, times: int
+) -> None:
     """Also after further failures; the reason, the error, the status and the dataset are ours, and the record's own headers are kept."""
     place, carried = TopicPartition("t", 1), own
     for _ in range(times):  # a replay gives the record back with its letter's headers
         record = MemoryRecord(place, 77, b"{}", b"k", carried)
-        carried = letterhead(Letter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d"))
+        carried = letterhead(
+            DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d")
+        )
     found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
 
     assert list(own) == carried[: len(own)]
     assert "t" == found.source.topic
     assert ("refused", "no", "400", "d") == (found.reason, found.error, found.status, found.dataset)
-    assert plan([found], Bounds({DEAD: 0}, {DEAD: 9}), Replayed(), Selection(), None, 3).where_to.keys() <= {("t", Does.SEND), ("t", Does.PARK)}
+    assert plan([found], Bounds({DEAD: 0}, {DEAD: 9}), Replayed(), Selection(), None, 3).where_to.keys() <= {
+        ("t", Does.SEND),
+        ("t", Does.PARK),
+    }
 
 
 def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
     """With or without a count, the letter has its own record's place, and a count of nought."""
-    for own in ([*coordinates(b"u"), ("aep.replay.count", b"7")], coordinates(b"u"), [("aep.replay.count", b"7")], coordinates(b"t", b"9", b"9")):
+    for own in (
+        [*coordinates(b"u"), ("aep.replay.count", b"7")],
+        coordinates(b"u"),
+        [("aep.replay.count", b"7")],
+        coordinates(b"t", b"9", b"9"),
+    ):
         record = MemoryRecord(TopicPartition("t", 1), 77, b"{}", b"k", own, (1, 1234))
-        built = letterhead(Letter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None))
+        built = letterhead(DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None))
         found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", built))
 
-        assert (Place("t", 1, 77), 0, "1234") == (found.source, found.count, found.made)
+        assert (Coordinates("t", 1, 77), 0, "1234") == (found.source, found.count, found.made)
 
 
 def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: Path) -> None:

@@ -14,13 +14,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bridge.auth import TokenError, TokenSource
-from bridge.configuration import ConfigurationError, load
-from bridge.letterhead import ERROR_BYTES, letterhead
-from bridge.model import Format, Letter, Reason, Refusal, TopicPartition
-from bridge.payload import Kind, body, body_size, envelope, problem, verdicts
-from bridge.routing import Route, sort
-from bridge.settings import Settings
+from bridge.codec.multi_status import Kind, problem, verdicts
+from bridge.codec.request import body, body_size, envelope
+from bridge.codec.routes import Route
+from bridge.codec.validation import sort
+from bridge.config.loader import ConfigurationError, load
+from bridge.config.settings import Settings
+from bridge.http.oauth import TokenError, TokenSource
+from bridge.kafka.dead_letter_headers import ERROR_BYTES, letterhead
+from bridge.model import DeadLetter, Format, Reason, Refusal, TopicPartition
 from tests.support.memory import MemoryRecord
 from tests.support.xdm import envelope as event
 
@@ -28,14 +30,25 @@ CANARY = "canary-7f3d91c5"
 ROUTES = [
     Route("t", Format.ENVELOPE, "i", None),
     Route("t", Format.ENVELOPE, "i", "5d86d1a29ba7e11648cc3afb", tombstones=True),
-    Route("t", Format.ENTITY, "i", "d", envelope(schema_id="https://s", schema_version="1", ims_org_id="A@AdobeOrg", dataset_id="d")),
+    Route(
+        "t",
+        Format.ENTITY,
+        "i",
+        "d",
+        envelope(schema_id="https://s", schema_version="1", ims_org_id="A@AdobeOrg", dataset_id="d"),
+    ),
     Route("t", Format.RAW, "i", "d"),
 ]
 FUZZ = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["header", "datasetId", "body", "xdmEntity", "_id", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["header", "datasetId", "body", "xdmEntity", "_id", "x"]), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 
@@ -54,7 +67,25 @@ def spoilt(draw: st.DrawFn, text: bytes) -> bytes:
             case "d":
                 data[at:at] = data[at : at + draw(st.integers(1, 30))]
             case _:
-                data[at:at] = draw(st.sampled_from([b'"', b"\\", b"\\u0000", b"\\ud800", b"{", b"}", b"[", b",", b"\xff", b"NaN", b"1e999", b"\x00", b"null"]))
+                data[at:at] = draw(
+                    st.sampled_from(
+                        [
+                            b'"',
+                            b"\\",
+                            b"\\u0000",
+                            b"\\ud800",
+                            b"{",
+                            b"}",
+                            b"[",
+                            b",",
+                            b"\xff",
+                            b"NaN",
+                            b"1e999",
+                            b"\x00",
+                            b"null",
+                        ]
+                    )
+                )
     return bytes(data)
 
 
@@ -67,7 +98,13 @@ values = st.lists(
     | spoilt(GOOD)
     | spoilt(event("e", "A@AdobeOrg", dataset=None))
     | st.sampled_from(
-        [b"", b"[" * 100_000, b'{"a":' * 50_000, b'{"header":{"datasetId":"' + b"x" * 999_990 + b'"}}', b'{"header":{"datasetId":null,"datasetId":"d"}}']
+        [
+            b"",
+            b"[" * 100_000,
+            b'{"a":' * 50_000,
+            b'{"header":{"datasetId":"' + b"x" * 999_990 + b'"}}',
+            b'{"header":{"datasetId":null,"datasetId":"d"}}',
+        ]
     ),
     max_size=12,
 )
@@ -75,7 +112,9 @@ values = st.lists(
 
 @FUZZ
 @given(values, st.sampled_from(ROUTES))
-def test_every_record_is_routed_refused_or_skipped_and_never_raises(batch: list[bytes | None], route: Route) -> None:
+def test_every_record_is_routed_refused_or_skipped_and_never_raises(
+    batch: list[bytes | None], route: Route
+) -> None:
     """The runs cover the slice in order; what goes out is one JSON object that AEP's own reader would take, within the limit; what does not has a text."""
     runs = sort(route, batch)
 
@@ -112,8 +151,10 @@ answers = (
         st.fixed_dictionaries(
             {},
             optional={
-                "xactionId": plain | st.builds(lambda at: f"1565650704337:2124:50:3:{at}", st.integers(-3, 12)),
-                "statusCode": plain | st.sampled_from([200, 207, 400, 413, 422, 429, 500, 503, "400", "x", 1 << 70, -1, True]),
+                "xactionId": plain
+                | st.builds(lambda at: f"1565650704337:2124:50:3:{at}", st.integers(-3, 12)),
+                "statusCode": plain
+                | st.sampled_from([200, 207, 400, 413, 422, 429, 500, 503, "400", "x", 1 << 70, -1, True]),
                 "status": plain | st.sampled_from([400, "400", 503]),
                 "message": plain,
             },
@@ -121,13 +162,24 @@ answers = (
         max_size=6,
     ).map(lambda entries: json.dumps({"inletId": "i", "responses": entries}).encode())
     | spoilt(json.dumps({"responses": [{"xactionId": f"b:{at}"} for at in range(4)]}).encode())
-    | st.sampled_from([b"", b"[" * 200_000, b'{"responses":' * 100_000, b'{"responses":[{"xactionId":' + b"9" * 10_000 + b"}]}", b'{"responses":null}'])
+    | st.sampled_from(
+        [
+            b"",
+            b"[" * 200_000,
+            b'{"responses":' * 100_000,
+            b'{"responses":[{"xactionId":' + b"9" * 10_000 + b"}]}",
+            b'{"responses":null}',
+        ]
+    )
 )
 
 
 @FUZZ
 @given(answers, st.integers(0, 8))
-@example(b'{"responses": [{" actionId": "\x80:0"}, {"xactionId": "b:1"}, {"xactionId": "b:2"}, {"xactionId": "b:3"}]}', 4)
+@example(
+    b'{"responses": [{" actionId": "\x80:0"}, {"xactionId": "b:1"}, {"xactionId": "b:2"}, {"xactionId": "b:3"}]}',
+    4,
+)
 @example(b'{"note":"\x80","responses":[{"xactionId":"b:0"}]}', 1)
 def test_no_answer_raises_and_each_message_gets_one_verdict(answer: bytes, count: int) -> None:
     """One verdict for each message, bounded in size; accepted and refused only out of an answer that is JSON."""
@@ -143,12 +195,23 @@ def test_no_answer_raises_and_each_message_gets_one_verdict(answer: bytes, count
 
 
 @FUZZ
-@given(answers | plain.map(lambda value: json.dumps({"access_token": value, "expires_in": value, "error": CANARY}).encode()), st.integers(200, 599))
+@given(
+    answers
+    | plain.map(
+        lambda value: json.dumps({"access_token": value, "expires_in": value, "error": CANARY}).encode()
+    ),
+    st.integers(200, 599),
+)
 def test_the_token_endpoint_can_say_what_it_likes(answer: bytes, status: int) -> None:
     """A token, or a TokenError in which the secret does not appear, even where the answer repeats it."""
     transport = httpx.MockTransport(lambda _: httpx.Response(status, content=answer))
     source = TokenSource(
-        url="http://ims.example/token", client_id="c", secret=lambda: CANARY, scope="s", client=httpx.Client(transport=transport), refresh_ahead_s=60
+        url="http://ims.example/token",
+        client_id="c",
+        secret=lambda: CANARY,
+        scope="s",
+        client=httpx.Client(transport=transport),
+        refresh_ahead_s=60,
     )
     try:
         bearer = source.bearer(time.monotonic() + 1)
@@ -166,7 +229,13 @@ names = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
 @FUZZ
 @given(
-    st.lists(st.tuples(names | st.sampled_from(["aep.replay.count", "aep.error", "__connect.errors.topic"]), st.none() | st.binary(max_size=20)), max_size=5),
+    st.lists(
+        st.tuples(
+            names | st.sampled_from(["aep.replay.count", "aep.error", "__connect.errors.topic"]),
+            st.none() | st.binary(max_size=20),
+        ),
+        max_size=5,
+    ),
     st.text(max_size=30) | st.characters().map(lambda text: text * 9000) | st.just("\ud800" * 9000),
     st.none() | st.integers(100, 599),
     st.sampled_from(list(Reason)),
@@ -176,7 +245,7 @@ def test_a_dead_letters_headers_are_bounded_and_keep_the_records(
 ) -> None:
     """The record's own headers come first and unchanged; ours are bytes; the error is at most 8 KiB of UTF-8."""
     record = MemoryRecord(TopicPartition("t", 0), 7, b"v", b"k", headers)
-    built = letterhead(Letter(record, "t.dlq", Refusal(reason, error, status, 1), "b", "i", None))
+    built = letterhead(DeadLetter(record, "t.dlq", Refusal(reason, error, status, 1), "b", "i", None))
 
     assert headers == built[: len(headers)]
     assert all(isinstance(name, str) and (value is None or isinstance(value, bytes)) for name, value in built)
@@ -187,15 +256,25 @@ def test_a_dead_letters_headers_are_bounded_and_keep_the_records(
 
 
 CONFIG: dict[str, Any] = {
-    "kafka": {"bootstrap_servers": "k:9092", "properties": {"sasl.password": CANARY, "sasl.username": "u", "sasl.mechanism": "PLAIN"}},
+    "kafka": {
+        "bootstrap_servers": "k:9092",
+        "properties": {"sasl.password": CANARY, "sasl.username": "u", "sasl.mechanism": "PLAIN"},
+    },
     "aep": {
         "inlet_url": "https://dcs.adobedc.net/collection/abc",
         "ims_org_id": "A@AdobeOrg",
         "headers": {"x-api-key": CANARY},
         "proxy_url": f"http://u:{CANARY}@proxy:3128",
-        "auth": {"token_url": "https://ims.example/token", "client_id": "c", "client_secret": CANARY, "scope": "s"},
+        "auth": {
+            "token_url": "https://ims.example/token",
+            "client_id": "c",
+            "client_secret": CANARY,
+            "scope": "s",
+        },
     },
-    "topics": [{"topic": "t", "format": "entity", "dataset_id": "d", "schema_id": "https://s", "schema_version": "1"}],
+    "topics": [
+        {"topic": "t", "format": "entity", "dataset_id": "d", "schema_id": "https://s", "schema_version": "1"}
+    ],
     "delivery": {"request_timeout_s": 5},
 }
 TEXT = yaml.safe_dump(CONFIG, sort_keys=False)
@@ -229,12 +308,24 @@ def test_a_spoilt_configuration_is_an_error_or_settings_without_a_secret(folder:
     assert CANARY not in loaded(folder, text, {})
 
 
-places = [("kafka",), ("aep",), ("aep", "auth"), ("delivery",), ("topics",), ("batch",), ("admin",), ("kafka", "properties"), ("aep", "headers")]
+places = [
+    ("kafka",),
+    ("aep",),
+    ("aep", "auth"),
+    ("delivery",),
+    ("topics",),
+    ("batch",),
+    ("admin",),
+    ("kafka", "properties"),
+    ("aep", "headers"),
+]
 
 
 @FUZZ
 @given(st.sampled_from(places), st.text(max_size=10), plain)
-def test_anything_at_any_place_of_the_configuration(folder: Path, place: tuple[str, ...], key: str, value: Any) -> None:
+def test_anything_at_any_place_of_the_configuration(
+    folder: Path, place: tuple[str, ...], key: str, value: Any
+) -> None:
     """A value of any type under any key, or in a section's place."""
     config = json.loads(json.dumps(CONFIG))
     inner = config
@@ -252,7 +343,16 @@ def test_anything_at_any_place_of_the_configuration(folder: Path, place: tuple[s
     assert CANARY not in loaded(folder, text, {})
 
 
-variables = ["KAFKA__GROUP_ID", "TOPICS", "DELIVERY__REQUEST_TIMEOUT_S", "X", "AEP__", "__", "TOPICS__0__TOPIC", "AEP__AUTH__CLIENT_SECRET"]
+variables = [
+    "KAFKA__GROUP_ID",
+    "TOPICS",
+    "DELIVERY__REQUEST_TIMEOUT_S",
+    "X",
+    "AEP__",
+    "__",
+    "TOPICS__0__TOPIC",
+    "AEP__AUTH__CLIENT_SECRET",
+]
 
 
 @FUZZ
@@ -261,7 +361,11 @@ def test_any_variable(folder: Path, name: str, value: str) -> None:
     """A variable is settings or an error; a secret in it is not shown."""
     given_secret = {"AEP_BRIDGE_AEP__AUTH__CLIENT_SECRET": value + CANARY}
 
-    assert CANARY not in loaded(folder, TEXT.encode(), given_secret | {f"AEP_BRIDGE_{name}": value + (CANARY if name.endswith("SECRET") else "")})
+    assert CANARY not in loaded(
+        folder,
+        TEXT.encode(),
+        given_secret | {f"AEP_BRIDGE_{name}": value + (CANARY if name.endswith("SECRET") else "")},
+    )
 
 
 def test_a_secret_is_not_in_a_repr() -> None:

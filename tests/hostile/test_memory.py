@@ -26,7 +26,9 @@ STOPPED_S = float(os.environ.get("STOPPED_S", "15"))
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_a_backlog_stays_in_kafka(kafka: Kafka, configure: Configure, tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+def test_a_backlog_stays_in_kafka(
+    kafka: Kafka, configure: Configure, tmp_path: Path, record_property: pytest.RecordProperty
+) -> None:
     """With every request hanging, the window full and partitions paused, the peak stays under the ceiling that was printed; then delivery goes on."""
     sizes = {"small": 400, "large": 200_000}
     topics: list[str] = []
@@ -34,7 +36,14 @@ def test_a_backlog_stays_in_kafka(kafka: Kafka, configure: Configure, tmp_path: 
     for name, size in sizes.items():
         topic = kafka.clients.create_topic(unique(name), 4, retention_bytes="-1")
         topics.append(topic)
-        producer = Producer({**kafka.properties(), "linger.ms": 20, "batch.size": 900_000, "queue.buffering.max.kbytes": 200_000})
+        producer = Producer(
+            {
+                **kafka.properties(),
+                "linger.ms": 20,
+                "batch.size": 900_000,
+                "queue.buffering.max.kbytes": 200_000,
+            }
+        )
         value = envelope("e", ORG, size=size)
         count = BACKLOG_MB * 500_000 // size
         records, size_bytes = records + count, size_bytes + count * len(value)
@@ -50,7 +59,9 @@ def test_a_backlog_stays_in_kafka(kafka: Kafka, configure: Configure, tmp_path: 
         number = sim.fault(Rule(action="hang"))
         with Bridge(configure(sim.inlet_url, *topics), tmp_path) as bridge:
             until(lambda: sim.faults.fired(number) >= 8, 60, bridge.tail())
-            until(lambda: any(entry["event"] == "lane.paused" for entry in bridge.events()), 60, bridge.tail())
+            until(
+                lambda: any(entry["event"] == "lane.paused" for entry in bridge.events()), 60, bridge.tail()
+            )
             deadline = time.monotonic() + STOPPED_S
             until(lambda: time.monotonic() > deadline, STOPPED_S + 5)
             stopped, accepted = peak_bytes(bridge), sim.stats["messages_accepted"]

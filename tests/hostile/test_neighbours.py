@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bridge.auth import TokenError, TokenSource
-from bridge.completions import CompletionQueue
-from bridge.model import Answer, Post
-from bridge.payload import verdicts
-from bridge.sender import Endpoint, HttpSender
+from bridge.aep.sender import Endpoint, HttpSender
+from bridge.codec.multi_status import verdicts
+from bridge.http.connection import LeanTransport
+from bridge.http.oauth import TokenError, TokenSource
+from bridge.http.reactor import CompletionQueue
+from bridge.model import BatchRequest, BatchResponse
 from bridge.simulator import Config, Rule, Simulator
-from bridge.transport import LeanTransport
 from tests.hostile.conftest import ORG, Configure, ceiling, crashes, done, events, peak_bytes
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
@@ -26,8 +26,12 @@ from tests.support.rawserver import Peer, RawServer, answer
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.mark.parametrize("rule", [Rule(action="huge", size=500_000_000), Rule(action="endless")], ids=["500 MB", "endless"])
-def test_an_answer_without_measure_is_given_up(rule: Rule, kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "rule", [Rule(action="huge", size=500_000_000), Rule(action="endless")], ids=["500 MB", "endless"]
+)
+def test_an_answer_without_measure_is_given_up(
+    rule: Rule, kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """Memory stays under the printed ceiling, nothing is lost, and delivery goes on when answers are short again."""
     topic = kafka.clients.create_topic(unique("huge"))
     kafka.clients.produce(topic, events(300))
@@ -36,7 +40,9 @@ def test_an_answer_without_measure_is_given_up(rule: Rule, kafka: Kafka, configu
         config = configure(sim.inlet_url, topic)
         with Bridge(config, tmp_path) as bridge:
             until(lambda: sim.faults.fired(number) >= 3, 60, bridge.tail())
-            until(lambda: bridge.metric("aep_bridge_requests_total", status="oversize") >= 2, 30, bridge.tail())
+            until(
+                lambda: bridge.metric("aep_bridge_requests_total", status="oversize") >= 2, 30, bridge.tail()
+            )
             sim.faults.clear()
             until(lambda: done(kafka, config["kafka"]["group_id"], topic), 90, bridge.tail())
 
@@ -58,13 +64,25 @@ def test_a_redirect_is_not_followed(kafka: Kafka, configure: Configure, tmp_path
             asked.append(request.line)
             peer.send(answer())
 
-    with RawServer(elsewhere) as other, Simulator(Config(org=ORG, require_auth=True, client_secrets=["s3cret"])) as sim:
-        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": "s3cret", "scope": "x"}
+    with (
+        RawServer(elsewhere) as other,
+        Simulator(Config(org=ORG, require_auth=True, client_secrets=["s3cret"])) as sim,
+    ):
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": sim.config.client_id,
+            "client_secret": "s3cret",
+            "scope": "x",
+        }
         for status in (301, 302, 307, 308):
             sim.fault(Rule(action="status", status=status, headers={"location": other.url}, times=2))
         config = configure(sim.inlet_url, topic, aep={"auth": auth})
         with Bridge(config, tmp_path) as bridge:
-            held = until(lambda: [inlet["held"] for inlet in bridge.status().get("inlets", []) if inlet["held"]], 60, bridge.tail())
+            held = until(
+                lambda: [inlet["held"] for inlet in bridge.status().get("inlets", []) if inlet["held"]],
+                60,
+                bridge.tail(),
+            )
 
             assert "address" == held[0]["reason"]
             assert re.match("30[1278]: ", held[0]["detail"]), held
@@ -92,7 +110,9 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(status: int) -> None:
 
         with RawServer(sends_on) as ims:
             client = httpx.Client(transport=LeanTransport(proxy=""), follow_redirects=True)
-            source = TokenSource(url=ims.url, client_id="c", secret=lambda: "s3cret-canary", scope="s", client=client)
+            source = TokenSource(
+                url=ims.url, client_id="c", secret=lambda: "s3cret-canary", scope="s", client=client
+            )
             with pytest.raises(TokenError, match=f"answered {status}") as refused:
                 source.bearer(time.monotonic() + 10)
 
@@ -103,12 +123,15 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(status: int) -> None:
 def noise(rng: random.Random) -> bytes:
     """What is no HTTP, half HTTP, or HTTP with nonsense."""
     body = (
-        rng.randbytes(rng.randrange(200)) if rng.random() < 0.5 else b'{"responses":[{"xactionId":"a:%d"}]}' % rng.randrange(5000, 6000)
+        rng.randbytes(rng.randrange(200))
+        if rng.random() < 0.5
+        else b'{"responses":[{"xactionId":"a:%d"}]}' % rng.randrange(5000, 6000)
     )  # one in range would be an acceptance
     head = rng.choice(
         [
             b"HTTP/1.1 207 Multi-Status\r\nContent-Length: %d\r\n\r\n" % len(body),
-            b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (rng.choice([100, 204, 207, 299, 304, 599, 999, 1000]), len(body)),
+            b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n"
+            % (rng.choice([100, 204, 207, 299, 304, 599, 999, 1000]), len(body)),
             b"HTTP/1.1 207 X\r\nTransfer-Encoding: chunked\r\n\r\n" + rng.randbytes(4),
             b"HTTP/1.1 207 X\r\nContent-Length: -1\r\n\r\n",
             b"HTTP/1.1 207 X\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body),
@@ -132,9 +155,11 @@ def test_the_sender_survives_answers_of_random_bytes() -> None:
 
     with RawServer(script) as server:
         endpoint = Endpoint("i", server.url, proxy="")
-        sender = HttpSender({"i": endpoint}, inbox, on_crash=lambda name, error: crashed.append((name, error)))
+        sender = HttpSender(
+            {"i": endpoint}, inbox, on_crash=lambda name, error: crashed.append((name, error))
+        )
         for ticket in range(400):
-            sender.send(ticket, Post("i", [b"{}"], 2.0, 17))
+            sender.send(ticket, BatchRequest("i", [b"{}"], 2.0, 17))
             if ticket % 4 == 3:  # four at a time
                 until(lambda wanted=ticket + 1: found.update(inbox.take(0.1)) or len(found) == wanted, 30)
         sender.close()
@@ -142,7 +167,7 @@ def test_the_sender_survives_answers_of_random_bytes() -> None:
     assert set(range(400)) == set(found)
     assert [] == crashed
     for each in found.values():
-        assert isinstance(each, Answer)
+        assert isinstance(each, BatchResponse)
         assert len(each.error) <= 1000
         assert not each.error.startswith("unexpected")
         assert None not in verdicts(each.body, 3)
@@ -166,7 +191,11 @@ def test_random_bytes_lose_and_bury_nothing(kafka: Kafka, configure: Configure, 
                 return
 
         with RawServer(script) as server:
-            config = configure(server.url.replace("/batch/", "/"), topic, delivery={"backoff_max_s": 0.2, "request_timeout_s": 2})
+            config = configure(
+                server.url.replace("/batch/", "/"),
+                topic,
+                delivery={"backoff_max_s": 0.2, "request_timeout_s": 2},
+            )
             with Bridge(config, tmp_path) as bridge:
                 until(lambda: done(kafka, config["kafka"]["group_id"], topic, 2), 150, bridge.tail())
 

@@ -30,8 +30,16 @@ def test_ten_thousand_spoilt_records(kafka: Kafka, configure: Configure, tmp_pat
         data = bytearray(envelope(f"s{number:05}", ORG))
         for _ in range(rng.randrange(4)):
             at = rng.randrange(len(data))
-            data[at : at + rng.randrange(3)] = rng.choice([b"", b'"', b"\\", b"\xff", b"{", b"]", b"\\ud800", b"\x00", b"1e999", rng.randbytes(3)])
-        value = None if rng.random() < 0.01 else b"" if rng.random() < 0.01 else bytes(data[: rng.choice([10_000, 10_000, 50])])
+            data[at : at + rng.randrange(3)] = rng.choice(
+                [b"", b'"', b"\\", b"\xff", b"{", b"]", b"\\ud800", b"\x00", b"1e999", rng.randbytes(3)]
+            )
+        value = (
+            None
+            if rng.random() < 0.01
+            else b""
+            if rng.random() < 0.01
+            else bytes(data[: rng.choice([10_000, 10_000, 50])])
+        )
         nulls += value is None
         names = rng.choice(["aep.replay.count", "aep.error", "é", "", "x" * 300, "a\nb"])
         headers: Any = [(names, rng.choice([None, b"", rng.randbytes(5)])) for _ in range(rng.randrange(3))]
@@ -53,7 +61,9 @@ def test_ten_thousand_spoilt_records(kafka: Kafka, configure: Configure, tmp_pat
         letters = kafka.clients.read_all(f"{topic}.dlq")
         for letter in letters:
             told, headers = dict(letter.headers() or []), letter.headers() or []
-            record = read[int(told["__connect.errors.partition"] or b""), int(told["__connect.errors.offset"] or b"")]
+            record = read[
+                int(told["__connect.errors.partition"] or b""), int(told["__connect.errors.offset"] or b"")
+            ]
             own = record.headers() or []
             assert (record.key(), record.value(), own) == (letter.key(), letter.value(), headers[: len(own)])
         left = produced - Counter(letter.value() or b"" for letter in letters)

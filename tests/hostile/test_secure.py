@@ -38,18 +38,28 @@ def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
     """SASL_SSL with SCRAM-SHA-512, AEP with a private authority and mTLS, through an HTTP proxy with a password, tokens included."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    server, client = authority.issue_cert("localhost", "127.0.0.1"), authority.issue_cert("bridge@example.com")
+    server, client = (
+        authority.issue_cert("localhost", "127.0.0.1"),
+        authority.issue_cert("bridge@example.com"),
+    )
     server.private_key_pem.write_to_path(str(tmp_path / "server.key"))
     (tmp_path / "server.pem").write_bytes(b"".join(part.bytes() for part in server.cert_chain_pems))
     client.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
     topic, group = secure_kafka.clients.create_topic(unique("secured")), unique("group")
     secure_kafka.clients.produce(topic, [*events(200), b"junk"])
-    tls = {"tls_cert": str(tmp_path / "server.pem"), "tls_key": str(tmp_path / "server.key"), "tls_client_ca": str(tmp_path / "ca.pem")}
+    tls = {
+        "tls_cert": str(tmp_path / "server.pem"),
+        "tls_key": str(tmp_path / "server.key"),
+        "tls_client_ca": str(tmp_path / "ca.pem"),
+    }
     properties: dict[str, Any] = secure_kafka.properties("SASL_SSL")
     servers = properties.pop("bootstrap.servers")
     (tmp_path / "sasl").write_text(properties.pop("sasl.password") + "\n")
     properties["sasl.password_file"] = str(tmp_path / "sasl")
-    with Proxy("user:pass@word") as proxy, Simulator(Config(org=ORG, require_auth=True, client_secrets=["s3cret"], **tls)) as sim:
+    with (
+        Proxy("user:pass@word") as proxy,
+        Simulator(Config(org=ORG, require_auth=True, client_secrets=["s3cret"], **tls)) as sim,
+    ):
         config = {
             "kafka": {"bootstrap_servers": servers, "group_id": group, "properties": properties},
             "aep": {
@@ -58,7 +68,12 @@ def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
                 "ca_file": str(tmp_path / "ca.pem"),
                 "client_cert_file": str(tmp_path / "client.pem"),
                 "proxy_url": proxy.address("user:pass%40word"),
-                "auth": {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": "s3cret", "scope": "s"},
+                "auth": {
+                    "token_url": sim.token_url,
+                    "client_id": sim.config.client_id,
+                    "client_secret": "s3cret",
+                    "scope": "s",
+                },
             },
             "topics": [{"topic": topic}],
         }
@@ -79,7 +94,11 @@ def test_a_certificate_is_enough_for_brokers_that_ask_for_one(secure_kafka: Kafk
     properties: dict[str, Any] = secure_kafka.properties("MUTUAL")
     with Simulator(Config(org=ORG)) as sim:
         config = {
-            "kafka": {"bootstrap_servers": properties.pop("bootstrap.servers"), "group_id": group, "properties": properties},
+            "kafka": {
+                "bootstrap_servers": properties.pop("bootstrap.servers"),
+                "group_id": group,
+                "properties": properties,
+            },
             "aep": {"inlet_url": sim.inlet_url, "ims_org_id": ORG},
             "topics": [{"topic": topic}],
         }
@@ -91,13 +110,17 @@ def test_a_certificate_is_enough_for_brokers_that_ask_for_one(secure_kafka: Kafk
         assert 1 == len(secure_kafka.clients.read_all(f"{topic}.dlq"))
 
 
-def test_what_is_wrong_with_tls_and_proxies_is_said(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_what_is_wrong_with_tls_and_proxies_is_said(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """One process, six inlets, each wrong in its own way: each is held with a text that names the cause; nothing is lost, buried, or crashes."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     ca = {"ca_file": str(tmp_path / "ca.pem")}
     long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
-    expired = authority.issue_cert("localhost", not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1))
+    expired = authority.issue_cert(
+        "localhost", not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1)
+    )
     mutual = context(authority.issue_cert("localhost"))
     mutual.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(mutual)
@@ -122,11 +145,20 @@ def test_what_is_wrong_with_tls_and_proxies_is_said(kafka: Kafka, configure: Con
         for name, (server, inlet, _) in variants.items():
             topic = kafka.clients.create_topic(unique(name))
             kafka.clients.produce(topic, events(5))
-            topics.append({"topic": topic, "aep": {"inlet_url": server.url.replace("/batch/inlet", f"/{name}"), **inlet}})
+            topics.append(
+                {
+                    "topic": topic,
+                    "aep": {"inlet_url": server.url.replace("/batch/inlet", f"/{name}"), **inlet},
+                }
+            )
         with Bridge(configure(good.url.replace("/batch/", "/"), *topics), tmp_path) as bridge:
 
             def held() -> dict[str, str]:
-                return {inlet["name"]: str(inlet["held"]) for inlet in bridge.status().get("inlets", []) if inlet["held"]}
+                return {
+                    inlet["name"]: str(inlet["held"])
+                    for inlet in bridge.status().get("inlets", [])
+                    if inlet["held"]
+                }
 
             until(lambda: len(held()) == len(variants), 60, bridge.tail())
             found = held()
@@ -150,7 +182,9 @@ def test_what_is_wrong_with_tls_and_proxies_is_said(kafka: Kafka, configure: Con
         ("MUTUAL", "the listener wants a client's certificate that it trusts: set ssl.certificate.location"),
     ],
 )
-def test_what_is_wrong_with_the_brokers_is_said(change: str, expected: str, secure_kafka: Kafka, tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_brokers_is_said(
+    change: str, expected: str, secure_kafka: Kafka, tmp_path: Path
+) -> None:
     """A wrong SCRAM password, brokers whose authority is unknown or whose certificate is for another name, and a client's certificate that is of somebody
     else: alive, not ready, and the log has the reason."""
     properties: dict[str, Any] = secure_kafka.properties(change if change.isupper() else "SASL_SSL")
@@ -158,8 +192,12 @@ def test_what_is_wrong_with_the_brokers_is_said(change: str, expected: str, secu
     if change == "password":
         properties["sasl.password"] = "not-it"
     elif change == "MUTUAL":
-        trustme.CA().issue_cert("bridge@example.com").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "strange.pem"))
-        properties |= dict.fromkeys(("ssl.certificate.location", "ssl.key.location"), str(tmp_path / "strange.pem"))
+        trustme.CA().issue_cert("bridge@example.com").private_key_and_cert_chain_pem.write_to_path(
+            str(tmp_path / "strange.pem")
+        )
+        properties |= dict.fromkeys(
+            ("ssl.certificate.location", "ssl.key.location"), str(tmp_path / "strange.pem")
+        )
     elif change == "authority":
         trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
         properties["ssl.ca.location"] = str(tmp_path / "other.pem")

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import time
 
-from bridge.deadletter import KafkaDeadLetters
-from bridge.model import Letter, Published, Reason, Refusal, TopicPartition
+from bridge.kafka.dead_letters import KafkaDeadLetterProducer
+from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
 from tests.support.listener import Inbox
 from tests.support.memory import MemoryRecord
 
 
-def letter(topic: str, value: bytes = b"{}", offset: int = 5, time_ms: int = 1_000) -> Letter:
+def letter(topic: str, value: bytes = b"{}", offset: int = 5, time_ms: int = 1_000) -> DeadLetter:
     record = MemoryRecord(TopicPartition("src", 0), offset, value, b"k", None, (1, time_ms))
-    return Letter(record, topic, Refusal(Reason.TOO_LARGE, "too large"), "b", "i", "d")
+    return DeadLetter(record, topic, Refusal(Reason.TOO_LARGE, "too large"), "b", "i", "d")
 
 
-def publish(kafka: Kafka, letters: list[Letter], **more: object) -> Published:
+def publish(kafka: Kafka, letters: list[DeadLetter], **more: object) -> PublishResult:
     inbox = Inbox()
-    properties = {**kafka.properties(), "log_level": 3, **{key.replace("_", "."): value for key, value in more.items()}}
-    made = KafkaDeadLetters(properties, inbox)
+    properties = {
+        **kafka.properties(),
+        "log_level": 3,
+        **{key.replace("_", "."): value for key, value in more.items()},
+    }
+    made = KafkaDeadLetterProducer(properties, inbox)
     made.publish("t", letters)
     replies = inbox.take(60)
     made.close(5)
     assert len(replies) == 1
     ticket, reply = replies[0]
     assert ticket == "t"
-    assert isinstance(reply, Published)
+    assert isinstance(reply, PublishResult)
     return reply
 
 
@@ -56,7 +60,7 @@ def test_too_few_replicas_in_sync_is_a_failure_until_they_are_back() -> None:
     """No acknowledgement, no success: the letter is reported once message.timeout.ms is over, and goes through when the replica returns."""
     with Kafka(nodes=3) as cluster:
         topic = cluster.clients.create_topic(unique(), 1, 3, min_insync_replicas="3")
-        assert publish(cluster, [letter(topic)]) == Published()
+        assert publish(cluster, [letter(topic)]) == PublishResult()
         cluster.kill(3)
 
         reply = publish(cluster, [letter(topic)], message_timeout_ms=3000)
@@ -64,14 +68,14 @@ def test_too_few_replicas_in_sync_is_a_failure_until_they_are_back() -> None:
         assert reply.failed == (0,)
         assert "min.insync" in reply.error
         cluster.restart(3)
-        assert publish(cluster, [letter(topic)]) == Published()
+        assert publish(cluster, [letter(topic)]) == PublishResult()
 
 
 def test_a_large_letter_fits_where_the_topic_takes_it(kafka: Kafka) -> None:
     """The producer's own limit is raised: 2 MB goes through."""
     topic = kafka.clients.create_topic(unique(), max_message_bytes="3000000")
 
-    assert publish(kafka, [letter(topic, b"x" * 2_000_000)]) == Published()
+    assert publish(kafka, [letter(topic, b"x" * 2_000_000)]) == PublishResult()
 
 
 def test_a_dead_letter_carries_the_time_of_now(kafka: Kafka) -> None:
@@ -88,7 +92,7 @@ def test_a_dead_letter_carries_the_time_of_now(kafka: Kafka) -> None:
 def test_close_reports_what_no_broker_acknowledged() -> None:
     """With nobody there the letters come back as failed within close's time."""
     inbox = Inbox()
-    made = KafkaDeadLetters({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
+    made = KafkaDeadLetterProducer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
     made.publish("t", [letter("x"), letter("x")])
 
     began = time.monotonic()
@@ -96,6 +100,6 @@ def test_close_reports_what_no_broker_acknowledged() -> None:
 
     assert time.monotonic() - began < 5
     ticket, reply = inbox.take(1)[0]
-    assert (ticket, isinstance(reply, Published) and reply.failed) == ("t", (0, 1))
+    assert (ticket, isinstance(reply, PublishResult) and reply.failed) == ("t", (0, 1))
     made.publish("late", [letter("x")])
     assert [ticket for ticket, _ in inbox.take(1)] == ["late"]

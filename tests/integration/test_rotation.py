@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.model import Answer, Post
-from bridge.payload import body_size
-from bridge.service import Service
-from bridge.settings import Settings
+from bridge.app.service import Service
+from bridge.codec.request import body_size
+from bridge.config.settings import Settings
+from bridge.model import BatchRequest, BatchResponse
 from tests.support.proxy import Proxy
 from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
 
@@ -43,12 +43,12 @@ def sending(server: RawServer, **aep: Any) -> Iterator[Service]:
         service.admin.stop()
 
 
-def send(service: Service) -> Answer:
+def send(service: Service) -> BatchResponse:
     """One request and its answer."""
     pieces = [b'{"a":1}']
-    service.sender.send(1, Post(service.routes[0].inlet, pieces, 10.0, body_size(pieces)))
+    service.sender.send(1, BatchRequest(service.routes[0].inlet, pieces, 10.0, body_size(pieces)))
     [(_, reply)] = service._completions.take(10.0)
-    assert isinstance(reply, Answer)
+    assert isinstance(reply, BatchResponse)
     return reply
 
 
@@ -75,8 +75,17 @@ def test_a_header_is_read_anew_when_its_file_changes(tmp_path: Path, *, authenti
             peer.send(answer(207, request.headers["x-api-key"].encode()))
 
     with RawServer(aep) as server, RawServer(tokens) as issuer:
-        auth = {"auth": {"token_url": issuer.url, "client_id": "me", "client_secret": "hush-hush"}} if authenticated else {}
-        with sending(server, headers={"x-api-key_file": str(tmp_path / "key"), "x-sandbox-name": "prod"}, **auth) as service, capture_logs() as logs:
+        auth = (
+            {"auth": {"token_url": issuer.url, "client_id": "me", "client_secret": "hush-hush"}}
+            if authenticated
+            else {}
+        )
+        with (
+            sending(
+                server, headers={"x-api-key_file": str(tmp_path / "key"), "x-sandbox-name": "prod"}, **auth
+            ) as service,
+            capture_logs() as logs,
+        ):
             answers = [send(service), send(service)]
             (tmp_path / "key").write_text(NEW + "\n")
             answers += [send(service), send(service)]
@@ -85,10 +94,14 @@ def test_a_header_is_read_anew_when_its_file_changes(tmp_path: Path, *, authenti
 
         assert [OLD, OLD, NEW, NEW, NEW] == [request.headers["x-api-key"] for request in seen]
         assert {"prod"} == {request.headers["x-sandbox-name"] for request in seen}
-        assert {"bearer the-token" if authenticated else None} == {request.headers.get("authorization") for request in seen}
+        assert {"bearer the-token" if authenticated else None} == {
+            request.headers.get("authorization") for request in seen
+        }
         assert [b"***"] * 5 == [reply.body for reply in answers]
         assert 1 == server.connections
-        assert [("file.read_anew", "info"), ("file.unusable", "error")] == [(each["event"], each["log_level"]) for each in logs]
+        assert [("file.read_anew", "info"), ("file.unusable", "error")] == [
+            (each["event"], each["log_level"]) for each in logs
+        ]
         assert f"{tmp_path / 'key'}: holds something other than printable ASCII" in logs[1]["error"]
         assert "schl" not in str(logs).replace(str(tmp_path), "")
 
@@ -115,5 +128,7 @@ def test_the_way_to_tokens_goes_through_the_new_proxy_too(tmp_path: Path) -> Non
         with sending(server, proxy_url=None, proxy_url_file=str(file), auth=auth) as service:
             assert "407" in send(service).error
             file.write_text(proxy.address("user:new"))
-            service.tokens[service.routes[0].inlet]._not_before = 0.0  # the back-off after a refresh that failed
+            service.tokens[
+                service.routes[0].inlet
+            ]._not_before = 0.0  # the back-off after a refresh that failed
             assert 207 == send(service).status

@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 from bridge import __version__
-from bridge.auth import TokenSource
-from bridge.completions import CompletionQueue
-from bridge.model import Answer, Fault, Post
-from bridge.payload import body_size
-from bridge.sender import Endpoint, HttpSender
-from bridge.transport import LeanTransport
+from bridge.aep.sender import Endpoint, HttpSender
+from bridge.codec.request import body_size
+from bridge.http.connection import LeanTransport
+from bridge.http.oauth import TokenSource
+from bridge.http.reactor import CompletionQueue
+from bridge.model import BatchRequest, BatchResponse, Fault
 from tests.support.proxy import Proxy
 from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
 
@@ -42,10 +42,10 @@ class Inbox(CompletionQueue):
             self._here += self.take(left)
         return self._here.popleft() if self._here else None
 
-    def one(self) -> Answer:
+    def one(self) -> BatchResponse:
         found = self.next()
         assert found is not None
-        assert isinstance(found[1], Answer)
+        assert isinstance(found[1], BatchResponse)
         return found[1]
 
 
@@ -64,11 +64,11 @@ def tokens(server: RawServer) -> TokenSource:
     return TokenSource(url=server.url, client_id="me", secret=lambda: SECRET, scope="openid", client=client)
 
 
-def post(inlet: str, pieces: list[bytes], timeout_s: float) -> Post:
-    return Post(inlet, pieces, timeout_s, body_size(pieces))
+def post(inlet: str, pieces: list[bytes], timeout_s: float) -> BatchRequest:
+    return BatchRequest(inlet, pieces, timeout_s, body_size(pieces))
 
 
-def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> Answer:
+def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> BatchResponse:
     inbox = Inbox()
     sender = HttpSender({"web": inlet}, inbox, max_answer_bytes=more.get("cap", 1 << 20))
     sender.send(1, post("web", [b'{"a":1}', b'{"b":2}'], timeout_s))
@@ -81,10 +81,18 @@ def test_what_goes_out_and_what_comes_back() -> None:
     """The pieces are joined as they are, the headers are the configured ones and ours; the answer's names are in lower case."""
     seen: list[Request] = []
     issued = answer(200, b'{"access_token":"the-token","expires_in":"86399"}')
-    with RawServer(always(answer(207, ANSWER_207, "X-Request-Id: 7"), seen)) as server, RawServer(always(issued)) as ims:
+    with (
+        RawServer(always(answer(207, ANSWER_207, "X-Request-Id: 7"), seen)) as server,
+        RawServer(always(issued)) as ims,
+    ):
         reply = carry(Endpoint("web", server.url, {"x-sandbox-name": "prod"}, tokens(ims), ""))
 
-        assert (207, ANSWER_207, None, "7") == (reply.status, reply.body, reply.fault, reply.headers["x-request-id"])
+        assert (207, ANSWER_207, None, "7") == (
+            reply.status,
+            reply.body,
+            reply.fault,
+            reply.headers["x-request-id"],
+        )
         assert seen[0].body == b'{"messages":[{"a":1},{"b":2}]}'
         wanted = {
             "content-type": "application/json",
@@ -121,7 +129,9 @@ def test_a_refused_token() -> None:
             replies.append(inbox.one())
 
         assert [(207, False), (401, True), (403, False)] == [(r.status, r.token_was_good) for r in replies]
-        assert ["bearer token-1", "bearer token-1", "bearer token-2"] == [r.headers["authorization"] for r in seen]
+        assert ["bearer token-1", "bearer token-1", "bearer token-2"] == [
+            r.headers["authorization"] for r in seen
+        ]
 
 
 def test_faults() -> None:
@@ -161,7 +171,12 @@ def test_no_token_no_request() -> None:
 def test_no_secret_in_an_error() -> None:
     """Neither a proxy's password, nor a header's value, nor the endpoint's repr shows what is secret."""
     with Proxy("user:right") as proxy:
-        inlet = Endpoint("web", "https://aep.example/collection/batch/x", {"x-api-key": SECRET}, proxy=proxy.address("user:hidden"))
+        inlet = Endpoint(
+            "web",
+            "https://aep.example/collection/batch/x",
+            {"x-api-key": SECRET},
+            proxy=proxy.address("user:hidden"),
+        )
         reply = carry(inlet)
 
         assert reply.fault is Fault.CONNECTION
@@ -174,7 +189,10 @@ def test_no_secret_in_an_error() -> None:
 def test_a_header_that_can_not_be_sent(bad: str) -> None:
     """It is refused at start; the text names the header and not its value."""
     with pytest.raises(ValueError, match="the header 'x-api-key' of inlet 'web'") as caught:
-        HttpSender({"web": Endpoint("web", "http://localhost:1/", {"x-api-key": f"{SECRET}{bad}"}, proxy="")}, Inbox())
+        HttpSender(
+            {"web": Endpoint("web", "http://localhost:1/", {"x-api-key": f"{SECRET}{bad}"}, proxy="")},
+            Inbox(),
+        )
 
     assert SECRET not in str(caught.value)
 
@@ -189,7 +207,10 @@ def test_a_dead_inlet_starves_no_other() -> None:
 
     with RawServer(answers_once) as dead, RawServer(always(answer())) as good:
         inbox = Inbox()
-        sender = HttpSender({"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")}, inbox)
+        sender = HttpSender(
+            {"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")},
+            inbox,
+        )
         for _ in range(5):
             sender.send("dead", post("dead", [b"{}"], LONG))
         assert [207] * 5 == [inbox.one().status for _ in range(5)]
@@ -239,10 +260,16 @@ def test_nobody_waits_for_a_token() -> None:
         asked.set()
         peer.stopped.wait(LONG)
 
-    with RawServer(always(answer())) as server, RawServer(silent) as ims, RawServer(always(answer(200, b'{"access_token":"t"}'))) as issuer:
+    with (
+        RawServer(always(answer())) as server,
+        RawServer(silent) as ims,
+        RawServer(always(answer(200, b'{"access_token":"t"}'))) as issuer,
+    ):
         inbox = Inbox()
         waits = Endpoint("waits", server.url, token=tokens(ims), proxy="")
-        sender = HttpSender({"waits": waits, "good": Endpoint("good", server.url, token=tokens(issuer), proxy="")}, inbox)
+        sender = HttpSender(
+            {"waits": waits, "good": Endpoint("good", server.url, token=tokens(issuer), proxy="")}, inbox
+        )
         began = time.monotonic()
         sender.send("waits", post("waits", [b"{}"], 2.0))
         assert asked.wait(LONG)
@@ -341,11 +368,15 @@ def test_what_nobody_expected() -> None:
 
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox, on_crash=lambda _, error: crashes.append(error))
+        sender = HttpSender(
+            {"web": Endpoint("web", server.url, proxy="")},
+            inbox,
+            on_crash=lambda _, error: crashes.append(error),
+        )
         sender.send(1, post("web", [b"{}"], LONG))
         assert inbox.one().status == 207
         for _ in range(2):  # over the connection that is open, and over one that is opened for it
-            sender.send(2, Post("web", broken, LONG, 25))
+            sender.send(2, BatchRequest("web", broken, LONG, 25))
             reply = inbox.one()
 
             assert (Fault.CONNECTION, True) == (reply.fault, reply.error.startswith("unexpected: TypeError"))
@@ -363,9 +394,13 @@ def test_what_can_not_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = [""]
     with RawServer(always(answer())) as server:
         inbox = Inbox()
-        sender = HttpSender({"web": Endpoint("web", server.url, proxy=lambda: proxy[0])}, inbox, on_crash=lambda _, error: crashes.append(error))
+        sender = HttpSender(
+            {"web": Endpoint("web", server.url, proxy=lambda: proxy[0])},
+            inbox,
+            on_crash=lambda _, error: crashes.append(error),
+        )
         with monkeypatch.context() as patch:
-            patch.setattr("bridge.sender.Thread", NoThread)
+            patch.setattr("bridge.aep.sender.Thread", NoThread)
             sender.send(1, post("web", [b"{}"], LONG))
             assert "can't start new thread" in inbox.one().error
         proxy[0] = "http://300.1.1.1:3128"
@@ -387,7 +422,7 @@ def test_a_wait_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with RawServer(always(answer())) as server:
         inbox = Inbox()
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
-        monkeypatch.setattr("bridge.transport._wait", fails)
+        monkeypatch.setattr("bridge.http.connection._wait", fails)
         sender.send(1, post("web", [b"{}"], LONG))
 
         assert "unexpected: MemoryError" in inbox.one().error
@@ -433,7 +468,11 @@ def test_what_could_not_be_sent_is_let_go() -> None:
         peer.reset()
 
     def held() -> int:
-        return sum(each.nbytes for each in gc.get_objects() if isinstance(each, memoryview) and each.nbytes > 1_000_000)
+        return sum(
+            each.nbytes
+            for each in gc.get_objects()
+            if isinstance(each, memoryview) and each.nbytes > 1_000_000
+        )
 
     with RawServer(script) as server:
         inbox = Inbox()

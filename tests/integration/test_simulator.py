@@ -17,14 +17,25 @@ import trustme
 
 from bridge.simulator import DEFAULT_RAW_INLET, Config, Shape, Simulator
 
-REF = {"id": "https://ns.adobe.com/tenant/schemas/1", "contentType": "application/vnd.adobe.xed-full+json;version=1"}
-FORM = {"client_id": "bridge", "client_secret": "secret", "grant_type": "client_credentials", "scope": "openid"}
+REF = {
+    "id": "https://ns.adobe.com/tenant/schemas/1",
+    "contentType": "application/vnd.adobe.xed-full+json;version=1",
+}
+FORM = {
+    "client_id": "bridge",
+    "client_secret": "secret",
+    "grant_type": "client_credentials",
+    "scope": "openid",
+}
 
 
 def message(event_id: str, **entity: object) -> dict[str, Any]:
     org = Config().org
     header = {"schemaRef": REF, "imsOrgId": org, "datasetId": "d1"}
-    return {"header": header, "body": {"xdmMeta": {"schemaRef": REF}, "xdmEntity": {"_id": event_id, **entity}}}
+    return {
+        "header": header,
+        "body": {"xdmMeta": {"schemaRef": REF}, "xdmEntity": {"_id": event_id, **entity}},
+    }
 
 
 def batch(*messages: object) -> bytes:
@@ -43,7 +54,9 @@ def test_a_batch_is_answered_207_and_counted(sim: Simulator) -> None:
     body = answer.json()
 
     assert answer.status_code == 207
-    assert [entry["xactionId"] for entry in body["responses"]] == [f"{body['batchId']}:{index}" for index in range(3)]
+    assert [entry["xactionId"] for entry in body["responses"]] == [
+        f"{body['batchId']}:{index}" for index in range(3)
+    ]
     assert body["inletId"] == sim.inlet
     assert sim.accepted == {"a": 2, "b": 1}
     assert sim.duplicates == {"a": 2}
@@ -71,14 +84,18 @@ def test_a_single_message_is_answered_200(sim: Simulator) -> None:
     assert checked.json()["synchronousValidation"] == {"status": "pass"}
     assert refused.status_code == 400
     assert refused.json()["title"] == "Invalid XDM Message Format"
-    assert refused.json()["report"]["message"].endswith("The 'header' field is mandatory. Provide a valid 'header' value and try again.")
+    assert refused.json()["report"]["message"].endswith(
+        "The 'header' field is mandatory. Provide a valid 'header' value and try again."
+    )
 
 
 def test_validated_requests_are_limited_per_minute(sim: Simulator) -> None:
     """The verdict is for a check, never for the main path."""
     sim.configure({"sync_per_min": 2})
 
-    assert [httpx.post(f"{sim.inlet_url}?syncValidation=true", json=message("b")).status_code for _ in range(3)] == [200, 200, 429]
+    assert [
+        httpx.post(f"{sim.inlet_url}?syncValidation=true", json=message("b")).status_code for _ in range(3)
+    ] == [200, 200, 429]
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"{}", b'{"messages":[]}', b'{"messages":[{"a":1,}]}'])
@@ -126,7 +143,11 @@ def test_tokens_open_the_inlet_until_they_end() -> None:
     with Simulator(Config(require_auth=True, token_ttl_s=1)) as sim:
 
         def post(token: str | None) -> httpx.Response:
-            return httpx.post(sim.batch_url, content=batch(message("a")), headers={"Authorization": f"Bearer {token}"} if token else {})
+            return httpx.post(
+                sim.batch_url,
+                content=batch(message("a")),
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+            )
 
         refused = post(None)
         token = httpx.post(sim.token_url, data=FORM).json()["access_token"]
@@ -140,14 +161,21 @@ def test_tokens_open_the_inlet_until_they_end() -> None:
         assert refused.json()["status"] == "401"
         assert refused.json()["report"]["message"].endswith("Ims service token is empty")
         assert (second["token_type"], second["expires_in"]) == ("bearer", 100)
-        assert [r.status_code for r in (refused, post("wrong"), good, expired, post(second["access_token"]))] == [401, 401, 207, 401, 401]
+        assert [
+            r.status_code for r in (refused, post("wrong"), good, expired, post(second["access_token"]))
+        ] == [401, 401, 207, 401, 401]
         assert sim.stats["tokens"] == {"issued": 2}
 
 
 def test_an_open_inlet_accepts_an_expired_token(sim: Simulator) -> None:
     """As Adobe does: the data is marked as unauthenticated, without a 401."""
 
-    assert httpx.post(sim.batch_url, content=batch(message("a")), headers={"Authorization": "Bearer old"}).status_code == 207
+    assert (
+        httpx.post(
+            sim.batch_url, content=batch(message("a")), headers={"Authorization": "Bearer old"}
+        ).status_code
+        == 207
+    )
     assert sim.stats["unauthenticated"] == 1
 
 
@@ -171,7 +199,10 @@ def test_wrong_credentials_get_no_token(sim: Simulator, change: dict[str, str], 
 def test_secrets_rotate_and_tokens_are_throttled(sim: Simulator) -> None:
     """Two secrets can be valid at once; more token requests than allowed are 429."""
     sim.configure({"client_secrets": ["old", "new"], "tokens_per_min": 3})
-    codes = [httpx.post(sim.token_url, data=FORM | {"client_secret": secret}).status_code for secret in ("old", "new", "secret", "new")]
+    codes = [
+        httpx.post(sim.token_url, data=FORM | {"client_secret": secret}).status_code
+        for secret in ("old", "new", "secret", "new")
+    ]
 
     assert codes == [200, 200, 400, 429]
     assert sim.stats["tokens"] == {"issued": 2, "refused": 1, "throttled": 1}
@@ -215,7 +246,9 @@ def test_latency_delays_the_answer_not_the_acceptance(sim: Simulator) -> None:
     assert sim.accepted == {"a": 2}
     assert sim.stats["abandoned"] == 1
     deadline = time.monotonic() + 5
-    while sim.stats["in_flight"] and time.monotonic() < deadline:  # the client may have its answer before the server has put its pen down
+    while (
+        sim.stats["in_flight"] and time.monotonic() < deadline
+    ):  # the client may have its answer before the server has put its pen down
         time.sleep(0.01)
     assert sim.stats["in_flight"] == 0
 
@@ -225,7 +258,10 @@ def test_bytes_and_order_are_kept_on_request() -> None:
     with Simulator(Config(keep_bytes=True, order_key="person")) as sim:
         spaced = msgspec.json.format(msgspec.json.encode(message("a", person="p")), indent=3)
         httpx.post(sim.batch_url, content=b'{"messages":[ ' + spaced + b" ]}")
-        httpx.post(sim.batch_url, content=batch(message("b", person="q"), message("c", person="p"), message("a", person="p")))
+        httpx.post(
+            sim.batch_url,
+            content=batch(message("b", person="q"), message("c", person="p"), message("a", person="p")),
+        )
 
         assert sim.message("a") == spaced
         assert sim.entity("b") == b'{"_id":"b","person":"q"}'
@@ -238,7 +274,9 @@ def test_half_a_surrogate_pair_is_no_mistake() -> None:
     """The real service reads with Jackson, which takes it; what is kept is what was sent."""
     odd = msgspec.json.encode(message("a", name="X")).replace(b'"X"', rb'"\ud83d"')
     with Simulator(Config(keep_bytes=True, order_key="name")) as sim:
-        answer = httpx.post(sim.batch_url, content=b'{"messages":[%b,%b]}' % (msgspec.json.encode(message("b")), odd))
+        answer = httpx.post(
+            sim.batch_url, content=b'{"messages":[%b,%b]}' % (msgspec.json.encode(message("b")), odd)
+        )
 
         assert {"a": 1, "b": 1} == sim.accepted
         assert [207, 207] == [entry.get("statusCode", 207) for entry in answer.json()["responses"]]
@@ -295,10 +333,13 @@ def test_what_is_not_http_is_refused(sim: Simulator) -> None:
 def test_requests_can_be_pipelined_and_expect_100(sim: Simulator) -> None:
     """They are answered in order."""
     body = batch(message("a"))
-    one = b"POST /collection/batch/%b HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n%b" % (
-        sim.inlet.encode(),
-        len(body),
-        body,
+    one = (
+        b"POST /collection/batch/%b HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n%b"
+        % (
+            sim.inlet.encode(),
+            len(body),
+            body,
+        )
     )
     with socket.create_connection(("127.0.0.1", sim.port), timeout=5) as raw:
         raw.sendall(one + b"GET /__admin/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

@@ -14,7 +14,12 @@ import pytest
 
 from bridge.simulator import DEFAULT_INLET, DEFAULT_ORG
 
-COMMAND = [sys.executable, "-u", "-c", "import typer; from bridge.commands.simulate import simulate; typer.run(simulate)"]
+COMMAND = [
+    sys.executable,
+    "-u",
+    "-c",
+    "import typer; from bridge.cli.simulate import simulate; typer.run(simulate)",
+]
 
 
 @contextmanager
@@ -46,12 +51,22 @@ def test_it_says_where_it_listens_and_how_to_get_there() -> None:
         assert secret
         assert inlet_url[1].endswith("/collection/abc")
         assert "ims_org_id: me@AdobeOrg" in printed
-        form = {"client_id": "bridge", "client_secret": secret[1], "grant_type": "client_credentials", "scope": "openid"}
+        form = {
+            "client_id": "bridge",
+            "client_secret": secret[1],
+            "grant_type": "client_credentials",
+            "scope": "openid",
+        }
         token = httpx.post(token_url[1], data=form).json()["access_token"]
         batch_url = inlet_url[1].replace("/collection/", "/collection/batch/")
 
         assert httpx.post(batch_url, json={"messages": [{}]}).status_code == 401
-        assert httpx.post(batch_url, json={"messages": [{}]}, headers={"Authorization": f"Bearer {token}"}).status_code == 207
+        assert (
+            httpx.post(
+                batch_url, json={"messages": [{}]}, headers={"Authorization": f"Bearer {token}"}
+            ).status_code
+            == 207
+        )
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(10) == 0
@@ -65,14 +80,22 @@ def test_its_defaults_need_no_credentials() -> None:
         assert url
         assert "auth" not in printed
         assert DEFAULT_ORG in printed
-        codes = [httpx.post(f"{url[1]}/collection/batch/{DEFAULT_INLET}", json={"messages": [{}, {}]}).status_code for _ in range(2)]
+        codes = [
+            httpx.post(f"{url[1]}/collection/batch/{DEFAULT_INLET}", json={"messages": [{}, {}]}).status_code
+            for _ in range(2)
+        ]
         assert codes == [207, 429]
 
 
-@pytest.mark.parametrize(("options", "said"), [(("--tls-cert", "x"), "belong together"), (("--tls-cert", "x", "--tls-key", "y"), "can't")])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--tls-cert", "x"), "belong together"), (("--tls-cert", "x", "--tls-key", "y"), "can't")],
+)
 def test_wrong_options_are_exit_code_2(options: tuple[str, ...], said: str) -> None:
     """With a message that says what is wrong."""
-    done = subprocess.run([*COMMAND, "--port", "0", *options], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [*COMMAND, "--port", "0", *options], capture_output=True, text=True, check=False, timeout=30
+    )
 
     assert done.returncode == 2
     assert said in done.stderr

@@ -17,8 +17,16 @@ import pytest
 
 from bridge.simulator import Config, Rule, Shape, Simulator
 
-REF = {"id": "https://ns.adobe.com/tenant/schemas/1", "contentType": "application/vnd.adobe.xed-full+json;version=1"}
-FORM = {"client_id": "bridge", "client_secret": "secret", "grant_type": "client_credentials", "scope": "openid"}
+REF = {
+    "id": "https://ns.adobe.com/tenant/schemas/1",
+    "contentType": "application/vnd.adobe.xed-full+json;version=1",
+}
+FORM = {
+    "client_id": "bridge",
+    "client_secret": "secret",
+    "grant_type": "client_credentials",
+    "scope": "openid",
+}
 
 
 CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
@@ -32,11 +40,15 @@ def sim() -> Iterator[Simulator]:
 
 def send(sim: Simulator, *ids: str, timeout: float = 5, dataset: str = "d1") -> httpx.Response:
     header = {"schemaRef": REF, "imsOrgId": sim.config.org, "datasetId": dataset}
-    messages = [{"header": header, "body": {"xdmMeta": {"schemaRef": REF}, "xdmEntity": {"_id": one}}} for one in ids]
+    messages = [
+        {"header": header, "body": {"xdmMeta": {"schemaRef": REF}, "xdmEntity": {"_id": one}}} for one in ids
+    ]
     return CLIENT.post(sim.batch_url, content=msgspec.json.encode({"messages": messages}), timeout=timeout)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 405, 407, 408, 413, 415, 422, 425, 429, 500, 502, 503, 504, 599]
+)
 def test_any_status_for_so_many_requests(sim: Simulator, status: int) -> None:
     """The rule ends by itself; nothing was accepted under it."""
     number = sim.fault(Rule(action="status", status=status, times=2))
@@ -63,7 +75,11 @@ def test_retry_after_in_seconds_and_as_a_date(sim: Simulator) -> None:
     seconds, date = send(sim, "a").headers, send(sim, "a").headers
 
     assert seconds["retry-after"] == "7"
-    assert 6 <= (parsedate_to_datetime(date["retry-after"]) - parsedate_to_datetime(date["date"])).total_seconds() <= 8
+    assert (
+        6
+        <= (parsedate_to_datetime(date["retry-after"]) - parsedate_to_datetime(date["date"])).total_seconds()
+        <= 8
+    )
     assert time.time() - parsedate_to_datetime(date["date"]).timestamp() > 3500
 
 
@@ -82,7 +98,11 @@ def test_rules_match_by_dataset_text_and_inlet(sim: Simulator) -> None:
     sim.fault(Rule(action="status", status=502, contains='"_id":"x"'))
     sim.fault(Rule(action="status", status=504, inlet="other"))
 
-    assert [send(sim, "a").status_code, send(sim, "a", dataset="d2").status_code, send(sim, "x").status_code] == [207, 500, 502]
+    assert [
+        send(sim, "a").status_code,
+        send(sim, "a", dataset="d2").status_code,
+        send(sim, "x").status_code,
+    ] == [207, 500, 502]
 
 
 def test_a_rule_can_last_for_some_seconds(sim: Simulator) -> None:
@@ -100,7 +120,9 @@ def test_messages_fail_inside_a_207(sim: Simulator) -> None:
     sim.fault(Rule(action="messages", marker='"_id":"c', status=429, times_each=2))
     answers = [send(sim, "a", "b", "c1", "c2").json()["responses"] for _ in range(3)]
 
-    assert [[entry.get("statusCode") for entry in answer] for answer in answers] == [[None, 400, 429, 429]] * 2 + [[None, 400, None, None]]
+    assert [[entry.get("statusCode") for entry in answer] for answer in answers] == [
+        [None, 400, 429, 429]
+    ] * 2 + [[None, 400, None, None]]
     assert answers[0][1]["message"] == "bad one"
     assert sim.accepted == {"a": 3, "c1": 1, "c2": 1}
     assert sim.refused == {("b", 400): 3, ("c1", 429): 2, ("c2", 429): 2}
@@ -129,7 +151,11 @@ def test_poison_refuses_the_whole_request(sim: Simulator) -> None:
     """Nothing of a request with a poisoned message is accepted; without it everything is."""
     sim.fault(Rule(action="poison", ids=("p",), status=422))
 
-    assert [send(sim, "a", "p").status_code, send(sim, "a", "b").status_code, send(sim, "p").status_code] == [422, 207, 422]
+    assert [send(sim, "a", "p").status_code, send(sim, "a", "b").status_code, send(sim, "p").status_code] == [
+        422,
+        207,
+        422,
+    ]
     assert sim.accepted == {"a": 1, "b": 1}
 
 
@@ -305,7 +331,10 @@ def test_a_stop_ends_what_hangs() -> None:
 def test_the_admin_api_does_what_python_does(sim: Simulator) -> None:
     """Faults, configuration, accounting and reset, for a simulator in another process."""
     with httpx.Client(base_url=f"{sim.url}/__admin") as admin:
-        ids = admin.post("/faults", json=[{"action": "status", "status": 500, "times": 1}, {"action": "messages", "ids": ["b"]}]).json()["ids"]
+        ids = admin.post(
+            "/faults",
+            json=[{"action": "status", "status": 500, "times": 1}, {"action": "messages", "ids": ["b"]}],
+        ).json()["ids"]
         codes = [send(sim, "a", "b").status_code for _ in range(3)]
         listed = admin.get("/faults").json()["faults"]
         admin.delete(f"/faults/{ids[1]}")
@@ -321,7 +350,10 @@ def test_the_admin_api_does_what_python_does(sim: Simulator) -> None:
         admin.post("/reset")
 
         assert codes == [500, 207, 207]
-        assert [(one["id"], one["fired"], one["spent"]) for one in listed] == [(ids[0], 1, True), (ids[1], 2, False)]
+        assert [(one["id"], one["fired"], one["spent"]) for one in listed] == [
+            (ids[0], 1, True),
+            (ids[1], 2, False),
+        ]
         assert [one["id"] for one in left] == [ids[0]]
         assert accepted == [{"id": "a", "n": 2}, {"id": "b", "n": 1}]
         assert twice == '{"id":"a","n":2}\n'
@@ -330,7 +362,11 @@ def test_the_admin_api_does_what_python_does(sim: Simulator) -> None:
         assert [one["outcome"] for one in requests] == ["500", "207", "207", "207"]
         assert (put["latency_ms"], put["shape"]["success"], sim.config.latency_ms) == (1, "uuid", 1)
         assert admin.post("/tokens/revoke").json() == {"revoked": 0}
-        assert (admin.get("/accepted").text, sim.accepted, admin.get("/faults").json()) == ("", Counter(), {"faults": []})
+        assert (admin.get("/accepted").text, sim.accepted, admin.get("/faults").json()) == (
+            "",
+            Counter(),
+            {"faults": []},
+        )
 
 
 @pytest.mark.parametrize(
@@ -347,7 +383,9 @@ def test_the_admin_api_does_what_python_does(sim: Simulator) -> None:
         ("PATCH", "config", b"{}", 404),
     ],
 )
-def test_what_the_admin_api_does_not_know_it_says(sim: Simulator, method: str, path: str, body: bytes, code: int) -> None:
+def test_what_the_admin_api_does_not_know_it_says(
+    sim: Simulator, method: str, path: str, body: bytes, code: int
+) -> None:
     """A mistyped rule is an error, never a fault that silently does nothing."""
     answer = httpx.request(method, f"{sim.url}/__admin/{path}", content=body)
 

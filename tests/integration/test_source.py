@@ -7,9 +7,9 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 
+from bridge.kafka.consumer import KafkaSource, SourceEvents
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
-from bridge.source import KafkaSource, SourceEvents
 from tests.support.clients import Clients, unique, until
 from tests.support.kafka import Kafka
 from tests.support.listener import Remembering, collect
@@ -22,10 +22,17 @@ PROTOCOLS = [
 ]
 
 
-def source(kafka: Kafka, topics: list[str], group: str, listener: Remembering | None = None, **more: object) -> KafkaSource:
+def source(
+    kafka: Kafka, topics: list[str], group: str, listener: Remembering | None = None, **more: object
+) -> KafkaSource:
     events = more.pop("events", None)
     excluded = more.pop("excluded", lambda _: False)
-    properties = {**kafka.properties(), "group.id": group, "log_level": 3, **{key.replace("_", "."): value for key, value in more.items()}}
+    properties = {
+        **kafka.properties(),
+        "group.id": group,
+        "log_level": 3,
+        **{key.replace("_", "."): value for key, value in more.items()},
+    }
     return KafkaSource(properties, topics, excluded, listener or Remembering(), events)  # type: ignore[arg-type]
 
 
@@ -51,7 +58,9 @@ def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: K
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
-def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(kafka: Kafka, protocol: dict[str, str]) -> None:
+def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
+    kafka: Kafka, protocol: dict[str, str]
+) -> None:
     """Members come and go, each with its half of all partitions, and every other record is still read once and committed.
 
     The half may be whole topics: sticky assignors, the broker's default one too, give the second member either of both, so it may have nothing to read.
@@ -69,7 +78,15 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(kafka: Kafka, 
     def member(number: int) -> KafkaSource:
         properties = {key.replace(".", "_"): value for key, value in protocol.items()}
         events = SourceEvents(on_ignored=ignored[number].update)
-        return source(kafka, [f"^{prefix}.*"], group, listeners[number], excluded=lambda topic: topic == dead, events=events, **properties)
+        return source(
+            kafka,
+            [f"^{prefix}.*"],
+            group,
+            listeners[number],
+            excluded=lambda topic: topic == dead,
+            events=events,
+            **properties,
+        )
 
     first = member(0)
     found = collect(first, lambda got: got.count() >= 80)
@@ -117,9 +134,13 @@ def test_a_static_member_comes_back_without_a_rebalance(kafka: Kafka) -> None:
 def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:
     """A second process with the same group.instance.id ends the first one's reading with `Fatal`, never silently."""
     topic, group = kafka.clients.create_topic(unique()), unique()
-    first = source(kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200)
+    first = source(
+        kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200
+    )
     collect(first, lambda got: bool(got.slices))
-    second = source(kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200)
+    second = source(
+        kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200
+    )
     collect(second, lambda got: bool(got.slices))
 
     with pytest.raises(Fatal, match="can't go on"):
@@ -181,7 +202,13 @@ def test_a_missing_topic_is_told_and_waited_for(kafka: Kafka) -> None:
     """`on_error` hears of it; nothing is raised; the records come once the topic is there."""
     topic = unique()
     errors: list[KafkaError] = []
-    reader = source(kafka, [topic], unique(), events=SourceEvents(on_error=errors.append), topic_metadata_refresh_interval_ms=300)
+    reader = source(
+        kafka,
+        [topic],
+        unique(),
+        events=SourceEvents(on_error=errors.append),
+        topic_metadata_refresh_interval_ms=300,
+    )
     collect(reader, lambda _: bool(errors))
     kafka.clients.create_topic(topic)
     kafka.clients.produce(topic, [b"there"])
@@ -198,7 +225,9 @@ def test_commits_are_told(kafka: Kafka) -> None:
     topic = kafka.clients.create_topic(unique())
     kafka.clients.produce(topic, [b"1"])
     commits: list[tuple[KafkaError | None, object]] = []
-    reader = source(kafka, [topic], unique(), events=SourceEvents(on_commit=lambda *found: commits.append(found)))
+    reader = source(
+        kafka, [topic], unique(), events=SourceEvents(on_commit=lambda *found: commits.append(found))
+    )
     collect(reader, lambda got: got.count() >= 1)
     reader.store({TopicPartition(topic, 0): 1})
 
@@ -211,7 +240,9 @@ def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str
     """TLS with its own authority, and SCRAM over it."""
     topic = secure_kafka.clients.create_topic(unique())
     Clients(secure_kafka.properties(listener)).produce(topic, [b"1"])
-    reader = KafkaSource({**secure_kafka.properties(listener), "group.id": unique()}, [topic], lambda _: False, Remembering())
+    reader = KafkaSource(
+        {**secure_kafka.properties(listener), "group.id": unique()}, [topic], lambda _: False, Remembering()
+    )
 
     found = collect(reader, lambda got: got.count() >= 1)
     reader.close()

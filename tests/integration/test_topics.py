@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.kafka.topics import TopicError, Topics, Unreachable
 from bridge.model import TopicPartition
-from bridge.topics import TopicError, Topics, Unreachable
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
 
@@ -20,13 +20,24 @@ def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -
     again = topics.ensure(source, f"{source}.dlq", create=False)
 
     assert (made.created, made.partitions, made.max_message_bytes) == (True, 3, 2_065_536)
-    assert (again.created, again.partitions, again.max_message_bytes, again.warnings) == (False, 3, 2_065_536, ())
+    assert (again.created, again.partitions, again.max_message_bytes, again.warnings) == (
+        False,
+        3,
+        2_065_536,
+        (),
+    )
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "text"), [("cleanup_policy", "compact", "cleanup.policy=delete"), ("max_message_bytes", "1000", "max.message.bytes=1114124")]
+    ("key", "value", "text"),
+    [
+        ("cleanup_policy", "compact", "cleanup.policy=delete"),
+        ("max_message_bytes", "1000", "max.message.bytes=1114124"),
+    ],
 )
-def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(kafka: Kafka, key: str, value: str, text: str) -> None:
+def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(
+    kafka: Kafka, key: str, value: str, text: str
+) -> None:
     """Compacted, or too small: the message says what to set."""
     source = kafka.clients.create_topic(unique())
     dead = kafka.clients.create_topic(unique(), 1, 1, **{key: value})
@@ -37,7 +48,10 @@ def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(kafka: Kafka, k
 
 def test_retention_is_a_warning(kafka: Kafka) -> None:
     """Letters that are deleted after a week are the user's choice, but said."""
-    source, dead = kafka.clients.create_topic(unique()), kafka.clients.create_topic(unique(), max_message_bytes="2000000")
+    source, dead = (
+        kafka.clients.create_topic(unique()),
+        kafka.clients.create_topic(unique(), max_message_bytes="2000000"),
+    )
 
     assert "retention.ms" in "".join(Topics(kafka.properties()).ensure(source, dead, create=False).warnings)
 
@@ -59,7 +73,9 @@ def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
     for suffix, partitions in (("a", 2), ("b", 3), ("b.dlq", 3)):
         kafka.clients.create_topic(f"{prefix}{suffix}", partitions)
 
-    found = Topics(kafka.properties()).partitions([f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq"))
+    found = Topics(kafka.properties()).partitions(
+        [f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq")
+    )
 
     assert {f"{prefix}a": 2, f"{prefix}b": 3} == found
 
@@ -71,7 +87,9 @@ def test_ends_are_those_of_now(kafka: Kafka) -> None:
     topics = Topics(kafka.properties())
     first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
 
-    assert {first: 0, second: 3} == topics.ends([first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10)
+    assert {first: 0, second: 3} == topics.ends(
+        [first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10
+    )
 
     kafka.clients.produce(topic, [b"4"], partition=1)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from bridge.transport import AnswerTooLarge, LeanTransport
+from bridge.http.connection import AnswerTooLarge, LeanTransport
 from tests.support.rawserver import ANSWER_207, Peer, RawServer, answer
 
 LONG = 10.0
@@ -17,8 +17,17 @@ SHORT = 0.4
 CHUNKS = b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
 
 
-def post(transport: LeanTransport, url: str, content: bytes = b"{}", timeout_s: float = LONG, cap: int = 1 << 20) -> httpx.Response:
-    return transport.handle_request(httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s, "max_answer_bytes": cap}))
+def post(
+    transport: LeanTransport, url: str, content: bytes = b"{}", timeout_s: float = LONG, cap: int = 1 << 20
+) -> httpx.Response:
+    return transport.handle_request(
+        httpx.Request(
+            "POST",
+            url,
+            content=content,
+            extensions={"deadline": time.monotonic() + timeout_s, "max_answer_bytes": cap},
+        )
+    )
 
 
 def always(data: bytes) -> Callable[[Peer], object]:
@@ -45,7 +54,9 @@ def test_a_connection_is_kept() -> None:
         transport = LeanTransport(proxy="")
         answers = [post(transport, server.url, b"x" * 900_000) for _ in range(5)]
 
-        assert [(207, ANSWER_207, "7")] * 5 == [(a.status_code, a.content, a.headers["x-request-id"]) for a in answers]
+        assert [(207, ANSWER_207, "7")] * 5 == [
+            (a.status_code, a.content, a.headers["x-request-id"]) for a in answers
+        ]
         assert server.connections == 1
 
 
@@ -54,7 +65,8 @@ def test_a_connection_is_kept() -> None:
     [
         b"HTTP/1.1 100 Continue\r\n\r\n" + answer(),
         b'HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"res\r\nb\r\nponses":[]}\r\n0\r\n\r\n',
-        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(gzip.compress(ANSWER_207)), gzip.compress(ANSWER_207)),
+        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(gzip.compress(ANSWER_207)), gzip.compress(ANSWER_207)),
         answer() + b"and something nobody asked for",
         answer() + answer(),
     ],
@@ -109,13 +121,18 @@ def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], objec
         b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 50_000,
         b"HTTP/1.1 207 Multi\r\nX: " + b"y" * 300_000,
         b"HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000,
-        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(gzip.compress(bytes(9_000_000))) + gzip.compress(bytes(9_000_000)),
+        b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+        % len(gzip.compress(bytes(9_000_000)))
+        + gzip.compress(bytes(9_000_000)),
     ],
     ids=["body", "headers", "one header", "chunks", "gzip bomb"],
 )
 def test_a_huge_answer_is_cut_off(data: bytes) -> None:
     """What exceeds the cap, in head, body or decompressed, ends the request, whatever length was announced."""
-    with RawServer(once(lambda peer: peer.send(data))) as server, pytest.raises(AnswerTooLarge, match="100000"):
+    with (
+        RawServer(once(lambda peer: peer.send(data))) as server,
+        pytest.raises(AnswerTooLarge, match="100000"),
+    ):
         post(LeanTransport(proxy=""), server.url, cap=100_000)
 
 
@@ -125,17 +142,35 @@ def test_a_huge_answer_is_cut_off(data: bytes) -> None:
         (lambda peer: None, "without an answer"),
         (lambda peer: peer.send(answer(207, b"x" * 100)[:-50]), "within its answer"),
         (lambda peer: peer.send(b"HTTP/1.1 207 Mul"), "within its answer"),
-        (lambda peer: peer.send(b"HTTP/1.1 207 M\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"), "within its answer"),
+        (
+            lambda peer: peer.send(b"HTTP/1.1 207 M\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"),
+            "within its answer",
+        ),
         (lambda peer: peer.send(b"\x16\x03\x01 what?\r\n\r\n" * 9), "not HTTP"),
         (lambda peer: peer.send(b"HTTP/1.1 207 M\r\nContent-Length: -5\r\n\r\n"), "not HTTP"),
-        (lambda peer: peer.send(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"), "HTTP|within"),
+        (
+            lambda peer: peer.send(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+            "HTTP|within",
+        ),
         (lambda peer: peer.reset(), "reset"),
     ],
-    ids=["nothing", "half a body", "half a head", "no last chunk", "garbage", "negative length", "upgrade", "reset"],
+    ids=[
+        "nothing",
+        "half a body",
+        "half a head",
+        "no last chunk",
+        "garbage",
+        "negative length",
+        "upgrade",
+        "reset",
+    ],
 )
 def test_a_broken_answer_is_an_error(act: Callable[[Peer], object], error: str) -> None:
     """Half an answer is never taken for a whole one, and the text says what was wrong."""
-    with RawServer(once(act)) as server, pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError), match=error):
+    with (
+        RawServer(once(act)) as server,
+        pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError), match=error),
+    ):
         post(LeanTransport(proxy=""), server.url)
 
 
@@ -146,7 +181,11 @@ def test_a_connection_that_the_peer_closed_is_not_used_again() -> None:
         for _ in range(3):
             assert post(transport, server.url).status_code == 207
             until = time.monotonic() + LONG
-            while transport._sock is not None and not transport._stale(transport._sock) and time.monotonic() < until:  # noqa: SLF001
+            while (
+                transport._sock is not None
+                and not transport._stale(transport._sock)
+                and time.monotonic() < until
+            ):  # noqa: SLF001
                 time.sleep(0.001)
 
         assert server.connections == 3
@@ -253,6 +292,8 @@ def test_an_iterable_is_sent_in_chunks() -> None:
         peer.send(answer())
 
     with RawServer(script) as server:
-        LeanTransport(proxy="").handle_request(httpx.Request("POST", server.url, content=iter([b"ab", b"", b"c"])))
+        LeanTransport(proxy="").handle_request(
+            httpx.Request("POST", server.url, content=iter([b"ab", b"", b"c"]))
+        )
 
         assert seen == [CHUNKS]

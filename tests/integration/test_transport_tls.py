@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trustme
 
-from bridge.transport import LeanTransport, Tls
+from bridge.http.connection import LeanTransport, Tls
 from tests.support.proxy import Proxy
 from tests.support.rawserver import ANSWER_207, Peer, RawServer, answer
 
@@ -41,8 +41,12 @@ def always(peer: Peer) -> None:
         peer.send(answer())
 
 
-def post(transport: LeanTransport, url: str, timeout_s: float = 10, content: bytes = b"x" * 900_000) -> httpx.Response:
-    return transport.handle_request(httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s}))
+def post(
+    transport: LeanTransport, url: str, timeout_s: float = 10, content: bytes = b"x" * 900_000
+) -> httpx.Response:
+    return transport.handle_request(
+        httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s})
+    )
 
 
 @pytest.fixture
@@ -61,7 +65,9 @@ def test_a_private_authority(server: RawServer, ca_file: str) -> None:
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["two records", "one record"])
-def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(authority: trustme.CA, ca_file: str, *, apart: bool) -> None:
+def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(
+    authority: trustme.CA, ca_file: str, *, apart: bool
+) -> None:
     """However it lies in TLS's records, a second answer to a first request only costs the connection."""
     stray = answer(200, b"stray")
 
@@ -76,7 +82,11 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(authori
             assert post(transport, server.url).content == ANSWER_207
             assert server.connections == number
             until = time.monotonic() + 10
-            while transport._sock is not None and not transport._stale(transport._sock) and time.monotonic() < until:  # noqa: SLF001
+            while (
+                transport._sock is not None
+                and not transport._stale(transport._sock)
+                and time.monotonic() < until
+            ):  # noqa: SLF001
                 time.sleep(0.001)
 
 
@@ -98,7 +108,9 @@ def test_a_wrong_host(authority: trustme.CA, ca_file: str) -> None:
 def test_an_expired_certificate(authority: trustme.CA, ca_file: str) -> None:
     """An expired certificate is refused."""
     long_ago = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
-    expired = authority.issue_cert("localhost", not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1))
+    expired = authority.issue_cert(
+        "localhost", not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1)
+    )
     with RawServer(always, context(expired)) as server, pytest.raises(httpx.ConnectError, match="expired"):
         post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
 
@@ -111,7 +123,12 @@ def test_a_client_certificate(authority: trustme.CA, ca_file: str, tmp_path: Pat
     client = authority.issue_cert("bridge@example.com")
     client.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "client.pem"))
     with RawServer(always, mutual) as server:
-        assert post(LeanTransport(tls=Tls(ca_file, str(tmp_path / "client.pem")), proxy=""), server.url).status_code == 207
+        assert (
+            post(
+                LeanTransport(tls=Tls(ca_file, str(tmp_path / "client.pem")), proxy=""), server.url
+            ).status_code
+            == 207
+        )
         with pytest.raises(httpx.NetworkError, match=f"localhost:{server.port}"):
             post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
 
@@ -124,7 +141,10 @@ def test_a_missing_file_is_named() -> None:
 
 def test_plain_http_where_tls_was_expected() -> None:
     """A server that doesn't speak TLS is a connection error."""
-    with RawServer(lambda peer: peer.send(b"HTTP/1.1 400 Bad\r\n\r\n")) as server, pytest.raises(httpx.ConnectError, match="TLS with"):
+    with (
+        RawServer(lambda peer: peer.send(b"HTTP/1.1 400 Bad\r\n\r\n")) as server,
+        pytest.raises(httpx.ConnectError, match="TLS with"),
+    ):
         post(LeanTransport(proxy=""), server.url.replace("http:", "https:"))
 
 
@@ -143,7 +163,12 @@ def test_the_deadline_holds_with_tls(authority: trustme.CA, ca_file: str) -> Non
         with RawServer(script, tls) as server:
             began = time.monotonic()
             with pytest.raises(httpx.TimeoutException):
-                post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url.replace("http:", "https:"), 0.4, b"x" * 30_000_000)
+                post(
+                    LeanTransport(tls=Tls(ca_file), proxy=""),
+                    server.url.replace("http:", "https:"),
+                    0.4,
+                    b"x" * 30_000_000,
+                )
 
             assert time.monotonic() - began < 1.4
 
@@ -181,7 +206,9 @@ def test_a_proxy_that_is_down(server: RawServer) -> None:
     with Proxy() as proxy:
         address = proxy.address("user:hidden")
     for url in (server.url, "http://localhost:1/"):
-        with pytest.raises(httpx.ProxyError, match=f"the proxy 127.0.0.1:{proxy.port}: Connection refused") as caught:
+        with pytest.raises(
+            httpx.ProxyError, match=f"the proxy 127.0.0.1:{proxy.port}: Connection refused"
+        ) as caught:
             post(LeanTransport(proxy=address), url)
 
         assert "hidden" not in str(caught.value)
@@ -201,7 +228,15 @@ def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(proxy.seen) == 1
 
 
-@pytest.mark.parametrize("url", ["socks5://user:hidden@host:1", "https://user:hidden@host", "http://user:hidden@", "http://user:hidden@host:port"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "socks5://user:hidden@host:1",
+        "https://user:hidden@host",
+        "http://user:hidden@",
+        "http://user:hidden@host:port",
+    ],
+)
 def test_a_proxy_of_another_kind_is_refused_at_once(url: str) -> None:
     """Only http:// proxies are known; the text doesn't repeat the URL."""
     with pytest.raises(ValueError, match="a proxy is given as") as caught:

@@ -34,7 +34,9 @@ kafka = Clients({"bootstrap.servers": "127.0.0.1:19092"})
 
 def run(*command: str | Path, stdin: str | None = None, timeout: float = 180) -> str:
     """A program's output; fails with what it said."""
-    done = subprocess.run([*map(str, command)], input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        [*map(str, command)], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+    )
 
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -63,12 +65,17 @@ def pods() -> list[dict[str, Any]]:
 
 def ready(pod: dict[str, Any]) -> bool:
     """Whether the pod is ready."""
-    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in pod["status"].get("conditions", []))
+    return any(
+        entry["type"] == "Ready" and entry["status"] == "True"
+        for entry in pod["status"].get("conditions", [])
+    )
 
 
 def restarts() -> int:
     """Restarts of all containers together."""
-    return sum(entry["restartCount"] for pod in pods() for entry in pod["status"].get("containerStatuses", []))
+    return sum(
+        entry["restartCount"] for pod in pods() for entry in pod["status"].get("containerStatuses", [])
+    )
 
 
 def until(get: Callable[[], T], timeout_s: float, what: str) -> T:
@@ -77,7 +84,16 @@ def until(get: Callable[[], T], timeout_s: float, what: str) -> T:
     while not (result := get()):
         if time.monotonic() > deadline:
             said = subprocess.run(
-                ["kubectl", "-n", NAMESPACE, "logs", "-l", "app.kubernetes.io/component=bridge", "--tail=15", "--prefix"],
+                [
+                    "kubectl",
+                    "-n",
+                    NAMESPACE,
+                    "logs",
+                    "-l",
+                    "app.kubernetes.io/component=bridge",
+                    "--tail=15",
+                    "--prefix",
+                ],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -89,7 +105,9 @@ def until(get: Callable[[], T], timeout_s: float, what: str) -> T:
 
 def fetch(url: str, method: str = "GET", body: object = None) -> str:
     """The answer's text; an HTTP error raises."""
-    request = urllib.request.Request(url, method=method, data=None if body is None else json.dumps(body).encode())
+    request = urllib.request.Request(
+        url, method=method, data=None if body is None else json.dumps(body).encode()
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         return str(answer.read().decode())
 
@@ -120,7 +138,9 @@ def _answers(url: str) -> bool:
 
 def accepted() -> dict[str, int]:
     """Every event that AEP accepted, and how often."""
-    return {entry["id"]: entry["n"] for entry in map(json.loads, fetch(f"{SIM}/__admin/accepted").splitlines())}
+    return {
+        entry["id"]: entry["n"] for entry in map(json.loads, fetch(f"{SIM}/__admin/accepted").splitlines())
+    }
 
 
 def fault(**rule: object) -> None:
@@ -138,9 +158,17 @@ def heal() -> None:
 
 def event(name: str, padding: int = 0) -> bytes:
     """A good one."""
-    ref = {"id": "https://ns.adobe.com/sample/schemas/web", "contentType": "application/vnd.adobe.xed-full+json;version=1"}
+    ref = {
+        "id": "https://ns.adobe.com/sample/schemas/web",
+        "contentType": "application/vnd.adobe.xed-full+json;version=1",
+    }
     header = {"schemaRef": ref, "imsOrgId": DEFAULT_ORG, "datasetId": "5f0000000000000000000001"}
-    return json.dumps({"header": header, "body": {"xdmMeta": {"schemaRef": ref}, "xdmEntity": {"_id": name, "padding": "x" * padding}}}).encode()
+    return json.dumps(
+        {
+            "header": header,
+            "body": {"xdmMeta": {"schemaRef": ref}, "xdmEntity": {"_id": name, "padding": "x" * padding}},
+        }
+    ).encode()
 
 
 def produce(names: Iterable[str]) -> list[str]:
@@ -182,7 +210,11 @@ def delivered(names: Iterable[str], timeout_s: float = 60) -> dict[str, int]:
         seen = accepted()
         return {name: seen[name] for name in wanted} if wanted <= seen.keys() else None
 
-    return until(all_there, timeout_s, f"{len(wanted)} events in AEP, of which {len(wanted - accepted().keys())} were missing at first")
+    return until(
+        all_there,
+        timeout_s,
+        f"{len(wanted)} events in AEP, of which {len(wanted - accepted().keys())} were missing at first",
+    )
 
 
 def settled(timeout_s: float = 60) -> None:
@@ -196,13 +228,23 @@ def settled(timeout_s: float = 60) -> None:
 def metric(pod: dict[str, Any], name: str) -> float:
     """The sum of a metric's series in one pod."""
     text = fetch(f"http://{pod['status']['podIP']}:8080/metrics")
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in text.splitlines()
+        if line.startswith((f"{name} ", f"{name}{{"))
+    )
 
 
 @contextmanager
 def prometheus(folder: Path, rules: list[dict[str, Any]], targets: list[dict[str, Any]]) -> Iterator[str]:
     """A real Prometheus that scrapes the pods each second, labelled as a PodMonitor would, with the chart's rules. Gives its address."""
-    jobs = [{"targets": [f"{pod['status']['podIP']}:8080"], "labels": {"namespace": NAMESPACE, "pod": pod["metadata"]["name"]}} for pod in targets]
+    jobs = [
+        {
+            "targets": [f"{pod['status']['podIP']}:8080"],
+            "labels": {"namespace": NAMESPACE, "pod": pod["metadata"]["name"]},
+        }
+        for pod in targets
+    ]
     (folder / "rules.json").write_text(json.dumps({"groups": [{"name": "aep-bridge", "rules": rules}]}))
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -246,9 +288,17 @@ def values(path: Path, **more: object) -> Path:
         },
         "aep": {"existingSecret": "aep"},
         "partitions": {TOPIC: PARTITIONS},
-        "image": {"repository": os.environ.get("BRIDGE_IMAGE", "localhost/aep-bridge"), "tag": os.environ.get("BRIDGE_TAG", "0.1.0"), "pullPolicy": "Never"},
+        "image": {
+            "repository": os.environ.get("BRIDGE_IMAGE", "localhost/aep-bridge"),
+            "tag": os.environ.get("BRIDGE_TAG", "0.1.0"),
+            "pullPolicy": "Never",
+        },
         "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
-        "monitoring": {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}},
+        "monitoring": {
+            "podMonitor": {"enabled": True},
+            "prometheusRule": {"enabled": True},
+            "dashboard": {"enabled": True},
+        },
     }
     path.write_text(json.dumps(base | more))
     return path

@@ -11,7 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "aep-bridge"
-KIT = Path(os.environ.get("KIT") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes")
+KIT = Path(
+    os.environ.get("KIT")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes"
+)
 VALUES = ("01-secrets", "03-keda-secrets", "06-static-membership", "10-network-policy")
 
 CHECKOV = {
@@ -34,7 +37,9 @@ DOCKERFILE = {"CKV_DOCKER_7": "the version is in the default of the argument, wh
 
 def call(*command: str | Path, stdin: str | None = None) -> str:
     """A program's output, whatever its exit code."""
-    done = subprocess.run([*map(str, command)], input=stdin, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [*map(str, command)], input=stdin, capture_output=True, text=True, check=False, cwd=ROOT
+    )
     if not done.stdout.strip() and done.returncode not in (0, 1):
         sys.exit(f"{command[0]}: {done.stderr}")
     return done.stdout
@@ -42,10 +47,29 @@ def call(*command: str | Path, stdin: str | None = None) -> str:
 
 def checkov(folder: Path, framework: str, known: dict[str, str]) -> list[str]:
     """Findings of checkov in a folder."""
-    text = call(KIT / "scan/bin/checkov", "-d", folder, "--framework", framework, "--output", "json", "--quiet", "--compact", "--skip-download")
+    text = call(
+        KIT / "scan/bin/checkov",
+        "-d",
+        folder,
+        "--framework",
+        framework,
+        "--output",
+        "json",
+        "--quiet",
+        "--compact",
+        "--skip-download",
+    )
     results = json.loads(text)
-    failed = [entry for part in (results if isinstance(results, list) else [results]) for entry in part.get("results", {}).get("failed_checks", [])]
-    return [f"checkov {entry['check_id']} {entry['resource']}: {entry['check_name']}" for entry in failed if entry["check_id"] not in known]
+    failed = [
+        entry
+        for part in (results if isinstance(results, list) else [results])
+        for entry in part.get("results", {}).get("failed_checks", [])
+    ]
+    return [
+        f"checkov {entry['check_id']} {entry['resource']}: {entry['check_name']}"
+        for entry in failed
+        if entry["check_id"] not in known
+    ]
 
 
 def kube_score(manifests: Path) -> list[str]:
@@ -73,7 +97,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for values in VALUES:
-            text = call(KIT / "bin/helm", "template", "r", CHART, "--namespace", "bridge", "-f", CHART / "ci" / f"{values}-values.yaml")
+            text = call(
+                KIT / "bin/helm",
+                "template",
+                "r",
+                CHART,
+                "--namespace",
+                "bridge",
+                "-f",
+                CHART / "ci" / f"{values}-values.yaml",
+            )
             (folder / f"{values}.yaml").write_text(text)
             found += kube_score(folder / f"{values}.yaml")
         found += checkov(folder, "kubernetes", CHECKOV)

@@ -13,7 +13,20 @@ import yaml
 
 from tests.helm.test_dashboard import dashboard_queries
 from tests.kubernetes import lab
-from tests.kubernetes.lab import CHART, RELEASE, WORKLOAD, Stream, delivered, helm, kubectl, pods, produce, rolled_out, settled, until
+from tests.kubernetes.lab import (
+    CHART,
+    RELEASE,
+    WORKLOAD,
+    Stream,
+    delivered,
+    helm,
+    kubectl,
+    pods,
+    produce,
+    rolled_out,
+    settled,
+    until,
+)
 
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
 
@@ -25,16 +38,28 @@ NEED_TROUBLE = ("aep_bridge_token_refresh_failures_total", "aep_bridge_possible_
 def test_the_api_server_takes_every_value_set(release: Path, values: Path) -> None:
     """Server-side validation with the CRDs and the admission webhook of KEDA, in a namespace that enforces the profile "restricted"."""
     text = lab.run("helm", "template", "r", CHART, "-f", values, "--namespace", lab.NAMESPACE)
-    here = [entry for entry in yaml.safe_load_all(text) if entry and entry["metadata"].get("namespace", lab.NAMESPACE) == lab.NAMESPACE]
-    accounts = [entry for entry in here if entry["kind"] == "ServiceAccount"]  # a pod is refused without the one that it names, a dry run or not
+    here = [
+        entry
+        for entry in yaml.safe_load_all(text)
+        if entry and entry["metadata"].get("namespace", lab.NAMESPACE) == lab.NAMESPACE
+    ]
+    accounts = [
+        entry for entry in here if entry["kind"] == "ServiceAccount"
+    ]  # a pod is refused without the one that it names, a dry run or not
     if accounts:
         kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(accounts))
     said = subprocess.run(
-        ["kubectl", "-n", lab.NAMESPACE, "apply", "--dry-run=server", "-f", "-"], input=yaml.safe_dump_all(here), capture_output=True, text=True, check=False
+        ["kubectl", "-n", lab.NAMESPACE, "apply", "--dry-run=server", "-f", "-"],
+        input=yaml.safe_dump_all(here),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert said.returncode == 0, said.stderr
-    foreign = values.stem.startswith("11-")  # its sidecars are somebody else's images, without a security context
+    foreign = values.stem.startswith(
+        "11-"
+    )  # its sidecars are somebody else's images, without a security context
     assert foreign or "violate PodSecurity" not in said.stderr, said.stderr
 
 
@@ -86,7 +111,9 @@ def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
     with lab.prometheus(tmp_path, rules, pods()) as address:
 
         def ask(query: str) -> list[dict[str, object]]:
-            answer = json.loads(lab.fetch(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+            answer = json.loads(
+                lab.fetch(f"{address}/api/v1/query?{urllib.parse.urlencode({'query': query})}")
+            )
             return list(answer["data"]["result"])
 
         until(lambda: ask("up == 1"), 20, "the first scrape")
@@ -100,7 +127,9 @@ def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
         until(lambda: ask("ALERTS{alertname='AepBridgeDeadLetters',alertstate='firing'}"), 30, "the alert")
         time.sleep(3)
         ranges = [query.replace("[1m]", "[5m]") for query in queries]
-        empty = {query for query in ranges if not ask(query) and not any(name in query for name in NEED_TROUBLE)}
+        empty = {
+            query for query in ranges if not ask(query) and not any(name in query for name in NEED_TROUBLE)
+        }
         firing = {str(entry["metric"]["alertname"]) for entry in ask("ALERTS{alertstate='firing'}")}  # type: ignore[index]
 
     assert empty == set()
@@ -112,7 +141,18 @@ def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
 def test_a_wrong_mapping_changes_nothing(release: Path) -> None:
     """`helm upgrade` refuses it with a message, and the release stays as it was."""
     before = helm("history", RELEASE, "-o", "json")
-    command = ["helm", "-n", lab.NAMESPACE, "upgrade", RELEASE, str(CHART), "-f", str(release / "1.json"), "--set", "config.topics[0].topik=x"]
+    command = [
+        "helm",
+        "-n",
+        lab.NAMESPACE,
+        "upgrade",
+        RELEASE,
+        str(CHART),
+        "-f",
+        str(release / "1.json"),
+        "--set",
+        "config.topics[0].topik=x",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode != 0
@@ -135,10 +175,22 @@ def test_an_outage_of_aep_restarts_nothing(release: Path) -> None:
 
 def test_scaled_to_the_partition_count_the_pods_share(release: Path) -> None:
     """As many replicas as partitions: each gets one."""
-    helm("upgrade", RELEASE, CHART, "-f", lab.values(release / "2.json", replicas=lab.PARTITIONS), "--wait", "--timeout", "120s")
+    helm(
+        "upgrade",
+        RELEASE,
+        CHART,
+        "-f",
+        lab.values(release / "2.json", replicas=lab.PARTITIONS),
+        "--wait",
+        "--timeout",
+        "120s",
+    )
 
     def shared() -> bool:
-        return sorted(lab.metric(pod, "aep_bridge_assigned_partitions") for pod in pods() if lab.ready(pod)) == [1] * lab.PARTITIONS
+        return (
+            sorted(lab.metric(pod, "aep_bridge_assigned_partitions") for pod in pods() if lab.ready(pod))
+            == [1] * lab.PARTITIONS
+        )
 
     until(shared, 60, "one partition each")
     delivered(produce(f"shared-{number}" for number in range(200)))
@@ -189,10 +241,19 @@ def test_upgrade_and_rollback_under_traffic(release: Path) -> None:
 
 def test_keda_scales_between_one_and_the_partition_count(release: Path) -> None:
     """A slow AEP makes the lag grow: KEDA brings a pod for each partition and no more, and takes them away afterwards."""
-    keda = {"enabled": True, "lagThreshold": 50, "pollingInterval": 2, "scaleDownStabilizationSeconds": 5, "excludePersistentLag": False}
+    keda = {
+        "enabled": True,
+        "lagThreshold": 50,
+        "pollingInterval": 2,
+        "scaleDownStabilizationSeconds": 5,
+        "excludePersistentLag": False,
+    }
     helm("upgrade", RELEASE, CHART, "-f", lab.values(release / "4.json", keda=keda))
     until(
-        lambda: any(entry["type"] == "Ready" and entry["status"] == "True" for entry in lab.objects("scaledobjects")[0]["status"].get("conditions", [])),
+        lambda: any(
+            entry["type"] == "Ready" and entry["status"] == "True"
+            for entry in lab.objects("scaledobjects")[0]["status"].get("conditions", [])
+        ),
         60,
         "the ScaledObject",
     )
@@ -211,9 +272,24 @@ def test_keda_scales_between_one_and_the_partition_count(release: Path) -> None:
 
 def test_static_members_come_back_without_a_rebalance(release: Path) -> None:
     """A StatefulSet whose pods are static members: a pod that is replaced within the session time-out gets its partitions back, and the others keep theirs."""
-    helm("upgrade", RELEASE, CHART, "-f", lab.values(release / "5.json", replicas=2, staticMembership={"enabled": True}), "--wait", "--timeout", "120s")
+    helm(
+        "upgrade",
+        RELEASE,
+        CHART,
+        "-f",
+        lab.values(release / "5.json", replicas=2, staticMembership={"enabled": True}),
+        "--wait",
+        "--timeout",
+        "120s",
+    )
     kubectl("rollout", "status", f"statefulset/{WORKLOAD}", "--timeout=120s")
-    until(lambda: [lab.metric(pod, "aep_bridge_assigned_partitions") for pod in pods() if lab.ready(pod)] == [2, 2], 60, "two partitions each")
+    until(
+        lambda: (
+            [lab.metric(pod, "aep_bridge_assigned_partitions") for pod in pods() if lab.ready(pod)] == [2, 2]
+        ),
+        60,
+        "two partitions each",
+    )
     other = next(pod for pod in pods() if pod["metadata"]["name"].endswith("-1"))
     before = lab.metric(other, "aep_bridge_rebalances_total")
     kubectl("delete", "pod", f"{WORKLOAD}-0", "--wait")
@@ -229,7 +305,9 @@ def test_uninstall_leaves_nothing(release: Path) -> None:
     kinds = "all,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers"
     kinds += ",scaledobjects,triggerauthentications,podmonitors,servicemonitors,prometheusrules"
     ours = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component!=test"
-    left = until(lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", ours)] or ["nothing"], 5, "")
+    left = until(
+        lambda: [entry["metadata"]["name"] for entry in lab.objects(kinds, "-l", ours)] or ["nothing"], 5, ""
+    )
 
     assert left == ["nothing"]
     assert kubectl("get", "secret", "aep")

@@ -17,7 +17,14 @@ LIMIT_MB = 150
 
 def run(*args: str, extra: str = "") -> subprocess.CompletedProcess[str]:
     """Runs the image."""
-    return subprocess.run([KIT, "image/run.sh", IMAGE, *args], capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "RUN_EXTRA": extra})
+    return subprocess.run(
+        [KIT, "image/run.sh", IMAGE, *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "RUN_EXTRA": extra},
+    )
 
 
 def python(script: str) -> str:
@@ -30,7 +37,12 @@ def python(script: str) -> str:
 
 def inspect(image: str) -> dict[str, object]:
     """What the image's store says of it."""
-    done = subprocess.run([KIT, "image/in-store.sh", "podman", "image", "inspect", image], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [KIT, "image/in-store.sh", "podman", "image", "inspect", image],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     found: dict[str, object] = json.loads(done.stdout)[0]
     return found
 
@@ -72,7 +84,10 @@ def test_labels_and_size() -> None:
     print(f"\n{IMAGE}: {size / 1e6:.0f} MB, of which its base {base / 1e6:.0f} MB")
 
     assert isinstance(labels, dict)
-    assert {f"org.opencontainers.image.{name}" for name in ("title", "description", "licenses", "version", "revision")} <= labels.keys()
+    assert {
+        f"org.opencontainers.image.{name}"
+        for name in ("title", "description", "licenses", "version", "revision")
+    } <= labels.keys()
     assert (size - base) / 1e6 < LIMIT_MB
 
 
@@ -96,7 +111,11 @@ def test_sigterm_reaches_the_bridge() -> None:
             break
     time.sleep(1)
     started = time.monotonic()
-    subprocess.run([KIT, "image/in-store.sh", "podman", "kill", "--signal", str(int(signal.SIGTERM)), name], capture_output=True, check=False)
+    subprocess.run(
+        [KIT, "image/in-store.sh", "podman", "kill", "--signal", str(int(signal.SIGTERM)), name],
+        capture_output=True,
+        check=False,
+    )
     rest = process.communicate(timeout=40)[0]
 
     assert process.returncode == 0, "".join(said) + rest

@@ -50,12 +50,16 @@ def on_a_terminal(*arguments: object, **environ: str) -> Terminal:
     return Terminal([sys.executable, "-m", "bridge", *map(str, arguments)], cwd=ROOT, **environ)
 
 
-def aep_bridge(*arguments: object, code: int | None = 0, timeout_s: float = 90, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+def aep_bridge(
+    *arguments: object, code: int | None = 0, timeout_s: float = 90, stdin: str | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
     """Runs `aep-bridge` as a process; fails where its exit code is another than `code`."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge", *map(str, arguments)],
         capture_output=True, text=True, timeout=timeout_s, check=False, input=stdin, env={**os.environ, "COLUMNS": "200", **environ}, cwd=ROOT,
     )  # fmt: skip
     if code is not None and done.returncode != code:
-        raise AssertionError(f"aep-bridge {' '.join(map(str, arguments))}: exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}")
+        raise AssertionError(
+            f"aep-bridge {' '.join(map(str, arguments))}: exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+        )
     return done

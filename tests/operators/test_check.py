@@ -18,12 +18,27 @@ from tests.support.proxy import Proxy
 from tests.support.xdm import envelope
 
 pytestmark = pytest.mark.timeout(120)
-NO_PROXY = dict.fromkeys([f"{kind}_proxy" for kind in ("http", "https", "all")] + [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")], "")
+NO_PROXY = dict.fromkeys(
+    [f"{kind}_proxy" for kind in ("http", "https", "all")]
+    + [f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")],
+    "",
+)
 
 
-def check(config: dict[str, Any], folder: Path, *options: str, **environ: str) -> tuple[int, list[dict[str, str]], str]:
+def check(
+    config: dict[str, Any], folder: Path, *options: str, **environ: str
+) -> tuple[int, list[dict[str, str]], str]:
     """Exit code, findings, and what went to standard error."""
-    done = aep_bridge("check", "-c", write(config, folder / "bridge.yaml"), "-o", "json", *options, code=None, **{**NO_PROXY, **environ})
+    done = aep_bridge(
+        "check",
+        "-c",
+        write(config, folder / "bridge.yaml"),
+        "-o",
+        "json",
+        *options,
+        code=None,
+        **{**NO_PROXY, **environ},
+    )
     return done.returncode, json.loads(done.stdout or "[]"), done.stderr
 
 
@@ -38,7 +53,12 @@ def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Configure, tmp_path: 
     topic = kafka.clients.create_topic(unique("check"), 3)
     with Simulator(Config(require_auth=True)) as sim:
         kafka.clients.produce(topic, [envelope("x", sim.config.org)])
-        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": sim.config.client_secrets[0], "scope": "openid"}
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": sim.config.client_id,
+            "client_secret": sim.config.client_secrets[0],
+            "scope": "openid",
+        }
         code, found, error = check(configure(sim, topic, aep={"auth": auth}), tmp_path, "--send-test", topic)
 
         assert ["x"] == list(sim.accepted)
@@ -61,7 +81,12 @@ def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Configu
     topic = kafka.clients.create_topic(unique("bad"), 1)
     kafka.clients.create_topic(f"{topic}.dlq", 1, cleanup_policy="compact")
     with Simulator(Config(require_auth=True)) as sim:
-        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": "not-the-secret", "scope": "openid"}
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": sim.config.client_id,
+            "client_secret": "not-the-secret",
+            "scope": "openid",
+        }
         code, found, error = check(configure(sim, topic, "no-such-topic", aep={"auth": auth}), tmp_path)
     failed = {each["what"]: each["found"] for each in found if each["level"] == "FAIL"}
 
@@ -75,7 +100,9 @@ def test_brokers_that_are_away_are_exit_code_3(configure: Configure, tmp_path: P
     """An upstream that can't be reached is told apart from one that is set up wrong."""
     with Simulator(Config()) as sim:
         code, found, error = check(configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path)
-        offline, _, _ = check(configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path, "--offline")
+        offline, _, _ = check(
+            configure(sim, "t", kafka={"bootstrap_servers": "127.0.0.1:9"}), tmp_path, "--offline"
+        )
 
     assert (3, 0) == (code, offline)
     assert any(each["what"] == "brokers" and each["do"] for each in found)
@@ -108,13 +135,21 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
     topic = kafka.clients.create_topic(unique("proxied"), 1)
     with Simulator(Config(require_auth=True)) as sim, Proxy("user:right") as proxy, Proxy() as down:
         down.__exit__(None, None, None)
-        auth = {"token_url": sim.token_url, "client_id": sim.config.client_id, "client_secret": sim.config.client_secrets[0], "scope": "openid"}
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": sim.config.client_id,
+            "client_secret": sim.config.client_secrets[0],
+            "scope": "openid",
+        }
         config = configure(sim, topic, aep={"auth": auth})
         name = "proxy of inlet 0123456789ab"
 
         code, found, _ = check(config, tmp_path, http_proxy=proxy.address("user:right"))
         assert (0, "ok") == (code, one(found, name)["level"])
-        assert f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections" == one(found, name)["found"]
+        assert (
+            f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections"
+            == one(found, name)["found"]
+        )
         assert 2 <= len(proxy.seen)
 
         code, found, _ = check(config, tmp_path, http_proxy=down.address())
@@ -122,8 +157,13 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
         assert "NO_PROXY" in one(found, name)["do"]
         assert not [each for each in found if each["what"].startswith(("inlet", "token"))]
 
-        code, found, error = check({**config, "aep": {**config["aep"], "proxy_url": proxy.address("user:canary")}}, tmp_path)
-        assert f"127.0.0.1:{proxy.port}, by aep.proxy_url, with a password: takes connections" == one(found, name)["found"]
+        code, found, error = check(
+            {**config, "aep": {**config["aep"], "proxy_url": proxy.address("user:canary")}}, tmp_path
+        )
+        assert (
+            f"127.0.0.1:{proxy.port}, by aep.proxy_url, with a password: takes connections"
+            == one(found, name)["found"]
+        )
         assert 1 <= code
         assert "407" in json.dumps(found)
         assert "canary" not in json.dumps(found) + error
@@ -137,7 +177,12 @@ def test_the_clock_is_held_against_the_inlet(configure: Configure, tmp_path: Pat
     with Simulator(Config()) as sim:
         config = configure(sim, "t")
         code, found, error = check(config, tmp_path)
-        assert (1, "ok", "FAIL", "") == (code, one(found, "clock")["level"], one(found, "topic t")["level"], error)
+        assert (1, "ok", "FAIL", "") == (
+            code,
+            one(found, "clock")["level"],
+            one(found, "topic t")["level"],
+            error,
+        )
         sim.configure({"clock_skew_s": 600})
         clock = one(check(config, tmp_path)[1], "clock")
 
@@ -153,7 +198,10 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
         code, found, _ = check(config, tmp_path, "--offline", AEPBRIDGE_BATCH__LINGER_MS="1", DATASETS="x")
 
     assert 0 == code
-    assert "did you mean AEP_BRIDGE_BATCH__LINGER_MS?" == one(found, "environment AEPBRIDGE_BATCH__LINGER_MS")["do"]
+    assert (
+        "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
+        == one(found, "environment AEPBRIDGE_BATCH__LINGER_MS")["do"]
+    )
     assert "topics[0].dataset_id" in one(found, "environment ${DATASET}")["found"]
     assert "(it has DATASETS)" in one(found, "environment ${DATASET}")["found"]
 
@@ -165,7 +213,12 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
         ("authority", 1, "certificate verify failed", "ssl.ca.location"),
         ("ELSEWHERE", 1, "is not valid for '127.0.0.1'", "advertised.listeners"),
         ("EXPIRED", 1, "certificate has expired", "clock"),
-        ("MUTUAL", 1, "alert (bad certificate|certificate required)", "ssl.certificate.location"),  # as the broker's Java will have it
+        (
+            "MUTUAL",
+            1,
+            "alert (bad certificate|certificate required)",
+            "ssl.certificate.location",
+        ),  # as the broker's Java will have it
         ("mechanism", 1, "Unsupported SASL mechanism", "sasl.mechanism"),
         ("protocol", 3, "closed without a word", "security.protocol"),
         ("name", 3, "Failed to resolve", "DNS"),
@@ -192,7 +245,9 @@ def test_brokers_that_refuse_are_told_from_those_that_are_away(
     elif change == "name":
         servers = "no-such-host.invalid:9092"
     with Simulator(Config()) as sim:
-        ended, found, error = check(configure(sim, "t", kafka={"bootstrap_servers": servers, "properties": properties}), tmp_path)
+        ended, found, error = check(
+            configure(sim, "t", kafka={"bootstrap_servers": servers, "properties": properties}), tmp_path
+        )
     brokers = one(found, "brokers")
 
     assert ("FAIL", code) == (brokers["level"], ended)

@@ -20,5 +20,8 @@ def test_show_schema_and_explain(tmp_path: Path) -> None:
     assert yaml.safe_load(text) == json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)
     assert "kafka" in json.loads(aep_bridge("config", "schema").stdout)["properties"]
     assert "default: 1000" in aep_bridge("config", "explain", "batch.linger_ms").stdout
-    assert "AEP_BRIDGE_BATCH__LINGER_MS" == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["variable"]
+    assert (
+        "AEP_BRIDGE_BATCH__LINGER_MS"
+        == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["variable"]
+    )
     assert "batch.linger_ms" in aep_bridge("config", "explain", "batch.lingerms", code=2).stderr

@@ -7,10 +7,19 @@ import io
 import pytest
 from rich.console import Console
 
-from bridge.commands.demo import _print
-from bridge.demo import Demo, Report, as_json
+from bridge.cli.demo import _print
+from bridge.demo.demo import Demo, Report, as_json
 
-OURS = ["__connect.errors.topic", "__connect.errors.offset", "aep.status", "aep.error", "aep.reason", "aep.inlet.id", "aep.dataset.id", "aep.replay.count"]
+OURS = [
+    "__connect.errors.topic",
+    "__connect.errors.offset",
+    "aep.status",
+    "aep.error",
+    "aep.reason",
+    "aep.inlet.id",
+    "aep.dataset.id",
+    "aep.replay.count",
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +30,29 @@ def report() -> Report:
 
 def test_every_event_is_accounted_for(report: Report) -> None:
     """In AEP or in a dead-letter topic, once."""
-    assert ([], [], 0, 400) == (report.lost, report.wrongly_dead, report.duplicates, report.accepted + len(report.dead))
+    assert ([], [], 0, 400) == (
+        report.lost,
+        report.wrongly_dead,
+        report.duplicates,
+        report.accepted + len(report.dead),
+    )
 
 
 def test_the_first_dead_letters_are_told_with_all_their_headers(report: Report) -> None:
     """One of each kind, for scripts: the record's own header first, then ours, in order."""
     letters = as_json(report)["first_dead_letters"]
 
-    assert sorted({letter.kind for letter in report.dead}) == sorted(letter.kind for letter in report.first_of_each_kind())
+    assert sorted({letter.kind for letter in report.dead}) == sorted(
+        letter.kind for letter in report.first_of_each_kind()
+    )
     assert 3 <= len(letters) <= 4
     for letter in letters:
         names = [name for name, _ in letter["headers"]]
         assert ["sample", "1"] == letter["headers"][0]
         assert set(OURS) < set(names)
-        assert [list(pair) for each in report.dead if each.key == letter["key"] for pair in each.headers] == letter["headers"]
+        assert [
+            list(pair) for each in report.dead if each.key == letter["key"] for pair in each.headers
+        ] == letter["headers"]
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -46,8 +64,12 @@ def test_a_terminal_shows_them_too(report: Report, width: int) -> None:
     lines = console.file.getvalue().splitlines()
 
     for letter in report.first_of_each_kind():
-        start = next(at for at, line in enumerate(lines) if line.startswith(f"{letter.topic}, key {letter.key}: "))
-        shown = "  ".join(line.strip() for line in lines[start + 1 : lines.index("", start)] if line.startswith("    "))
+        start = next(
+            at for at, line in enumerate(lines) if line.startswith(f"{letter.topic}, key {letter.key}: ")
+        )
+        shown = "  ".join(
+            line.strip() for line in lines[start + 1 : lines.index("", start)] if line.startswith("    ")
+        )
         assert [name for name, _ in letter.headers] == [part.split("=")[0] for part in shown.split("  ")]
         assert f"aep.reason={letter.header('aep.reason')}  " in f"{shown}  "
         assert "__connect.errors.topic=" + letter.header("__connect.errors.topic") in shown

@@ -25,7 +25,11 @@ def bury(kafka: Kafka, config: dict, topic: str, values: list[bytes], tmp_path: 
     """Produces what is refused, and runs the bridge until all of it is in the dead-letter topic."""
     kafka.clients.produce(topic, values, key=b"k", headers=[("trace", b"\x00\xff")])
     with Bridge(config, tmp_path) as bridge:
-        until(lambda: kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == len(values), 60, bridge.tail())
+        until(
+            lambda: kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == len(values),
+            60,
+            bridge.tail(),
+        )
         assert 0 == bridge.stop()
 
 
@@ -34,7 +38,10 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
     topic = kafka.clients.create_topic(unique("dlq"), 1)
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
-        bad = [envelope(f"m{number}", "SOMEBODYELSE@AdobeOrg", extra='"n": 1.50, "big": 9400100000000000000000') for number in range(30)]
+        bad = [
+            envelope(f"m{number}", "SOMEBODYELSE@AdobeOrg", extra='"n": 1.50, "big": 9400100000000000000000')
+            for number in range(30)
+        ]
         bury(kafka, config, topic, [*bad, b"not json", b"\xff\xfe"], tmp_path)
         file = write(config, tmp_path / "bridge.yaml")
 
@@ -51,16 +58,36 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         assert shown == json.loads(aep_bridge("dlq", "show", shown["source"], "-c", file).stdout)
         assert bad[0].decode() == aep_bridge("dlq", "show", f"{topic}/0/0", "--raw", "-c", file).stdout
         assert "imsOrgId" in aep_bridge("dlq", "show", f"{topic}/0/0", "-o", "table", "-c", file).stdout
-        assert "no dead letter is there" in aep_bridge("dlq", "show", f"{topic}.dlq/0/99", "-c", file, code=1).stderr
+        assert (
+            "no dead letter is there"
+            in aep_bridge("dlq", "show", f"{topic}.dlq/0/99", "-c", file, code=1).stderr
+        )
 
         lines = [json.loads(line) for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()]
         assert 32 == len(lines)
-        assert {value.decode() for value in bad} == {line["payload"] for line in lines if line["reason"] == "refused"}
+        assert {value.decode() for value in bad} == {
+            line["payload"] for line in lines if line["reason"] == "refused"
+        }
         assert ["//4="] == [line["payload_base64"] for line in lines if line["payload_base64"]]
-        aep_bridge("dlq", "export", "-c", file, "--format", "csv", "--reason", "ims org", "--to", tmp_path / "x.csv")
+        aep_bridge(
+            "dlq", "export", "-c", file, "--format", "csv", "--reason", "ims org", "--to", tmp_path / "x.csv"
+        )
         assert 30 == len(list(csv.DictReader((tmp_path / "x.csv").open())))
         assert "" == aep_bridge("dlq", "export", "-c", file, "--dataset", "nobody").stdout
-        assert 30 == len(aep_bridge("dlq", "export", "-c", file, "--dataset", DATASETS[0], "--since", "1h", "--source-topic", topic).stdout.splitlines())
+        assert 30 == len(
+            aep_bridge(
+                "dlq",
+                "export",
+                "-c",
+                file,
+                "--dataset",
+                DATASETS[0],
+                "--since",
+                "1h",
+                "--source-topic",
+                topic,
+            ).stdout.splitlines()
+        )
         assert 32 == json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)["total"]
 
         dry = aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "table").stdout
@@ -69,8 +96,17 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         assert {} == dict(sim.accepted)
 
         # Without a patch it fails again, and goes to the end of the topic, outside the bounds.
-        once = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "--yes", "-o", "json", code=1).stdout)
-        assert (0, 30, True, 0) == (once["accepted"], once["dead_lettered_again"], once["finished"], once["left"])
+        once = json.loads(
+            aep_bridge(
+                "dlq", "replay", "-c", file, "--reason", "ims org", "--yes", "-o", "json", code=1
+            ).stdout
+        )
+        assert (0, 30, True, 0) == (
+            once["accepted"],
+            once["dead_lettered_again"],
+            once["finished"],
+            once["left"],
+        )
         letters = kafka.clients.read_all(f"{topic}.dlq")
         assert 62 == len(letters)
         names = [name for name, _ in letters[-1].headers()]
@@ -80,37 +116,100 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
 
         fix = tmp_path / "fix.json"
         fix.write_text(json.dumps([{"op": "replace", "path": "/header/imsOrgId", "value": sim.config.org}]))
-        assert "don't take the patch" in aep_bridge("dlq", "replay", "-c", file, "--patch", fix, code=1).stderr
-        done = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "--patch", fix, "--yes", "-o", "json").stdout)
+        assert (
+            "don't take the patch" in aep_bridge("dlq", "replay", "-c", file, "--patch", fix, code=1).stderr
+        )
+        done = json.loads(
+            aep_bridge(
+                "dlq", "replay", "-c", file, "--reason", "ims org", "--patch", fix, "--yes", "-o", "json"
+            ).stdout
+        )
         assert (30, 0, 30) == (done["accepted"], done["dead_lettered_again"], done["repeats"])
         assert {f"m{number}" for number in range(30)} == sim.accepted.keys()
         assert {} == sim.duplicates
 
         # Nothing of it is left for another run; the two that are no JSON go on being what they are, until they are parked.
-        assert 0 == json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "json").stdout)["replay"]
+        assert (
+            0
+            == json.loads(
+                aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "json").stdout
+            )["replay"]
+        )
         for count in (1, 2):
-            junk = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "not_json", "--max-replays", "2", "--yes", "-o", "json", code=1).stdout)
+            junk = json.loads(
+                aep_bridge(
+                    "dlq",
+                    "replay",
+                    "-c",
+                    file,
+                    "--reason",
+                    "not_json",
+                    "--max-replays",
+                    "2",
+                    "--yes",
+                    "-o",
+                    "json",
+                    code=1,
+                ).stdout
+            )
             assert (2, 0) == (junk["dead_lettered_again"], junk["parked"]), count
-        junk = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "not_json", "--max-replays", "2", "--yes", "-o", "json").stdout)
+        junk = json.loads(
+            aep_bridge(
+                "dlq",
+                "replay",
+                "-c",
+                file,
+                "--reason",
+                "not_json",
+                "--max-replays",
+                "2",
+                "--yes",
+                "-o",
+                "json",
+            ).stdout
+        )
         assert (0, 2) == (junk["dead_lettered_again"], junk["parked"])
         parked = kafka.clients.read_all(f"{topic}.dlq.parked")
         assert {b"not json", b"\xff\xfe"} == {message.value() for message in parked}
         assert 3 == sum(name == "aep.replay.count" for name, _ in parked[0].headers())
 
 
-def test_an_interrupted_replay_goes_on_where_it_stood(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_an_interrupted_replay_goes_on_where_it_stood(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """SIGTERM during a slow replay, then the same command: every letter is delivered once; a repeat of a letter is not sent."""
     topic = kafka.clients.create_topic(unique("resume"), 1)
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
         rule = sim.fault(Rule(action="messages", status=400, body="not today"))
-        bury(kafka, config, topic, [envelope(f"r{number:03}", sim.config.org) for number in range(200)], tmp_path)
+        bury(
+            kafka,
+            config,
+            topic,
+            [envelope(f"r{number:03}", sim.config.org) for number in range(200)],
+            tmp_path,
+        )
         sim.faults.clear()
         assert rule
         letters = kafka.clients.read_all(f"{topic}.dlq")
-        kafka.clients.produce(f"{topic}.dlq", [letters[5].value()], key=b"k", headers=letters[5].headers())  # as a crash repeats it
+        kafka.clients.produce(
+            f"{topic}.dlq", [letters[5].value()], key=b"k", headers=letters[5].headers()
+        )  # as a crash repeats it
         file = write(config, tmp_path / "bridge.yaml")
-        command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", "--rate", "40"]
+        command = [
+            sys.executable,
+            "-m",
+            "bridge",
+            "dlq",
+            "replay",
+            "-c",
+            str(file),
+            "--yes",
+            "-o",
+            "json",
+            "--rate",
+            "40",
+        ]
         slow = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         until(lambda: len(sim.accepted) >= 20, 40, "nothing was replayed")
         slow.send_signal(signal.SIGTERM)
@@ -137,7 +236,11 @@ def test_back_to_the_source_topic(kafka: Kafka, configure: Configure, tmp_path: 
         bury(kafka, config, one, [envelope("x1", sim.config.org)], tmp_path)
         bury(kafka, config, two, [envelope("x2", sim.config.org), envelope("x3", sim.config.org)], tmp_path)
         file = write(config, tmp_path / "bridge.yaml")
-        told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--to", "source", "--source-topic", two, "--yes", "-o", "json").stdout)
+        told = json.loads(
+            aep_bridge(
+                "dlq", "replay", "-c", file, "--to", "source", "--source-topic", two, "--yes", "-o", "json"
+            ).stdout
+        )
         assert (2, True) == (told["accepted"], told["finished"])
         back = kafka.clients.read_all(two)
         assert [message.value() for message in back[:2]] == [message.value() for message in back[2:]]
@@ -152,32 +255,59 @@ def test_back_to_the_source_topic(kafka: Kafka, configure: Configure, tmp_path: 
         assert {"x1", "x2", "x3"} == sim.accepted.keys()
 
 
-def test_what_one_filter_has_sent_no_other_sends_again(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_what_one_filter_has_sent_no_other_sends_again(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """Whatever chose it: a letter that was replayed is shown as such and passed over; one that failed again goes again."""
     topic = kafka.clients.create_topic(unique("twice"), 1)
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
         sim.fault(Rule(action="messages", status=400, body="not today"))
-        bury(kafka, config, topic, [*(envelope(f"w{number}", sim.config.org) for number in range(5)), b"not json"], tmp_path)
+        bury(
+            kafka,
+            config,
+            topic,
+            [*(envelope(f"w{number}", sim.config.org) for number in range(5)), b"not json"],
+            tmp_path,
+        )
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
-        first = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "not today", "--yes", "-o", "json").stdout)
+        first = json.loads(
+            aep_bridge("dlq", "replay", "-c", file, "--reason", "not today", "--yes", "-o", "json").stdout
+        )
         assert (5, 0) == (first["accepted"], first["done_before"])
-        for filters in (("--since", "1h"), ("--source-topic", topic), ("--dataset", DATASETS[0]), ("--topic", f"{topic}.dlq"), ()):
-            told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "400", *filters, "-o", "json").stdout)
+        for filters in (
+            ("--since", "1h"),
+            ("--source-topic", topic),
+            ("--dataset", DATASETS[0]),
+            ("--topic", f"{topic}.dlq"),
+            (),
+        ):
+            told = json.loads(
+                aep_bridge("dlq", "replay", "-c", file, "--reason", "400", *filters, "-o", "json").stdout
+            )
             assert (0, 5) == (told["replay"], told["done_before"]), filters
         again = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json", code=1).stdout)
         assert (0, 1, 5) == (again["accepted"], again["dead_lettered_again"], again["done_before"])
         assert 1 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["replay"]
         assert {} == sim.duplicates
 
-        groups = {group["reason"]: group for group in json.loads(aep_bridge("dlq", "list", "-c", file, "-o", "json").stdout)}
+        groups = {
+            group["reason"]: group
+            for group in json.loads(aep_bridge("dlq", "list", "-c", file, "-o", "json").stdout)
+        }
         assert (5, 5) == (groups["refused"]["count"], groups["refused"]["replayed"])
         assert (2, 1) == (groups["not_json"]["count"], groups["not_json"]["replayed"])
         assert "replayed" in aep_bridge("dlq", "list", "-c", file, "-o", "table").stdout
-        assert "aep" == json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)["replayed"]["to"]
+        assert (
+            "aep"
+            == json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)["replayed"]["to"]
+        )
         assert "to aep" in aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file, "-o", "table").stdout
-        assert 6 == sum(bool(json.loads(line)["replayed_at"]) for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines())
+        assert 6 == sum(
+            bool(json.loads(line)["replayed_at"])
+            for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()
+        )
         stats = json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)
         assert {("refused", 0, True, 5), ("not_json", 0, True, 1), ("not_json", 1, False, 1)} == {
             (row["reason"], row["replay_count"], row["replayed"], row["count"]) for row in stats["groups"]
@@ -192,13 +322,33 @@ def test_two_replays_at_once(kafka: Kafka, configure: Configure, tmp_path: Path)
     with Simulator(Config()) as sim:
         config = configure(sim, topic, kafka={"properties": {"session.timeout.ms": 6000}})
         sim.fault(Rule(action="messages", status=400, body="not today"))
-        bury(kafka, config, topic, [envelope(f"t{number:03}", sim.config.org) for number in range(300)], tmp_path)
+        bury(
+            kafka,
+            config,
+            topic,
+            [envelope(f"t{number:03}", sim.config.org) for number in range(300)],
+            tmp_path,
+        )
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
 
         def start(*options: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", *options]
-            return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+            command = [
+                sys.executable,
+                "-m",
+                "bridge",
+                "dlq",
+                "replay",
+                "-c",
+                str(file),
+                "--yes",
+                "-o",
+                "json",
+                *options,
+            ]
+            return subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+            )
 
         slow = start("--rate", "5")
         until(lambda: len(sim.accepted) >= 5, 40, "nothing was replayed")
@@ -207,12 +357,17 @@ def test_two_replays_at_once(kafka: Kafka, configure: Configure, tmp_path: Path)
         assert "Nothing was sent" in refused.stderr
         assert "" == refused.stdout
         assert slow.poll() is None
-        assert 300 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["letters"]  # a dry run is always possible
+        assert (
+            300 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["letters"]
+        )  # a dry run is always possible
         slow.send_signal(signal.SIGTERM)
         assert not json.loads(slow.communicate(timeout=60)[0])["finished"]
 
         before = len(sim.accepted)
-        ended = [process.communicate(timeout=120) for process in [start("--rate", "100"), start("--rate", "100", "--since", "1h")]]
+        ended = [
+            process.communicate(timeout=120)
+            for process in [start("--rate", "100"), start("--rate", "100", "--since", "1h")]
+        ]
         assert before < len(sim.accepted), ended
         last = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
 
@@ -230,21 +385,50 @@ def test_wrong_use_says_what_to_do(kafka: Kafka, configure: Configure, tmp_path:
         assert "give an age" in aep_bridge("dlq", "list", "--since", "yesterday", "-c", file, code=2).stderr
         assert "no such topic" in aep_bridge("dlq", "list", "--topic", "nowhere", "-c", file, code=2).stderr
         (tmp_path / "fix.json").write_text("{}")
-        assert "is no JSON Patch" in aep_bridge("dlq", "replay", "--patch", tmp_path / "fix.json", "-c", file, code=2).stderr
+        assert (
+            "is no JSON Patch"
+            in aep_bridge("dlq", "replay", "--patch", tmp_path / "fix.json", "-c", file, code=2).stderr
+        )
         config["kafka"]["bootstrap_servers"] = "127.0.0.1:9"
-        assert "aep-bridge check" in aep_bridge("dlq", "list", "-c", write(config, tmp_path / "away.yaml"), code=3).stderr
+        assert (
+            "aep-bridge check"
+            in aep_bridge("dlq", "list", "-c", write(config, tmp_path / "away.yaml"), code=3).stderr
+        )
 
 
-def test_a_killed_replay_and_an_outage_lose_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_a_killed_replay_and_an_outage_lose_nothing(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """An AEP that is down is waited for; SIGKILL in the middle of it, and the next run delivers every letter."""
     topic = kafka.clients.create_topic(unique("killed"), 1)
     with Simulator(Config()) as sim:
-        config = configure(sim, topic, kafka={"properties": {"session.timeout.ms": 6000}}, delivery={"backoff_max_s": 1})
+        config = configure(
+            sim, topic, kafka={"properties": {"session.timeout.ms": 6000}}, delivery={"backoff_max_s": 1}
+        )
         sim.fault(Rule(action="messages", status=400, body="not today"))
-        bury(kafka, config, topic, [envelope(f"k{number:03}", sim.config.org) for number in range(60)], tmp_path)
+        bury(
+            kafka,
+            config,
+            topic,
+            [envelope(f"k{number:03}", sim.config.org) for number in range(60)],
+            tmp_path,
+        )
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
-        command = [sys.executable, "-m", "bridge", "dlq", "replay", "-c", str(file), "--yes", "-o", "json", "--rate", "30"]
+        command = [
+            sys.executable,
+            "-m",
+            "bridge",
+            "dlq",
+            "replay",
+            "-c",
+            str(file),
+            "--yes",
+            "-o",
+            "json",
+            "--rate",
+            "30",
+        ]
         slow = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         until(lambda: len(sim.accepted) >= 10, 40, "nothing was replayed")
         down = sim.fault(Rule(action="status", status=503))

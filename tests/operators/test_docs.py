@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.reference import PAGES
+from make.reference import PAGES
 from tests.operators.conftest import ROOT, aep_bridge
 from tests.support.kafka import Kafka
 from tests.support.ports import free_port
@@ -31,7 +31,17 @@ def test_the_site_builds_and_a_broken_link_is_an_error(tmp_path: Path) -> None:
     """Strict: the site as it is builds; with a link to nowhere, or to an anchor that is not there, it does not."""
 
     def build(folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(folder / "mkdocs.yml"), "--site-dir", str(tmp_path / "site")]
+        command = [
+            sys.executable,
+            "-m",
+            "mkdocs",
+            "build",
+            "--strict",
+            "--config-file",
+            str(folder / "mkdocs.yml"),
+            "--site-dir",
+            str(tmp_path / "site"),
+        ]
         return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     done = build(ROOT)
@@ -54,10 +64,18 @@ def test_completion_is_there() -> None:
     """The shell can be told of every command."""
     text = (ROOT / "docs" / "reference" / "commands.md").read_text()
 
-    assert all(f"\n## {name}\n" in text for name in ("init", "status", "check", "config explain", "dlq replay", "simulate"))
+    assert all(
+        f"\n## {name}\n" in text
+        for name in ("init", "status", "check", "config explain", "dlq replay", "simulate")
+    )
     assert "--install-completion" in aep_bridge("--help").stdout
     assert "COMPREPLY" in aep_bridge(code=None, _AEP_BRIDGE_COMPLETE="source_bash").stdout
-    assert "dlq" in aep_bridge(code=None, _AEP_BRIDGE_COMPLETE="complete_bash", COMP_WORDS="aep-bridge dl", COMP_CWORD="1").stdout.split()
+    assert (
+        "dlq"
+        in aep_bridge(
+            code=None, _AEP_BRIDGE_COMPLETE="complete_bash", COMP_WORDS="aep-bridge dl", COMP_CWORD="1"
+        ).stdout.split()
+    )
 
 
 @pytest.mark.timeout(170)
@@ -71,9 +89,18 @@ def test_every_block_of_the_tutorial_runs(kafka: Kafka, tmp_path: Path) -> None:
     script = script.replace("make demo", "python -m bridge demo").replace("localhost:9092", kafka.bootstrap())
     script = script.replace("9299", str(aep)).replace("127.0.0.1:8080", f"127.0.0.1:{admin}")
     with tempfile.TemporaryFile("w+") as output:
-        environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "AEP_BRIDGE_ADMIN__PORT": str(admin)}
+        environ = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "AEP_BRIDGE_ADMIN__PORT": str(admin),
+        }
         shell = subprocess.Popen(
-            ["bash", "-c", "set -m\n" + script], cwd=tmp_path, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            ["bash", "-c", "set -m\n" + script],
+            cwd=tmp_path,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             code = shell.wait(150)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from bridge.commands import app
+from bridge.cli import app
 from tests.operators.conftest import aep_bridge
 
 ROOT: Any = get_command(app)
@@ -56,6 +56,18 @@ def test_the_walk_finds_them() -> None:
 
 def test_every_read_command_takes_json() -> None:
     """`-o json` is there wherever a table is."""
-    readers = {("check",), ("status",), ("partitions",), ("demo",), ("dlq", "list"), ("dlq", "show"), ("dlq", "stats"), ("dlq", "replay"), ("config", "show")}
+    readers = {
+        ("check",),
+        ("status",),
+        ("partitions",),
+        ("demo",),
+        ("dlq", "list"),
+        ("dlq", "show"),
+        ("dlq", "stats"),
+        ("dlq", "replay"),
+        ("config", "show"),
+    }
 
-    assert readers <= {path for path in tree() if any("-o" in parameter.opts for parameter in found(list(path))[0].params)}
+    assert readers <= {
+        path for path in tree() if any("-o" in parameter.opts for parameter in found(list(path))[0].params)
+    }

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.commands.init import INLET
-from bridge.connect import _NOT_NEEDED, NotAConnector, moved
+from bridge.cli.init import INLET
+from bridge.migration.connector import _NOT_NEEDED, NotAConnector, moved
 from bridge.simulator import Config, Simulator
 from tests.operators.conftest import aep_bridge, on_a_terminal
 from tests.support.bridge import Bridge
@@ -37,7 +37,16 @@ def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> 
     """Out of flags comes a commented file that `check` finds nothing wrong with; a second time it is not written over."""
     topic, file = kafka.clients.create_topic(unique("init"), 1), tmp_path / "bridge.yaml"
     with Simulator(Config()) as sim:
-        flags = ("--bootstrap-servers", kafka.bootstrap(), "--topic", topic, "--inlet-url", sim.inlet_url, "--ims-org-id", sim.config.org)
+        flags = (
+            "--bootstrap-servers",
+            kafka.bootstrap(),
+            "--topic",
+            topic,
+            "--inlet-url",
+            sim.inlet_url,
+            "--ims-org-id",
+            sim.config.org,
+        )
         aep_bridge("init", file, *flags)
         assert "# " in file.read_text()
         aep_bridge("check", "-c", file)
@@ -49,7 +58,10 @@ def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> 
 
 def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path) -> None:
     """Answers make a file that `check` accepts; a wrong URL is asked for again; Ctrl-C writes nothing; with every flag given, nothing is asked."""
-    first, second, file = (*(kafka.clients.create_topic(unique("asked"), 1) for _ in range(2)), tmp_path / "bridge.yaml")
+    first, second, file = (
+        *(kafka.clients.create_topic(unique("asked"), 1) for _ in range(2)),
+        tmp_path / "bridge.yaml",
+    )
     with Simulator(Config()) as sim:
         with on_a_terminal("init", file) as terminal:
             terminal.expect("Kafka's brokers [kafka:9092]: ")
@@ -63,7 +75,11 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.say(sim.inlet_url + "\n")
             terminal.expect("whole messages")
             terminal.say("n\n")
-            for question, answer in (("dataset's id", DATASETS[0]), ("schema's URL", "https://ns.adobe.com/t/schemas/1"), ("organisation", sim.config.org)):
+            for question, answer in (
+                ("dataset's id", DATASETS[0]),
+                ("schema's URL", "https://ns.adobe.com/t/schemas/1"),
+                ("organisation", sim.config.org),
+            ):
                 terminal.expect(question)
                 terminal.say(answer + "\n")
             terminal.expect("Client id")
@@ -71,7 +87,11 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.expect("aep-bridge check --config")
             assert 0 == terminal.wait()
         config = yaml.safe_load(file.read_text())
-        entry = {"format": "entity", "dataset_id": DATASETS[0], "schema_id": "https://ns.adobe.com/t/schemas/1"}
+        entry = {
+            "format": "entity",
+            "dataset_id": DATASETS[0],
+            "schema_id": "https://ns.adobe.com/t/schemas/1",
+        }
         assert [{"topic": first, **entry}, {"topic": second, **entry}] == config["topics"]
         assert {"inlet_url": sim.inlet_url, "ims_org_id": sim.config.org} == config["aep"]
         aep_bridge("check", "-c", file)
@@ -82,7 +102,14 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
         assert not (tmp_path / "never.yaml").exists()
 
         (tmp_path / "client-secret").write_text("s")
-        flags = ("--bootstrap-servers", "k:1", "--topic", "t", "--client-secret-file", tmp_path / "client-secret")
+        flags = (
+            "--bootstrap-servers",
+            "k:1",
+            "--topic",
+            "t",
+            "--client-secret-file",
+            tmp_path / "client-secret",
+        )
         with on_a_terminal("init", tmp_path / "auth.yaml", *flags) as terminal:
             terminal.expect("The streaming endpoint's URL")
             terminal.say("\n")
@@ -92,7 +119,11 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.say("my-client\n")
             assert 0 == terminal.wait()
         config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
-        assert ("my-client", "envelope", INLET) == (config["aep"]["auth"]["client_id"], config["topics"][0]["format"], config["aep"]["inlet_url"])
+        assert ("my-client", "envelope", INLET) == (
+            config["aep"]["auth"]["client_id"],
+            config["topics"][0]["format"],
+            config["aep"]["inlet_url"],
+        )
 
         with on_a_terminal("init", tmp_path / "flags.yaml", *flags, "--inlet-url", sim.inlet_url) as terminal:
             assert 0 == terminal.wait()
@@ -104,10 +135,21 @@ def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path
     topic = kafka.clients.create_topic(unique("moved"), 1)
     with Simulator(Config(require_auth=True, client_secrets=("secret-canary",))) as sim:
         kafka.clients.produce(topic, [envelope(f"c{number}", sim.config.org) for number in range(10)])
-        given = connector(topic, sim.inlet_url, **{"aep.connection.auth.endpoint": sim.token_url, "transforms": "x"})
+        given = connector(
+            topic, sim.inlet_url, **{"aep.connection.auth.endpoint": sim.token_url, "transforms": "x"}
+        )
         source, file = tmp_path / "connector.json", tmp_path / "bridge.yaml"
         source.write_text(json.dumps(given))
-        flags = ("init", file, "--from-connect", source, "--bootstrap-servers", kafka.bootstrap(), "--client-secret-file", tmp_path / "client-secret")
+        flags = (
+            "init",
+            file,
+            "--from-connect",
+            source,
+            "--bootstrap-servers",
+            kafka.bootstrap(),
+            "--client-secret-file",
+            tmp_path / "client-secret",
+        )
         group = f"connect-sink-{topic}"
         from confluent_kafka import Consumer, TopicPartition
 
@@ -141,11 +183,29 @@ def test_what_is_no_connector_is_told(tmp_path: Path) -> None:
         with pytest.raises(NotAConnector):
             moved(text, "k:9092", "s")
     (tmp_path / "c.json").write_text("{}")
-    assert "aep.endpoint" in aep_bridge("init", tmp_path / "b.yaml", "--from-connect", tmp_path / "c.json", "--bootstrap-servers", "k:1", code=2).stderr
+    assert (
+        "aep.endpoint"
+        in aep_bridge(
+            "init",
+            tmp_path / "b.yaml",
+            "--from-connect",
+            tmp_path / "c.json",
+            "--bootstrap-servers",
+            "k:1",
+            code=2,
+        ).stderr
+    )
     config = connector("a", "https://dcs.adobedc.net/collection/ab")["config"]
     del config["topics"]
-    more = {"topics.regex": "shop-.*", "aep.connection.proxy.host": "p", "aep.connection.proxy.user": "u", "aep.connection.proxy.password": "p@ss"}
-    made = moved(json.dumps(config | more | {"aep.connection.auth.client.secret": "${file:/x:y}"}), "k:9092", "s")
+    more = {
+        "topics.regex": "shop-.*",
+        "aep.connection.proxy.host": "p",
+        "aep.connection.proxy.user": "u",
+        "aep.connection.proxy.password": "p@ss",
+    }
+    made = moved(
+        json.dumps(config | more | {"aep.connection.auth.client.secret": "${file:/x:y}"}), "k:9092", "s"
+    )
 
     assert "^shop-.*$" == made.config["topics"][0]["topic"]
     assert "http://u:p%40ss@p:443" == made.proxy

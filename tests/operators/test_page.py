@@ -37,7 +37,14 @@ def _watched(page: Page) -> list[str]:
     """Errors of the page's script and of its content security policy, collected."""
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" and "Failed to load" not in message.text else None)
+    page.on(
+        "console",
+        lambda message: (
+            wrong.append(message.text)
+            if message.type == "error" and "Failed to load" not in message.text
+            else None
+        ),
+    )
     return wrong
 
 
@@ -47,7 +54,13 @@ def _lag(page: Page) -> str:
 
 def _memory_is_true(page: Page, bridge: Bridge) -> None:
     """Now is what the kernel says of the process, give or take what changes meanwhile; the peak is no less; the ceiling is the one that was printed."""
-    tiles = dict(zip(page.locator("#tiles dt").all_inner_texts(), page.locator("#tiles dd").all_inner_texts(), strict=True))
+    tiles = dict(
+        zip(
+            page.locator("#tiles dt").all_inner_texts(),
+            page.locator("#tiles dd").all_inner_texts(),
+            strict=True,
+        )
+    )
     now, top = (float(part.removesuffix(" MB")) for part in tiles["Memory now"].split(" of "))
     peak = float(tiles["Memory, peak since the start"].removesuffix(" MB"))
     assert bridge.process is not None
@@ -59,7 +72,9 @@ def _memory_is_true(page: Page, bridge: Bridge) -> None:
     assert abs(top - ceiling(bridge) / 1e6) < 0.1
 
 
-def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser) -> None:
+def test_the_page_tells_the_truth_through_an_outage_and_its_end(
+    kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser
+) -> None:
     """Delivered, held with the reason and the next try, delivered again; dead letters by reason; and "does not answer" once the bridge is gone."""
     topic = kafka.clients.create_topic(unique("page"), 2)
     with Simulator(Config()) as sim:
@@ -71,14 +86,20 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, co
             wrong = _watched(page)
             page.goto(bridge.admin + "/")
             expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=15_000)
-            route, idle = (page.locator(f'tr.route[data-key="route {name}"]') for name in (topic, f"^idle-{topic}-.*"))
-            expect(route.locator("th")).to_have_text(f"{topic} to inlet {bridge.status()['inlets'][0]['name']}, dead letters to {topic}.dlq")
+            route, idle = (
+                page.locator(f'tr.route[data-key="route {name}"]') for name in (topic, f"^idle-{topic}-.*")
+            )
+            expect(route.locator("th")).to_have_text(
+                f"{topic} to inlet {bridge.status()['inlets'][0]['name']}, dead letters to {topic}.dlq"
+            )
             expect(idle).to_contain_text(f"dataset {DATASETS[1]}, dead letters to <topic>.dlq")
             expect(idle.locator(".why")).to_have_text("no partition on this replica")
             assert [f"route {topic}", f"{topic}/0", f"{topic}/1", f"route ^idle-{topic}-.*"] == [
                 row.get_attribute("data-key") for row in page.locator("#partitions tr").all()
             ]
-            kafka.clients.produce(topic, [envelope(f"a{number}", sim.config.org) for number in range(500)] + [b"not json"])
+            kafka.clients.produce(
+                topic, [envelope(f"a{number}", sim.config.org) for number in range(500)] + [b"not json"]
+            )
             expect(page.locator("#dead th")).to_have_text("not_json", timeout=15_000)
             expect(page.locator("#dead")).to_contain_text(f"{topic}/0/500")
             rule = sim.fault(Rule(action="status", status=503))
@@ -108,15 +129,24 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(kafka: Kafka, co
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_fits_and_can_be_read(size: str, scheme: str, kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser) -> None:
+def test_the_page_fits_and_can_be_read(
+    size: str, scheme: str, kafka: Kafka, configure: Configure, tmp_path: Path, browser: Browser
+) -> None:
     """No sideways scrolling of the page, contrast of 4.5, headings in order, every table with its caption and headers, all by keyboard; no secret anywhere."""
     topic = kafka.clients.create_topic(unique("look"), 3)
     with Simulator(Config(require_auth=True)) as sim:
         sim.fault(Rule(action="status", status=429, retry_after_s=60))
-        auth = {"token_url": sim.token_url, "client_id": "bridge", "client_secret": "secret-canary", "scope": "openid"}
+        auth = {
+            "token_url": sim.token_url,
+            "client_id": "bridge",
+            "client_secret": "secret-canary",
+            "scope": "openid",
+        }
         sim.configure({"client_secrets": ["secret-canary"]})
         with Bridge(configure(sim, topic, aep={"auth": auth}), tmp_path) as bridge:
-            kafka.clients.produce(topic, [b"[1]", *[envelope(f"a{number}", sim.config.org) for number in range(50)]])
+            kafka.clients.produce(
+                topic, [b"[1]", *[envelope(f"a{number}", sim.config.org) for number in range(50)]]
+            )
             bridge.wait_assigned(3)
             width, height = SIZES[size]
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
@@ -127,16 +157,31 @@ def test_the_page_fits_and_can_be_read(size: str, scheme: str, kafka: Kafka, con
             page.screenshot(path=str(tmp_path / f"{size}-{scheme}.png"), full_page=True)
 
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert page.evaluate("[...document.querySelectorAll('table')].every(t => t.caption && t.querySelectorAll('thead th[scope=col]').length)")
-            assert ["H1", "H2", "H2", "H2", "H2"] == page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)")
+            assert page.evaluate(
+                "[...document.querySelectorAll('table')].every(t => t.caption && t.querySelectorAll('thead th[scope=col]').length)"
+            )
+            assert ["H1", "H2", "H2", "H2", "H2"] == page.evaluate(
+                "[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)"
+            )
             assert 4.5 <= page.evaluate(CONTRAST)
             page.keyboard.press("Tab")
             assert "Skip to the partitions" == page.evaluate("document.activeElement.textContent")
             reached = set()
             for _ in range(12):
                 page.keyboard.press("Tab")
-                reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"))
-            assert {"Partitions", "Inlets", "Dead letters", "Show, secrets masked", "JSON", "Metrics"} <= reached
+                reached.add(
+                    page.evaluate(
+                        "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+                    )
+                )
+            assert {
+                "Partitions",
+                "Inlets",
+                "Dead letters",
+                "Show, secrets masked",
+                "JSON",
+                "Metrics",
+            } <= reached
             assert "secret-canary" not in page.content()
             assert [] == wrong
 
@@ -163,4 +208,6 @@ def test_the_status_says_how_it_stands(kafka: Kafka, configure: Configure, tmp_p
         bridge.wait_assigned(1)
         until(lambda: bridge.status()["summary"]["title"] == "Everything is delivered", 15, "not well")
 
-        assert {"level": "ok", "title": "Everything is delivered", "reasons": []} == bridge.status()["summary"]
+        assert {"level": "ok", "title": "Everything is delivered", "reasons": []} == bridge.status()[
+            "summary"
+        ]

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from bridge.simulator import Config, Rule, Simulator
 from tests.operators.conftest import aep_bridge, write
@@ -19,7 +26,10 @@ from tests.support.kafka import USER, Kafka
 from tests.support.xdm import envelope
 
 pytestmark = pytest.mark.timeout(170)
-AUTHORIZER = {"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users": "User:ANONYMOUS"}
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +45,9 @@ def grant(kafka: Kafka, kind: ResourceType, name: str, *operations: AclOperation
     """Gives the user what it may do."""
     admin = AdminClient(kafka.properties())
     for operation in operations:
-        binding = AclBinding(kind, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.ALLOW)
+        binding = AclBinding(
+            kind, name, ResourcePatternType.LITERAL, f"User:{USER}", "*", operation, AclPermissionType.ALLOW
+        )
         admin.create_acls([binding])[binding].result(20)
 
 
@@ -55,7 +67,10 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
         file = write(config, tmp_path / "bridge.yaml")
 
         def check(code: int) -> dict[str, dict[str, str]]:
-            return {each["what"]: each for each in json.loads(aep_bridge("check", "-c", file, "-o", "json", code=code).stdout)}
+            return {
+                each["what"]: each
+                for each in json.loads(aep_bridge("check", "-c", file, "-o", "json", code=code).stdout)
+            }
 
         assert "DESCRIBE" in check(1)[f"topic {topic}"]["do"]
         grant(guarded, ResourceType.TOPIC, topic, AclOperation.DESCRIBE)
@@ -82,7 +97,15 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
         grant(guarded, ResourceType.TOPIC, dead, AclOperation.READ)
         assert 10 == json.loads(aep_bridge("dlq", "list", "-c", file).stdout)[0]["count"]
         assert f"{group}.replayed" in aep_bridge("dlq", "replay", "-c", file, "--yes", code=1).stderr
-        grant(guarded, ResourceType.TOPIC, f"{group}.replayed", AclOperation.CREATE, AclOperation.WRITE, AclOperation.READ, AclOperation.DESCRIBE_CONFIGS)
+        grant(
+            guarded,
+            ResourceType.TOPIC,
+            f"{group}.replayed",
+            AclOperation.CREATE,
+            AclOperation.WRITE,
+            AclOperation.READ,
+            AclOperation.DESCRIBE_CONFIGS,
+        )
         assert "ACL READ" in aep_bridge("dlq", "replay", "-c", file, "--yes", code=1).stderr
         assert {} == dict(sim.accepted)
         grant(guarded, ResourceType.GROUP, f"{group}.replay", AclOperation.READ)

@@ -12,9 +12,9 @@ from click.testing import Result
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
-from bridge.admin import Admin, View
-from bridge.commands import app
-from bridge.sections import secret_of
+from bridge.cli import app
+from bridge.config.sections import secret_of
+from bridge.ops.admin import Admin, View
 
 
 class Desk:
@@ -26,7 +26,14 @@ class Desk:
         for file in (self.token, self.file):
             file.write_text("open sesame\n")
         self.admin = Admin(
-            View(CollectorRegistry(), lambda: None, lambda: None, dict, token=lambda: secret_of(self.token), skip=self._skip),
+            View(
+                CollectorRegistry(),
+                lambda: None,
+                lambda: None,
+                dict,
+                token=lambda: secret_of(self.token),
+                skip=self._skip,
+            ),
             "127.0.0.1",
             0,
         )
@@ -39,7 +46,17 @@ class Desk:
         return done
 
     def order(self, *more: str, record: str = "t/0/1", admin: str | None = None) -> Result:
-        given = ["skip", record, "--why", "ticket 4711", "--token-file", str(self.file), "--admin", admin or self.url, *more]
+        given = [
+            "skip",
+            record,
+            "--why",
+            "ticket 4711",
+            "--token-file",
+            str(self.file),
+            "--admin",
+            admin or self.url,
+            *more,
+        ]
         result = CliRunner().invoke(app, given)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
@@ -84,7 +101,12 @@ def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"\xff\xfeopen", "is not UTF-8 text"), (b" \n", "is empty"), ("öffne".encode(), "printable ASCII"), (b"open\nsesame", "printable ASCII")],
+    [
+        (b"\xff\xfeopen", "is not UTF-8 text"),
+        (b" \n", "is empty"),
+        ("öffne".encode(), "printable ASCII"),
+        (b"open\nsesame", "printable ASCII"),
+    ],
 )
 def test_a_token_file_that_holds_no_token_is_told(desk: Desk, content: bytes, told: str) -> None:
     """In a line that names the file, and shows nothing of what it holds."""
@@ -116,7 +138,9 @@ def test_a_token_file_of_the_bridge_that_holds_none_is_told(desk: Desk, content:
         ("t/0/1", None, ("--why", "\udcff"), 2, "must be text in UTF-8"),
     ],
 )
-def test_what_else_is_wrong_is_told(desk: Desk, record: str, admin: str | None, more: tuple[str, ...], code: int, told: str) -> None:
+def test_what_else_is_wrong_is_told(
+    desk: Desk, record: str, admin: str | None, more: tuple[str, ...], code: int, told: str
+) -> None:
     """No traceback for a mistyped argument."""
     refused = desk.order("--who", "ada", *more, record=record, admin=admin)
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.codec.routes import Route
 from bridge.model import Format
-from bridge.routing import Route
+from bridge.ops.status_page import routed, summary
 from bridge.simulator import Config, Rule, Simulator
-from bridge.statuspage import routed, summary
 from tests.operators.conftest import ROOT, Configure, aep_bridge
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
@@ -29,7 +29,11 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
         with Bridge(config, tmp_path, name="one") as one, Bridge(config, tmp_path, name="two") as two:
-            until(lambda: all(len(each.status().get("partitions", [])) == 2 for each in (one, two)), 60, one.tail())
+            until(
+                lambda: all(len(each.status().get("partitions", [])) == 2 for each in (one, two)),
+                60,
+                one.tail(),
+            )
             kafka.clients.produce(topic, [envelope("s1", sim.config.org)])
             until(lambda: "s1" in sim.accepted, 20)
             seen = json.loads(aep_bridge("status", one.admin, two.admin).stdout)
@@ -38,7 +42,12 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             def rates() -> bool:
                 """A rate is told for what had a watermark at both looks, so the first look after the first record may have none."""
                 again = json.loads(aep_bridge("status", one.admin, two.admin).stdout)
-                marked = [entry for replica in again for entry in replica["partitions"] if entry["watermark"] is not None]
+                marked = [
+                    entry
+                    for replica in again
+                    for entry in replica["partitions"]
+                    if entry["watermark"] is not None
+                ]
                 return bool(marked) and all(entry["per_s"] is not None for entry in marked)
 
             until(rates, 20)
@@ -46,9 +55,18 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             assert all(f"{topic}/{number}" in shown for number in range(4))
             assert f"{topic} → inlet {seen[0]['routes'][0]['inlet']}" in shown
             assert [2, 2] == [replica["routes"][0]["partitions"] for replica in seen]
-            assert all(0 < replica["memory"]["now_bytes"] <= replica["memory"]["peak_bytes"] < replica["memory"]["ceiling_bytes"] for replica in seen)
+            assert all(
+                0
+                < replica["memory"]["now_bytes"]
+                <= replica["memory"]["peak_bytes"]
+                < replica["memory"]["ceiling_bytes"]
+                for replica in seen
+            )
             watching = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "status", one.admin, "--watch", "-o", "json"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+                [sys.executable, "-m", "bridge", "status", one.admin, "--watch", "-o", "json"],
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
             )
             assert [json.loads(watching.stdout.readline())[0]["admin"] for _ in range(2)] == [one.admin] * 2
             watching.send_signal(signal.SIGINT)
@@ -66,16 +84,28 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
 
 def test_routes_in_sum() -> None:
     """A route's lag is the sum of its partitions', and unknown while one is; a topic takes the first route that matches, and a route without a partition is shown."""
-    routes = [Route("a", Format.RAW, "in", "d"), Route("^a.*", Format.RAW, "in", None), Route("b", Format.RAW, "in", None)]
+    routes = [
+        Route("a", Format.RAW, "in", "d"),
+        Route("^a.*", Format.RAW, "in", None),
+        Route("b", Format.RAW, "in", None),
+    ]
     partitions = [
-        {"topic": topic, "partition": number, "lag": lag, "oldest_unsettled_s": lag or 0, "waits": waits, "paused": False}
+        {
+            "topic": topic,
+            "partition": number,
+            "lag": lag,
+            "oldest_unsettled_s": lag or 0,
+            "waits": waits,
+            "paused": False,
+        }
         for topic, number, lag, waits in (("a", 0, 3, "429"), ("a", 1, 4, None), ("ab", 0, None, None))
     ]
     summed, entries = routed(routes, partitions)
 
     assert ["a", "a", "^a.*"] == [entry["route"] for entry in entries]
     assert [("a", 2, 7, 4, 1), ("^a.*", 1, None, 0, 0), ("b", 0, 0, 0.0, 0)] == [
-        (each["route"], each["partitions"], each["lag"], each["oldest_unsettled_s"], each["waiting"]) for each in summed
+        (each["route"], each["partitions"], each["lag"], each["oldest_unsettled_s"], each["waiting"])
+        for each in summed
     ]
     assert ["a.dlq", "<topic>.dlq", "b.dlq"] == [each["dead_letter_topic"] for each in summed]
 
@@ -91,7 +121,9 @@ def test_the_sentence() -> None:
         {"inlet": "i", "reason": "status 429", "next_try_s": 12, "detail": ""},
         {"inlet": "i", "reason": "dead-letter topic unavailable", "next_try_s": 1, "detail": "x"},
     ]
-    told = summary({**well, "waits": waits, "tokens": {"i": {"error": "invalid_client", "expires_in_s": None}}})
+    told = summary(
+        {**well, "waits": waits, "tokens": {"i": {"error": "invalid_client", "expires_in_s": None}}}
+    )
     assert "stopped" == told["level"]
     assert ["stopped", "stopped", "waiting"] == [reason["level"] for reason in told["reasons"]]
     assert "Waiting for Kafka" in summary({"joined": False, "partitions": []})["title"]

@@ -25,7 +25,9 @@ def shown(*arguments: object, code: int = 0) -> str:
         return terminal.text
 
 
-def test_every_reading_command_over_sasl_and_tls(secure_kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_every_reading_command_over_sasl_and_tls(
+    secure_kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """check, run, status, partitions, dlq list, show, stats, replay: on a terminal and for scripts, against SASL_SSL with SCRAM; the password appears nowhere."""
     topic = secure_kafka.clients.create_topic(unique("over-tls"), 2)
     properties: dict[str, Any] = secure_kafka.properties("SASL_SSL")
@@ -47,7 +49,11 @@ def test_every_reading_command_over_sasl_and_tls(secure_kafka: Kafka, configure:
         sim.fault(Rule(action="messages", status=400, body="not today"))
         secure_kafka.clients.produce(topic, [envelope(f"s{number}", sim.config.org) for number in range(20)])
         with Bridge(config, tmp_path) as bridge:
-            until(lambda: secure_kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 20, 60, bridge.tail())
+            until(
+                lambda: secure_kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 20,
+                60,
+                bridge.tail(),
+            )
             text, seen = both("status", bridge.admin)
             assert f"{topic}/0" in text
             assert topic == seen[0]["partitions"][0]["topic"]
@@ -89,7 +95,9 @@ def test_every_reading_command_over_sasl_and_tls(secure_kafka: Kafka, configure:
     assert PASSWORD not in "".join(said)
 
 
-def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
+def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(
+    kafka: Kafka, configure: Configure, tmp_path: Path
+) -> None:
     """Once: what is under way is settled, and the summary says where it stands and what to do. The same command goes on."""
     topic = kafka.clients.create_topic(unique("ctrl-c"), 1)
     with Simulator(Config()) as sim:
@@ -97,7 +105,11 @@ def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(kafka: Kafka, conf
         sim.fault(Rule(action="messages", status=400, body="not today"))
         kafka.clients.produce(topic, [envelope(f"c{number}", sim.config.org) for number in range(100)])
         with Bridge(config, tmp_path) as bridge:
-            until(lambda: kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 100, 60, bridge.tail())
+            until(
+                lambda: kafka.clients.committed(config["kafka"]["group_id"], topic).get(0) == 100,
+                60,
+                bridge.tail(),
+            )
             assert 0 == bridge.stop()
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
@@ -118,12 +130,30 @@ def test_configuration_and_wrong_use(tmp_path: Path) -> None:
     """Text on both sides, JSON where asked for; a form that does not exist is exit code 2 and names those that do."""
     with Simulator(Config()) as sim:
         aep = {"inlet_url": sim.inlet_url}
-    file = write({"kafka": {"bootstrap_servers": "k:1"}, "aep": aep, "topics": [{"topic": "t"}]}, tmp_path / "bridge.yaml")
+    file = write(
+        {"kafka": {"bootstrap_servers": "k:1"}, "aep": aep, "topics": [{"topic": "t"}]},
+        tmp_path / "bridge.yaml",
+    )
     assert "bootstrap_servers: k:1" in shown("config", "show", "-c", file)
-    assert "k:1" == json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)["kafka"]["bootstrap_servers"]
+    assert (
+        "k:1"
+        == json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)["kafka"][
+            "bootstrap_servers"
+        ]
+    )
     assert "milliseconds" in shown("config", "explain", "batch.linger_ms").lower()
-    assert "batch.linger_ms" == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["key"]
-    for command in (("status",), ("check", "-c", file), ("partitions", "-c", file), ("dlq", "list", "-c", file), ("config", "show", "-c", file), ("demo",)):
+    assert (
+        "batch.linger_ms"
+        == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["key"]
+    )
+    for command in (
+        ("status",),
+        ("check", "-c", file),
+        ("partitions", "-c", file),
+        ("dlq", "list", "-c", file),
+        ("config", "show", "-c", file),
+        ("demo",),
+    ):
         wrong = aep_bridge(*command, "-o", "xml", code=2).stderr
         assert "'xml' is not one of" in wrong
         assert "'json'" in wrong

@@ -21,7 +21,7 @@ import sys
 from importlib.metadata import distribution
 import bridge
 assert bridge.__file__.startswith(sys.path[0]), bridge.__file__
-from bridge.statuspage import page
+from bridge.ops.status_page import page
 assert b"<title>aep-bridge</title>" in page()
 sys.argv = ["aep-bridge", *sys.argv[1:]]
 script = next(each for each in distribution("aep-bridge").entry_points if each.group == "console_scripts")
@@ -32,20 +32,46 @@ script.load()()
 
 def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     """Built by the project's own backend: each file of bridge/ is in it, the status page too; unpacked elsewhere, its script works."""
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, capture_output=True, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
         metadata = archive.read(f"aep_bridge-{__version__}.dist-info/METADATA").decode()
         archive.extractall(tmp_path / "installed")
-    package = {str(path.relative_to(ROOT)) for path in (ROOT / "bridge").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert "bridge/statuspage/page.html" in inside
+    package = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "bridge").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "bridge/ops/status_page/page.html" in inside
     assert package == {name for name in inside if ".dist-info/" not in name}
-    assert {"confluent-kafka", "jsonpatch", "typer"} <= set(re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE))
+    assert {"confluent-kafka", "jsonpatch", "typer"} <= set(
+        re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE)
+    )
 
     def aep_bridge(*words: str) -> str:
-        command = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n{RUN}", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False, env={**os.environ, "PYTHONPATH": ""})
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n{RUN}",
+            *words,
+        ]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=60,
+            check=False,
+            env={**os.environ, "PYTHONPATH": ""},
+        )
         assert 0 == done.returncode, done.stderr
         return done.stdout
 

@@ -19,7 +19,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed; the others follow it")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--seed", type=int, help="replays one history, with every step")
-    parser.add_argument("--mutants", action="store_true", help="how many histories it takes to catch each deliberate bug")
+    parser.add_argument(
+        "--mutants", action="store_true", help="how many histories it takes to catch each deliberate bug"
+    )
     parser.add_argument("--write", help="with --mutants: the document whose table is replaced")
     chosen = parser.parse_args()
     if chosen.seed is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from bridge.model import Answer, Fault, Post
+from bridge.model import BatchRequest, BatchResponse, Fault
 from tests.simulation.scenario import Interval, Scenario
 from tests.simulation.truth import Life, Nature, Rec, Request, Truth, Violation
 
@@ -32,7 +32,9 @@ class Aep:
     """Inlets that began to refuse everything right after a 413 and an acceptance."""
     good_tokens: set[tuple[str, str]] = field(default_factory=set)
 
-    def receive(self, member: str, ticket: object, life_of: Callable[[Rec], Life], post: Post, now: float) -> tuple[Request, Answer]:
+    def receive(
+        self, member: str, ticket: object, life_of: Callable[[Rec], Life], post: BatchRequest, now: float
+    ) -> tuple[Request, BatchResponse]:
         """Takes a request of the batch that goes by `ticket`; returns the truth about it and the answer that arrives at its `arrives_at`."""
         self.number += 1
         recs = [self._identify(piece, post.inlet) for piece in post.pieces]
@@ -40,12 +42,25 @@ class Aep:
         if size != post.size:
             raise Violation(f"a request says that its body has {post.size} bytes; it has {size}")
         if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(recs) > 1):
-            raise Violation(f"a request of {size} bytes with {len(recs)} messages; the limit is {self.scenario.policy.max_bytes}")
+            raise Violation(
+                f"a request of {size} bytes with {len(recs)} messages; the limit is {self.scenario.policy.max_bytes}"
+            )
         if len({rec.dataset for rec in recs}) > 1:
             raise Violation(f"a request with several datasets: {recs}")
         if len({id(rec) for rec in recs}) < len(recs):
             raise Violation(f"a request with a record twice: {recs}")
-        request = Request(self.number, member, post.inlet, recs, [], size, self.truth.tick(), now, post.timeout_s, ticket=ticket)
+        request = Request(
+            self.number,
+            member,
+            post.inlet,
+            recs,
+            [],
+            size,
+            self.truth.tick(),
+            now,
+            post.timeout_s,
+            ticket=ticket,
+        )
         for rec in recs:
             if member not in rec.lives:
                 raise Violation(f"{rec} was sent by {member}, which never read it")
@@ -70,7 +85,7 @@ class Aep:
 
     # -- what happens ------------------------------------------------------------
 
-    def _answer(self, request: Request, post: Post, now: float) -> Answer:
+    def _answer(self, request: Request, post: BatchRequest, now: float) -> BatchResponse:
         rng, calm = self.rng, now >= self.scenario.calm_at
         latency = rng.choice((0.02, 0.05, 0.3)) * rng.uniform(0.5, 1.5)
         if not calm and rng.random() < 0.03:
@@ -80,16 +95,36 @@ class Aep:
             interval = None
         mode = interval.mode if interval else ""
         if not mode and not calm and rng.random() < self.scenario.noise:
-            mode = rng.choice(("503", "429", "hang", "reset before", "reset after", "late", "garbage", "credentials", "500", "502", "token", "oversize", "408"))
+            mode = rng.choice(
+                (
+                    "503",
+                    "429",
+                    "hang",
+                    "reset before",
+                    "reset after",
+                    "late",
+                    "garbage",
+                    "credentials",
+                    "500",
+                    "502",
+                    "token",
+                    "oversize",
+                    "408",
+                )
+            )
         if mode == "late":
             latency = rng.uniform(0.5, post.timeout_s * 1.3)
-        request.processed_at, request.arrives_at, request.note = now + latency / 2, now + latency, mode or "up"
+        request.processed_at, request.arrives_at, request.note = (
+            now + latency / 2,
+            now + latency,
+            mode or "up",
+        )
         if mode in ("hang", "reset before", "reset after") or latency > post.timeout_s:
             return self._no_answer(request, mode, post, now)
         if mode in ("garbage", "oversize"):
             return self._unreadable(request, mode)
         if mode == "credentials":
-            return Answer(fault=Fault.CREDENTIALS, error="no token")
+            return BatchResponse(fault=Fault.CREDENTIALS, error="no token")
         if mode and mode not in ("late", "each 400"):
             return self._refusal(request, mode, interval)
         return self._judge(request, mode, calm=calm)
@@ -97,7 +132,7 @@ class Aep:
     def _interval(self, inlet: str, when: float) -> Interval | None:
         return next((each for each in self.scenario.intervals[inlet] if each.start <= when < each.end), None)
 
-    def _no_answer(self, request: Request, mode: str, post: Post, now: float) -> Answer:
+    def _no_answer(self, request: Request, mode: str, post: BatchRequest, now: float) -> BatchResponse:
         """Nothing comes back; what happened behind it is anybody's guess."""
         taken = mode == "reset after" or mode in ("", "late") or (mode == "hang" and self.rng.random() < 0.3)
         if taken:
@@ -107,24 +142,29 @@ class Aep:
         reset = mode.startswith("reset")
         request.arrives_at = now + (self.rng.uniform(0.01, 0.5) if reset else post.timeout_s)
         request.note = f"{mode or 'slow'}, {'taken' if taken else 'not taken'}"
-        return Answer(fault=Fault.CONNECTION if reset else Fault.TIMEOUT, error=mode)
+        return BatchResponse(fault=Fault.CONNECTION if reset else Fault.TIMEOUT, error=mode)
 
-    def _unreadable(self, request: Request, mode: str) -> Answer:
+    def _unreadable(self, request: Request, mode: str) -> BatchResponse:
         taken = self.rng.random() < 0.5
         if taken:
             self._take(request)
         request.note += ", taken" if taken else ", not taken"
         if mode == "oversize":
-            return Answer(fault=Fault.OVERSIZE, error="the answer is larger than its cap")
+            return BatchResponse(fault=Fault.OVERSIZE, error="the answer is larger than its cap")
         request.status = self.rng.choice((200, 207))
-        return Answer(request.status, body=self.rng.choice((b"<html>", b"", b"{}", b'{"responses":7}', b'{"responses":[]}', b'{"responses":[{}')))
+        return BatchResponse(
+            request.status,
+            body=self.rng.choice(
+                (b"<html>", b"", b"{}", b'{"responses":7}', b'{"responses":[]}', b'{"responses":[{}')
+            ),
+        )
 
     def _take(self, request: Request) -> None:
         """Accepts what can be accepted, whatever is answered."""
         if not any(rec.nature in (Nature.WHOLE, Nature.ERROR) for rec in request.recs):
             request.accepted = [rec.nature is Nature.HEALTHY for rec in request.recs]
 
-    def _refusal(self, request: Request, mode: str, interval: Interval | None) -> Answer:
+    def _refusal(self, request: Request, mode: str, interval: Interval | None) -> BatchResponse:
         if mode == "token":
             mode = "401"
         status = request.status = int(mode)
@@ -143,12 +183,18 @@ class Aep:
             good = (request.member, request.inlet) in self.good_tokens
             self.good_tokens.discard((request.member, request.inlet))
         request.token_was_good = good
-        body = self.rng.choice((b"", b'{"status":"%d","title":"no"}' % status, b'{"status":%d,"report":{"message":"Message has unknown xdm format"}}' % status))
+        body = self.rng.choice(
+            (
+                b"",
+                b'{"status":"%d","title":"no"}' % status,
+                b'{"status":%d,"report":{"message":"Message has unknown xdm format"}}' % status,
+            )
+        )
         if status == 401 and body:
             body = b'{"status":"401","title":"Ims service token is empty"}'
-        return Answer(status, headers, body, token_was_good=good)
+        return BatchResponse(status, headers, body, token_was_good=good)
 
-    def _judge(self, request: Request, mode: str, *, calm: bool) -> Answer:
+    def _judge(self, request: Request, mode: str, *, calm: bool) -> BatchResponse:
         """AEP works, and looks at the messages."""
         scenario, rng = self.scenario, self.rng
         one_by_one = not calm and request.sent_at >= scenario.spite_from and len(request.recs) > 1
@@ -172,11 +218,13 @@ class Aep:
             statuses.append(status)
         request.accepted = [status == 200 for status in statuses]
         if not calm and request.inlet in self.lowered - self.spite.keys() and any(request.accepted):
-            self.spite[request.inlet] = Interval(request.processed_at, request.processed_at + scenario.spite_s, rng.choice(("400", "422")))
+            self.spite[request.inlet] = Interval(
+                request.processed_at, request.processed_at + scenario.spite_s, rng.choice(("400", "422"))
+            )
         odd = rng.random() < scenario.odd_shapes
         body, request.told = multi_status(rng, statuses, odd=odd and not calm)
         request.status = 200 if odd and rng.random() < 0.3 else 207
-        return Answer(request.status, {}, body)
+        return BatchResponse(request.status, {}, body)
 
     def _capacity(self, request: Request, rate: float) -> bool:
         left, at = self.tokens.get(request.inlet, (rate, 0.0))
@@ -194,10 +242,18 @@ def _date(when: int) -> str:
 def multi_status(rng: Random, statuses: Sequence[int], *, odd: bool) -> tuple[bytes, list[int | None]]:
     """A truthful answer in one of the shapes that were seen, and what it lets one know of each message."""
     count = len(statuses)
-    shape = rng.choice(("shuffled", "missing", "missing unnamed", "extra", "twice", "nothing said", "huge")) if odd else "documented"
+    shape = (
+        rng.choice(("shuffled", "missing", "missing unnamed", "extra", "twice", "nothing said", "huge"))
+        if odd
+        else "documented"
+    )
     named = shape in ("shuffled", "missing", "twice", "extra") or rng.random() < 0.3
-    separator, batch = rng.choice(((":", "1565628583792:1485:153"), ("-", "9341f8eb-494a-4c89-9879-4d06a58d2dc7")))
-    entries = [_entry(rng, status, f"{batch}{separator}{at}", named=named) for at, status in enumerate(statuses)]
+    separator, batch = rng.choice(
+        ((":", "1565628583792:1485:153"), ("-", "9341f8eb-494a-4c89-9879-4d06a58d2dc7"))
+    )
+    entries = [
+        _entry(rng, status, f"{batch}{separator}{at}", named=named) for at, status in enumerate(statuses)
+    ]
     told: list[int | None] = list(statuses)
     if shape == "shuffled":
         rng.shuffle(entries)
@@ -218,12 +274,24 @@ def multi_status(rng: Random, statuses: Sequence[int], *, odd: bool) -> tuple[by
         silent = rng.randrange(count)
         entries[silent] = {"note": "?"}
         told[silent] = None
-    answer = {"inletID" if shape == "huge" else "inletId": "x", "batchId": batch, "receivedTimeMs": 10**30 if shape == "huge" else 1, "responses": entries}
+    answer = {
+        "inletID" if shape == "huge" else "inletId": "x",
+        "batchId": batch,
+        "receivedTimeMs": 10**30 if shape == "huge" else 1,
+        "responses": entries,
+    }
     return json.dumps(answer).encode(), told
 
 
 def _entry(rng: Random, status: int, name: str, *, named: bool) -> dict[str, object]:
     if status == 200:
-        return {"xactionId": name} if rng.random() < 0.8 else {"xactionId": name, "status": rng.choice((200, "200"))}
-    entry: dict[str, object] = {rng.choice(("status", "statusCode")): rng.choice((status, str(status))), "message": "Message has unknown xdm format"}
+        return (
+            {"xactionId": name}
+            if rng.random() < 0.8
+            else {"xactionId": name, "status": rng.choice((200, "200"))}
+        )
+    entry: dict[str, object] = {
+        rng.choice(("status", "statusCode")): rng.choice((status, str(status))),
+        "message": "Message has unknown xdm format",
+    }
     return entry | {"xactionId": name} if named else entry

@@ -93,7 +93,9 @@ def _several(seeds: list[int]) -> list[History | Failure]:
     return [attempt(seed) for seed in seeds]
 
 
-def campaign(seeds: Iterable[int], processes: int, progress: Callable[[int], None] = lambda _: None) -> Report:
+def campaign(
+    seeds: Iterable[int], processes: int, progress: Callable[[int], None] = lambda _: None
+) -> Report:
     """Runs the histories of all seeds. With one process, in this one."""
     report, started, every = Report(), time.monotonic(), list(seeds)
     parts = [every[at : at + 25] for at in range(0, len(every), 25)]
@@ -107,7 +109,9 @@ def campaign(seeds: Iterable[int], processes: int, progress: Callable[[int], Non
     return report
 
 
-def _gather(report: Report, found: Iterable[list[History | Failure]], progress: Callable[[int], None]) -> None:
+def _gather(
+    report: Report, found: Iterable[list[History | Failure]], progress: Callable[[int], None]
+) -> None:
     for part in found:
         for each in part:
             if isinstance(each, Failure):

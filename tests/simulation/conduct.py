@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from bridge.inlet import Policy
+from bridge.engine.inlet import Policy
 from bridge.model import Fault
 from tests.simulation.truth import PERMANENT, Rec, Request, Violation
 
@@ -75,11 +75,15 @@ class Conduct:
         if flying >= self._policy.max_in_flight:
             raise Violation(f"{flying + 1} requests in flight to {self.inlet}")
         if flying and self._held is not None and self._held[0] < now:
-            raise Violation(f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), and a second request goes out")
+            raise Violation(
+                f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), and a second request goes out"
+            )
         limit = max(each.at_once for each in self._limits)
         limit = max(limit, self._before_cut[1]) if self._before_cut[0] >= now else limit
         if flying >= max(1, int(limit)):
-            raise Violation(f"{flying + 1} requests in flight to {self.inlet}, which has answered so that {limit:.2f} are allowed")
+            raise Violation(
+                f"{flying + 1} requests in flight to {self.inlet}, which has answered so that {limit:.2f} are allowed"
+            )
         since, until = self._quiet
         if since < now < until - 1e-6:
             raise Violation(f"Retry-After of {self.inlet} is ignored: {until - now:.1f} s too early")
@@ -99,14 +103,18 @@ class Conduct:
         self._waits = [*self._waits[1 - PROBES :], now - self._probed_at]
         self._probed_at = None
         if len(self._waits) == PROBES and sum(self._waits) < PROBES_S:
-            raise Violation(f"{PROBES} probes of {self.inlet}, all in vain, have waited {sum(self._waits):.2f} s together: no back-off")
+            raise Violation(
+                f"{PROBES} probes of {self.inlet}, all in vain, have waited {sum(self._waits):.2f} s together: no back-off"
+            )
 
     def _fits(self, request: Request) -> None:
         """A batch that took a record after a 413 is smaller than what was refused."""
         newest = max(rec.read[self._member] for rec in request.recs)
         most = min((size for seq, size in self._sizes if seq < newest), default=math.inf)
         if len(request.recs) > 1 and request.size > most:
-            raise Violation(f"request {request.number}, read after a 413, has {request.size} bytes; {most} were to be learned from it")
+            raise Violation(
+                f"request {request.number}, read after a 413, has {request.size} bytes; {most} were to be learned from it"
+            )
 
     def _bisects(self, request: Request, course: _Course) -> None:
         """Halves of two batches are never under way at once."""
@@ -117,17 +125,27 @@ class Conduct:
             and 1 < len(request.recs) < len(before.recs)
             and all(course.last.get(rec) is before for rec in request.recs)
         )
-        other = next((each for each in self.flying if each.half and each.ticket is not request.ticket), None) if request.half else None
+        other = (
+            next((each for each in self.flying if each.half and each.ticket is not request.ticket), None)
+            if request.half
+            else None
+        )
         if other is not None:
-            raise Violation(f"request {request.number} is half of a refused one, while half of another batch is under way (request {other.number})")
+            raise Violation(
+                f"request {request.number} is half of a refused one, while half of another batch is under way (request {other.number})"
+            )
 
     def _has_time(self, request: Request, course: _Course) -> None:
         """What timed out twice is halved, and has twice the time."""
         if len(request.recs) > 1 and len(course.timed_out.get(tuple(request.recs), ())) >= 2:
-            raise Violation(f"request {request.number} carries {len(request.recs)} records that timed out twice together")
+            raise Violation(
+                f"request {request.number} carries {len(request.recs)} records that timed out twice together"
+            )
         needed = max((course.at_least.get(rec, 0.0) for rec in request.recs), default=0.0)
         if not needed <= request.timeout_s <= MAX_TIMEOUT_S:
-            raise Violation(f"request {request.number} has {request.timeout_s:.0f} s, after two that timed out; it should have {needed:.0f}")
+            raise Violation(
+                f"request {request.number} has {request.timeout_s:.0f} s, after two that timed out; it should have {needed:.0f}"
+            )
 
     # -- an answer arrives ----------------------------------------------------------
 
@@ -158,7 +176,10 @@ class Conduct:
         self._accepted_seq, self._held = request.arrived_seq, None
         self._probed_at, self._waits = None, []
         most = float(self._policy.max_in_flight)
-        self._limits = [replace(each, at_once=min(most, each.at_once + 1 / max(1.0, each.at_once))) for each in self._limits]
+        self._limits = [
+            replace(each, at_once=min(most, each.at_once + 1 / max(1.0, each.at_once)))
+            for each in self._limits
+        ]
 
     def _pushes_back(self, request: Request, course: _Course, status: int) -> bool:
         """Counts an answer that accepts nothing; whether the inlet is held for it, and waits longer."""
@@ -166,12 +187,16 @@ class Conduct:
             return self._failed(request)
         if request.fault is Fault.CREDENTIALS or (status in (401, 403) and not request.token_was_good):
             return self._hold(request, "credentials")
-        if request.fault is Fault.OVERSIZE or (200 <= status < 300 and all(told is None for told in request.told)):
+        if request.fault is Fault.OVERSIZE or (
+            200 <= status < 300 and all(told is None for told in request.told)
+        ):
             self._unreadable += 1
             return self._unreadable >= UNREADABLE and self._hold(request, "unreadable answers")
         if 200 <= status < 300:
             self._unreadable = 0
-            return any(told is not None and (told == 429 or told >= 500) for told in request.told) and self._failed(request)
+            return any(
+                told is not None and (told == 429 or told >= 500) for told in request.told
+            ) and self._failed(request)
         if status in PERMANENT:
             self._refused(request, course)
             return False
@@ -221,7 +246,9 @@ class Conduct:
                 found.append(each)
         # One that is higher, and was cut later, allows all that the other does, whatever comes.
         found.sort(key=lambda each: (-each.at_once, -each.cut_seq))
-        self._limits = [each for n, each in enumerate(found) if all(each.cut_seq > higher.cut_seq for higher in found[:n])]
+        self._limits = [
+            each for n, each in enumerate(found) if all(each.cut_seq > higher.cut_seq for higher in found[:n])
+        ]
 
     def _time(self, request: Request, course: _Course) -> None:
         together = tuple(request.recs)

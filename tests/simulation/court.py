@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.model import Letter, Reason
+from bridge.model import DeadLetter, Reason
 from tests.simulation.truth import PERMANENT, UNSENDABLE, Life, Nature, Rec, Request, Truth, Violation, final
 
 SECOND_LOOK_S, FEW, SUSPECT_ATTEMPTS, SUSPECT_S = 1.0, 2, 8, 300.0
@@ -42,17 +42,23 @@ class Court:
         row = self._flood.setdefault(key, set())
         row.add((rec.id, life))
         if len(row) >= self._guard:
-            raise Violation(f"{rec} is number {len(row)} in a row that is dead-lettered for {key[1]} of {key[0]}, none accepted; the guard is {self._guard}")
+            raise Violation(
+                f"{rec} is number {len(row)} in a row that is dead-lettered for {key[1]} of {key[0]}, none accepted; the guard is {self._guard}"
+            )
 
     # -- judging ---------------------------------------------------------------------
 
-    def judge(self, rec: Rec, letter: Letter, ticket: object, life: Life, expected_topic: str) -> None:
+    def judge(self, rec: Rec, letter: DeadLetter, ticket: object, life: Life, expected_topic: str) -> None:
         """Raises where the letter, of the batch that goes by `ticket`, is wrong."""
         truth = self._truth
         if letter.topic != expected_topic:
             raise Violation(f"{rec} goes to {letter.topic}, not {expected_topic}")
         reason, ordered = letter.refusal.reason, (rec.where, rec.at) in truth.skips
-        if reason is Reason.SKIPPED and ordered and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped):
+        if (
+            reason is Reason.SKIPPED
+            and ordered
+            and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped)
+        ):
             return
         if rec.nature in UNSENDABLE or rec.nature is Nature.TOMBSTONE:
             if rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped:
@@ -76,11 +82,17 @@ class Court:
     def _victim(self, rec: Rec, ticket: object) -> None:
         """AEP refused everything while it was looked at. Where it accepted something between the two looks, it did so twice; where not, few are hit each time."""
         truth, times = self._truth, self._truth.flapping.get(rec.inlet, 0)
-        mine = [request for request in rec.requests if request.arrived_seq is not None and request.ticket is ticket]
+        mine = [
+            request
+            for request in rec.requests
+            if request.arrived_seq is not None and request.ticket is ticket
+        ]
         alone = next(request for request in mine if request.status in PERMANENT and len(request.recs) == 1)
         if self._another_accepted(mine[-1], alone.arrived_seq):
             if times < 2:
-                raise Violation(f"{rec} is healthy, was refused alone before and after something else was accepted, and AEP refused everything {times} times")
+                raise Violation(
+                    f"{rec} is healthy, was refused alone before and after something else was accepted, and AEP refused everything {times} times"
+                )
             return
         silent = truth.victims.setdefault((rec.inlet, "silent"), set())
         silent.add(rec.id)
@@ -89,11 +101,17 @@ class Court:
                 f"{rec} is healthy, and number {len(silent)} that is convicted for {times} times of refusal, with nothing accepted between the looks"
             )
 
-    def _evidence(self, rec: Rec, letter: Letter, ticket: object, life: Life) -> str:
+    def _evidence(self, rec: Rec, letter: DeadLetter, ticket: object, life: Life) -> str:
         """By which rule the record was convicted; the evidence is looked up in the requests."""
-        mine = [request for request in rec.requests if request.arrived_seq is not None and request.ticket is ticket]
+        mine = [
+            request
+            for request in rec.requests
+            if request.arrived_seq is not None and request.ticket is ticket
+        ]
         if not mine:
-            raise Violation(f"{rec} is dead-lettered as refused, and {self._member} never had an answer for it")
+            raise Violation(
+                f"{rec} is dead-lettered as refused, and {self._member} never had an answer for it"
+            )
         last = mine[-1]
         told = last.told[last.recs.index(rec)]
         first = next((request.arrived_seq for request in mine if _refuses(request, rec)), None)
@@ -137,16 +155,26 @@ class Court:
         alone = [request for request in refused if len(request.recs) == 1]
         last = mine[-1]
         if len(last.recs) != 1 or len(alone) < 2 or last.sent_at - alone[0].arrived_at < SECOND_LOOK_S - 1e-6:
-            raise Violation(f"{rec} is convicted without having been refused alone, and again alone a second later")
-        first = next((request for request in refused if request.status != 413), refused[0])  # what passes after a 413 is smaller, and says nothing of a 400
+            raise Violation(
+                f"{rec} is convicted without having been refused alone, and again alone a second later"
+            )
+        first = next(
+            (request for request in refused if request.status != 413), refused[0]
+        )  # what passes after a 413 is smaller, and says nothing of a 400
         if not self._another_accepted(last, first.arrived_seq):
-            raise Violation(f"{rec} is convicted, but nothing else was accepted since its first refusal (request {first.number})")
+            raise Violation(
+                f"{rec} is convicted, but nothing else was accepted since its first refusal (request {first.number})"
+            )
         if self._another_accepted(last, alone[0].arrived_seq):
             return
         if other := self._others_refused(last, alone[0]):
-            raise Violation(f"{rec} is convicted, but since it was refused alone all that AEP did was to refuse another batch too (request {other.number})")
+            raise Violation(
+                f"{rec} is convicted, but since it was refused alone all that AEP did was to refuse another batch too (request {other.number})"
+            )
         if last.refused_row > FEW:
-            raise Violation(f"{rec} is convicted after {last.refused_row} refusals in a row: the inlet refuses everything")
+            raise Violation(
+                f"{rec} is convicted after {last.refused_row} refusals in a row: the inlet refuses everything"
+            )
 
     def _others_refused(self, last: Request, alone: Request) -> Request | None:
         """A request of another batch that was refused as a whole between two looks."""
@@ -161,16 +189,26 @@ class Court:
         return None
 
     def _convicted_of_500(self, rec: Rec, mine: list[Request]) -> None:
-        errors = [request for request in mine if request.status == 500 or request.told[request.recs.index(rec)] == 500]
+        errors = [
+            request
+            for request in mine
+            if request.status == 500 or request.told[request.recs.index(rec)] == 500
+        ]
         counted, since, after = 1, errors[0].arrived_at, errors[0].arrived_seq
         for request in errors[1:]:
             if self._another_accepted(request, after):
                 counted, after = counted + 1, request.arrived_seq
         if counted < SUSPECT_ATTEMPTS or mine[-1].arrived_at - since < SUSPECT_S:
-            raise Violation(f"{rec} is convicted of 500 after {counted} answers with an acceptance between, in {mine[-1].arrived_at - since:.0f} s")
+            raise Violation(
+                f"{rec} is convicted of 500 after {counted} answers with an acceptance between, in {mine[-1].arrived_at - since:.0f} s"
+            )
 
 
 def _refuses(request: Request, rec: Rec) -> bool:
     """Whether the answer may be the record's fault."""
     told = request.told[request.recs.index(rec)]
-    return request.status in PERMANENT or request.status == 500 or (told is not None and 400 <= told <= 500 and told not in (401, 403, 408, 425, 429))
+    return (
+        request.status in PERMANENT
+        or request.status == 500
+        or (told is not None and 400 <= told <= 500 and told not in (401, 403, 408, 425, 429))
+    )

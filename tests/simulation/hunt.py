@@ -54,7 +54,15 @@ def broken(mutant: Mutant) -> Iterator[None]:
         source = source.replace(old, new)
     space: dict[str, Any] = {}
     exec(compile(source, f"<mutant of {mutant.name}>", "exec"), mutant.module.__dict__, space)  # noqa: S102  (our own source)
-    holders = [holder] if path else [each for key, each in sys.modules.items() if key.startswith("bridge") and getattr(each, name, None) is original]
+    holders = (
+        [holder]
+        if path
+        else [
+            each
+            for key, each in sys.modules.items()
+            if key.startswith("bridge") and getattr(each, name, None) is original
+        ]
+    )
     try:
         for each in holders:
             setattr(each, name, space[name])
@@ -98,7 +106,9 @@ def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caugh
     found = []
     with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
         for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
-            say(f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}")
+            say(
+                f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}"
+            )
             found.append(each)
     return found
 
@@ -106,7 +116,9 @@ def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caugh
 def table(found: list[Caught]) -> str:
     """The survey in Markdown."""
     lines = ["| deliberate bug | histories until it was caught |", "|---|---:|"]
-    lines += [f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in found]
+    lines += [
+        f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in found
+    ]
     return "\n".join(lines)
 
 

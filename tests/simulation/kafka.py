@@ -78,7 +78,9 @@ class Broker:
             if going := revokes.get(member.name):
                 member.source.orders.append((now + self.rng.choice((0.0, 0.3)), "revoke", going))
 
-    def lose(self, member: Member, parts: Sequence[TopicPartition], members: Sequence[Member], now: float) -> None:
+    def lose(
+        self, member: Member, parts: Sequence[TopicPartition], members: Sequence[Member], now: float
+    ) -> None:
         """Takes partitions away behind a member's back: it hears of it later, and is fenced from now on."""
         since = max(now, member.now)
         for where in parts:
@@ -134,7 +136,9 @@ class SimulatedSource:
         """Whether a read would find something now."""
         logs = self._broker.truth.logs
         return any(
-            position.incarnation != logs[where].incarnation or position.offset < logs[where].end or position.end_told < logs[where].end
+            position.incarnation != logs[where].incarnation
+            or position.offset < logs[where].end
+            or position.end_told < logs[where].end
             for where, position in self.held.items()
             if where not in self.paused
         )
@@ -198,7 +202,9 @@ class SimulatedSource:
             parts = [where for where in order[2] if where in self.held]
             if order[1] == "revoke":
                 self._revoke(parts)
-            elif parts := [where for where in parts if self._broker.owner[where] != self._member.name]:  # not those that came back in good order
+            elif parts := [
+                where for where in parts if self._broker.owner[where] != self._member.name
+            ]:  # not those that came back in good order
                 self._lose(parts)
         self._join()
 
@@ -207,7 +213,10 @@ class SimulatedSource:
         coming = [
             where
             for where, wanted in broker.target.items()
-            if wanted == member.name and broker.owner[where] is None and broker.free_at[where] <= member.now and where not in self.held
+            if wanted == member.name
+            and broker.owner[where] is None
+            and broker.free_at[where] <= member.now
+            and where not in self.held
         ]
         if not coming:
             return
@@ -215,10 +224,16 @@ class SimulatedSource:
             start = broker.committed.get(where, 0)
             broker.owner[where] = member.name
             broker.quota.changes.append(member.now)
-            self.held[where] = _Position(start, Life(member.name, where, "", start, broker.truth.logs[where].incarnation), broker.truth.logs[where].incarnation)
+            self.held[where] = _Position(
+                start,
+                Life(member.name, where, "", start, broker.truth.logs[where].incarnation),
+                broker.truth.logs[where].incarnation,
+            )
             self.stored.pop(where, None)
         if member.say:
-            member.say(f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}")
+            member.say(
+                f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}"
+            )
         self.paused.difference_update(coming)
         self.paused.update(member.pump.assigned({where: broker.committed.get(where) for where in coming}))
 
@@ -296,7 +311,9 @@ class SimulatedSource:
         position.offset = position.life.read_to = next_offset
         if position.gone is not None:
             (life, before), position.gone = position.gone, None
-            if (records[0].at if records else next_offset) < before:  # else it looks like a gap, and the lane goes on, as long as the partition is held
+            if (
+                records[0].at if records else next_offset
+            ) < before:  # else it looks like a gap, and the lane goes on, as long as the partition is held
                 self._member.owes(life)
         overhead = sum(map(beside, records))
         if self._member.say:

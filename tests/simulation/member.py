@@ -11,11 +11,11 @@ from itertools import count, pairwise
 from random import Random
 from typing import TYPE_CHECKING
 
-from bridge.events import Events
-from bridge.inlet import Inlet
-from bridge.model import Letter, Post, Published, TopicPartition
-from bridge.pump import PAUSE_AFTER_S, Pump, Skip, Task
-from bridge.routing import routes_by_topic
+from bridge.codec.routes import routes_by_topic
+from bridge.engine.events import Events
+from bridge.engine.inlet import Inlet
+from bridge.engine.loop import PAUSE_AFTER_S, Engine, Skip, Task
+from bridge.model import BatchRequest, DeadLetter, PublishResult, TopicPartition
 from tests.simulation.conduct import Conduct
 from tests.simulation.court import Court
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
@@ -42,7 +42,7 @@ class Watcher(Events):
     def __init__(self, member: Member) -> None:
         self._member = member
 
-    def buried(self, letter: Letter) -> None:
+    def buried(self, letter: DeadLetter) -> None:
         rec = letter.record
         assert isinstance(rec, Rec)
         if rec.acked > self._member.now:
@@ -56,7 +56,9 @@ class Watcher(Events):
         if self._member.say:
             self._member.say(f"releases {inlet} after {seconds:.1f} s: {reason}")
 
-    def waits(self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float) -> None:
+    def waits(
+        self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float
+    ) -> None:
         if self._member.say:
             self._member.say(f"batch {batch} ({records}) waits {seconds:.2f} s: {reason} ({detail[:60]})")
 
@@ -84,9 +86,11 @@ class Member:
         self.court = Court(world.truth, name, scenario.policy.flood_guard)
         self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
-        self.pump = Pump(
+        self.pump = Engine(
             route_of=routes_by_topic(world.routes),
-            inlets={each: Inlet(each, each, scenario.policy, Random(rng.random())) for each in scenario.inlets},
+            inlets={
+                each: Inlet(each, each, scenario.policy, Random(rng.random())) for each in scenario.inlets
+            },
             sender=self,
             dead_letters=self,
             completions=self,
@@ -120,7 +124,10 @@ class Member:
         pump, source = self.pump, self.source
         wake = min(self._arrivals[0][0] if self._arrivals else math.inf, pump._next_timer())
         if source.revoking_since is not None:
-            limit = min(source.revoking_since + self.world.scenario.settings.revoke_timeout_s, max(source.revoking_since, self.drain_until))
+            limit = min(
+                source.revoking_since + self.world.scenario.settings.revoke_timeout_s,
+                max(source.revoking_since, self.drain_until),
+            )
             until = min(wake, limit)
         elif self.draining:
             until = min(wake, self.drain_until, source.next_order(), source.commit_at)
@@ -131,7 +138,14 @@ class Member:
                 *(since + PAUSE_AFTER_S + 0.001 for since in pump._full_since.values()),
             ]
             due = [at for at in due if at > self.now]  # what is due already waits for something else
-            until = min(wake, *due, source.next_order(), source.commit_at, self.world.next_event(self), self.now + LEAP_S)
+            until = min(
+                wake,
+                *due,
+                source.next_order(),
+                source.commit_at,
+                self.world.next_event(self),
+                self.now + LEAP_S,
+            )
         if until > self.now + timeout_s:
             self.now = until
         else:
@@ -145,7 +159,9 @@ class Member:
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
         self.port("take")
         if timeout_s > 0 and not (self._arrivals and self._arrivals[0][0] <= self.now):
-            reads = not self.draining and self.source.revoking_since is None and not self.pump._stalled(self.now)
+            reads = (
+                not self.draining and self.source.revoking_since is None and not self.pump._stalled(self.now)
+            )
             if reads and self.source.has_more():  # it reads when this is over
                 self.now = min([self.now + timeout_s, *(at for at, *_ in self._arrivals[:1])])
             else:
@@ -156,7 +172,7 @@ class Member:
             _, _, ticket, reply, behind = heapq.heappop(self._arrivals)
             if isinstance(behind, Request):
                 self._arrived(behind)
-            elif isinstance(reply, Published):
+            elif isinstance(reply, PublishResult):
                 self._acknowledged(behind, reply)
             found.append((ticket, reply))
         return found
@@ -171,19 +187,25 @@ class Member:
         self.conduct[request.inlet].arrived(request)
         if self.say:
             told = Counter(request.told)
-            self.say(f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}")
+            self.say(
+                f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}"
+            )
 
     # -- ports.Sender --------------------------------------------------------------
 
-    def send(self, ticket: object, post: Post) -> None:
+    def send(self, ticket: object, post: BatchRequest) -> None:
         self.port("send")
         inlet = post.inlet
         begun = (
             bool(self.source.closing)
             and isinstance(ticket, Task)
-            and any(self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec))
+            and any(
+                self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec)
+            )
         )
-        request, answer = self.world.aep.receive(self.name, ticket, partial(self.life, ticket), post, self.now)
+        request, answer = self.world.aep.receive(
+            self.name, ticket, partial(self.life, ticket), post, self.now
+        )
         self.conduct[inlet].sent(request)
         for rec, life in zip(request.recs, request.lives, strict=True):
             self._may_send(rec, life, begun=begun)
@@ -192,7 +214,9 @@ class Member:
             self._in_order(request)
         self.world.quota.sends.append((self.now, inlet, len(request.recs)))
         if self.say:
-            self.say(f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}")
+            self.say(
+                f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}"
+            )
         heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
 
     def life(self, ticket: object, rec: Rec) -> Life:
@@ -207,10 +231,15 @@ class Member:
         if position is None or position.life is not life:
             if rec.where not in self.rewound:
                 raise Violation(f"{rec} is sent by {self.name}, which does not hold its partition any more")
-        elif rec.where in self.source.closing and not begun:  # the rest of a batch that is settled in part is finished, or that part would be sent twice
+        elif (
+            rec.where in self.source.closing and not begun
+        ):  # the rest of a batch that is settled in part is finished, or that part would be sent twice
             raise Violation(f"{rec} is sent while its partition is being revoked")
         if self.name in rec.under_way and life.member == self.name and not life.ended:
-            if any(request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests[:-1]):
+            if any(
+                request.arrived_seq is None and request.lives[request.recs.index(rec)] is life
+                for request in rec.requests[:-1]
+            ):
                 raise Violation(f"{rec} is sent while a request of {self.name} that carries it is under way")
         if rec.acked <= self.now and life in rec.known:
             raise Violation(f"{rec} is sent after its dead letter was acknowledged")
@@ -227,7 +256,12 @@ class Member:
         if any(each.incarnation != log.incarnation for each in request.lives):
             return
         while life.in_order < len(log.recs) and (rec := log.recs[life.in_order]).at < request.recs[-1].at:
-            if rec.piece is not None and rec not in carried and rec.lives.get(self.name) is life and life not in rec.known:
+            if (
+                rec.piece is not None
+                and rec not in carried
+                and rec.lives.get(self.name) is life
+                and life not in rec.known
+            ):
                 raise Violation(f"{request.recs[-1]} is sent before {rec} is settled")
             if rec in carried:
                 break
@@ -235,7 +269,7 @@ class Member:
 
     # -- ports.DeadLetters -----------------------------------------------------------
 
-    def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
+    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
         self.port("publish")
         failed = []
         carried: list[tuple[Rec, Life]] = []
@@ -253,11 +287,22 @@ class Member:
             else:
                 rec.letters += 1
         if self.say:
-            self.say(f"publishes {[f'{letter.record!r} {letter.refusal.reason.value}' for letter in letters]}, failing {failed}")
+            self.say(
+                f"publishes {[f'{letter.record!r} {letter.refusal.reason.value}' for letter in letters]}, failing {failed}"
+            )
         when = self.now + self._rng.choice((0.005, 0.05, 0.5))
-        heapq.heappush(self._arrivals, (when, next(self._seq), ticket, Published(tuple(failed), "not enough replicas" if failed else ""), carried))
+        heapq.heappush(
+            self._arrivals,
+            (
+                when,
+                next(self._seq),
+                ticket,
+                PublishResult(tuple(failed), "not enough replicas" if failed else ""),
+                carried,
+            ),
+        )
 
-    def _acknowledged(self, carried: list[tuple[Rec, Life]], reply: Published) -> None:
+    def _acknowledged(self, carried: list[tuple[Rec, Life]], reply: PublishResult) -> None:
         for at, (rec, life) in enumerate(carried):
             if at not in reply.failed:
                 rec.acked = min(rec.acked, self.now)
@@ -301,7 +346,9 @@ class Member:
                     weights[batch.key.inlet] += batch.weight
         for name, inlet in pump.inlets.items():
             if abs(inlet.used - weights[name]) > 1.0:
-                raise Violation(f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}")
+                raise Violation(
+                    f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}"
+                )
             if inlet.in_flight != (flying := len(self.conduct[name].flying)):
                 raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {flying}")
             self._over(name, is_over=self.windows[name].full)
@@ -325,10 +372,15 @@ class Member:
         self._over(name, is_over=window.full)
         self._over(where, is_over=ahead)
         alone = len(self.windows) == 1
-        for what, turns, seconds in ((name, 0 if alone else PATIENCE_TURNS, 0.0 if alone else PATIENCE_S), (where, PATIENCE_TURNS, PATIENCE_S)):
+        for what, turns, seconds in (
+            (name, 0 if alone else PATIENCE_TURNS, 0.0 if alone else PATIENCE_S),
+            (where, PATIENCE_TURNS, PATIENCE_S),
+        ):
             turn, since = self.source.over.get(what, (self.turns, self.now))
             if self.turns - turn > turns and self.turned_at - since >= seconds:
-                raise Violation(f"{where} is read on, though {what} is over its limit for {self.now - since:.2f} s ({window})")
+                raise Violation(
+                    f"{where} is read on, though {what} is over its limit for {self.now - since:.2f} s ({window})"
+                )
         for rec in records:
             if (earlier := rec.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
                 rec.before.setdefault(self.name, []).append(earlier)
@@ -343,7 +395,11 @@ class Member:
         if life.incarnation != log.incarnation:
             return False
         while life.behind < len(log.recs) and (rec := log.recs[life.behind]).at < life.read_to:
-            if rec.lives.get(self.name) is life and life not in rec.known and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped):
+            if (
+                rec.lives.get(self.name) is life
+                and life not in rec.known
+                and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped)
+            ):
                 return life.read_to - rec.at >= self.world.scenario.settings.max_uncommitted_records
             life.behind += 1
         return False
@@ -364,7 +420,10 @@ class Member:
     def _late(self) -> bool:
         """Whether a revoke goes on without what is still open, since its deadline has passed."""
         started = self.now if self.source.revoking_since is None else self.source.revoking_since
-        return self.now - started >= min(self.world.scenario.settings.revoke_timeout_s, max(0.0, self.drain_until - started)) - 0.02
+        return (
+            self.now - started
+            >= min(self.world.scenario.settings.revoke_timeout_s, max(0.0, self.drain_until - started)) - 0.02
+        )
 
     def check_bound(self, life: Life, how: str) -> None:
         """What the next owner will read again is bounded, and where all was settled, it is nothing."""
@@ -372,10 +431,22 @@ class Member:
         if life.incarnation != truth.logs[life.where].incarnation:
             return
         committed = broker.committed.get(life.where, 0)
-        read = [rec for rec in truth.logs[life.where].recs if committed <= rec.at < life.read_to and rec.lives.get(self.name) is life]
+        read = [
+            rec
+            for rec in truth.logs[life.where].recs
+            if committed <= rec.at < life.read_to and rec.lives.get(self.name) is life
+        ]
         repeats = [rec for rec in read if life in rec.known]
-        if how == "revoked" and not self._late and broker.owner[life.where] == self.name and read and len(repeats) == len(read):
-            raise Violation(f"{life.where} was revoked with everything settled, but committed at {committed}, not {life.read_to}")
+        if (
+            how == "revoked"
+            and not self._late
+            and broker.owner[life.where] == self.name
+            and read
+            and len(repeats) == len(read)
+        ):
+            raise Violation(
+                f"{life.where} was revoked with everything settled, but committed at {committed}, not {life.read_to}"
+            )
         most = self.world.scenario.settings.max_uncommitted_records
         recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
         if len(repeats) > most + recent + OVERSHOOT:
@@ -407,12 +478,18 @@ class Member:
     def owes(self, life: Life) -> None:
         """The log of this life is gone."""
         truth = self.world.truth
-        self.owed += [rec for rec in truth.recs if rec.lives.get(self.name) is life and not truth.settled(rec, self.now)]
+        self.owed += [
+            rec for rec in truth.recs if rec.lives.get(self.name) is life and not truth.settled(rec, self.now)
+        ]
 
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here."""
-        return not self.pump.tasks and not any(True for _ in self.pump.batcher.open_batches()) and not self._arrivals
+        return (
+            not self.pump.tasks
+            and not any(True for _ in self.pump.batcher.open_batches())
+            and not self._arrivals
+        )
 
     def check_empty(self) -> None:
         """At the end nothing is left."""
@@ -425,7 +502,9 @@ class Member:
             "bisecting": {name for name, inlet in pump.inlets.items() if inlet.bisecting is not None},
             "in flight": {name for name, inlet in pump.inlets.items() if inlet.in_flight},
             "skips": pump._skips,
-            "undelivered of logs that are gone": [rec for rec in self.owed if not self.world.truth.settled(rec, self.now)],
+            "undelivered of logs that are gone": [
+                rec for rec in self.owed if not self.world.truth.settled(rec, self.now)
+            ],
             "open": {str(lane): lane.open for lane in pump.ledger.lanes.values() if lane.open},
         }
         if full := {name: what for name, what in left.items() if what}:

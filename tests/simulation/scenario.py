@@ -7,14 +7,16 @@ import math
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from bridge.inlet import Policy
+from bridge.codec.request import envelope
+from bridge.codec.routes import Route
+from bridge.engine.inlet import Policy
+from bridge.engine.loop import EngineSettings
 from bridge.model import Format, TopicPartition
-from bridge.payload import envelope
-from bridge.pump import Settings
-from bridge.routing import Route
 from tests.simulation.truth import Nature, Rec
 
-WRAPPER = envelope(schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities")
+WRAPPER = envelope(
+    schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities"
+)
 TEXTS = ("plain", "näïve café", "日本語のテキスト", "🙂🙃🙂🙃", "x" * 60)
 MODES = (
     "503",
@@ -70,7 +72,7 @@ class Scenario:
 
     seed: int
     policy: Policy
-    settings: Settings
+    settings: EngineSettings
     topics: list[Topic]
     inlets: list[str]
     members: int
@@ -105,7 +107,14 @@ class Scenario:
 
     def routes(self) -> list[Route]:
         return [
-            Route(topic.name, topic.format, topic.inlet, topic.default_dataset, WRAPPER if topic.format is Format.ENTITY else (b"", b""), self.tombstones)
+            Route(
+                topic.name,
+                topic.format,
+                topic.inlet,
+                topic.default_dataset,
+                WRAPPER if topic.format is Format.ENTITY else (b"", b""),
+                self.tombstones,
+            )
             for topic in self.topics
         ]
 
@@ -113,7 +122,10 @@ class Scenario:
 def plan(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = Random(f"plan {seed}")
-    flavour = rng.choices(("mixed", "mixed calm", "outage", "isolation", "suspect", "group", "flood", "limit"), (30, 16, 12, 6, 5, 20, 6, 5))[0]
+    flavour = rng.choices(
+        ("mixed", "mixed calm", "outage", "isolation", "suspect", "group", "flood", "limit"),
+        (30, 16, 12, 6, 5, 20, 6, 5),
+    )[0]
     ordered = rng.random() < 0.3
     inlets = ["one", "two"] if flavour == "isolation" or rng.random() < 0.3 else ["one"]
     policy = Policy(
@@ -128,7 +140,7 @@ def plan(seed: int) -> Scenario:
         max_messages_per_s=rng.choice((20.0, 100.0)) if rng.random() < 0.08 else None,
         ordered=ordered,
     )
-    settings = Settings(
+    settings = EngineSettings(
         max_messages=1000 if flavour == "limit" else rng.choice((1, 3, 6, 20)),
         linger_s=rng.choice((0.05, 0.3, 1.0)),
         max_uncommitted_records=rng.choice((10, 30, 1000)),
@@ -138,9 +150,25 @@ def plan(seed: int) -> Scenario:
         name="b",
     )
     if flavour == "flood":  # what comes behind the flood has to be read, or the guard waits for ever
-        policy, settings = replace(policy, window_bytes=30_000_000), replace(settings, max_uncommitted_records=1000)
-    topics = [_topic(rng, f"t{number}", inlets[number % len(inlets)]) for number in range(max(len(inlets), rng.choice((1, 1, 2, 3))))]
-    scenario = Scenario(seed, policy, settings, topics, inlets, 1 if flavour == "isolation" else rng.choice((1, 1, 2, 3)), rng.random() < 0.3, 0.0, flavour)
+        policy, settings = (
+            replace(policy, window_bytes=30_000_000),
+            replace(settings, max_uncommitted_records=1000),
+        )
+    topics = [
+        _topic(rng, f"t{number}", inlets[number % len(inlets)])
+        for number in range(max(len(inlets), rng.choice((1, 1, 2, 3))))
+    ]
+    scenario = Scenario(
+        seed,
+        policy,
+        settings,
+        topics,
+        inlets,
+        1 if flavour == "isolation" else rng.choice((1, 1, 2, 3)),
+        rng.random() < 0.3,
+        0.0,
+        flavour,
+    )
     scenario.value_bytes = 700 if flavour == "limit" else rng.choice((40, 80, 200))
     _records(rng, scenario)
     _faults(rng, scenario)
@@ -160,7 +188,9 @@ def _topic(rng: Random, name: str, inlet: str) -> Topic:
 
 def _records(rng: Random, scenario: Scenario) -> None:
     """Bursts and drops of records, and what is wrong with some of them."""
-    span = scenario.calm_at = {"outage": 3600.0, "isolation": 1800.0, "suspect": 60.0}.get(scenario.flavour, 40.0) * rng.uniform(0.5, 2.0)
+    span = scenario.calm_at = {"outage": 3600.0, "isolation": 1800.0, "suspect": 60.0}.get(
+        scenario.flavour, 40.0
+    ) * rng.uniform(0.5, 2.0)
     for _ in range(rng.randint(2, 8)):
         scenario.events.append((rng.choice((0.0, rng.uniform(0, span))), "produce", rng.randint(1, 40)))
     if scenario.flavour == "limit":
@@ -169,13 +199,21 @@ def _records(rng: Random, scenario: Scenario) -> None:
         scenario.events.append((rng.uniform(0, span), "gap", rng.randint(1, 9)))
     scenario.junk = rng.choice((0.0, 0.0, 0.05, 0.2))
     if scenario.flavour == "flood":
-        scenario.junk, scenario.poison = rng.choice(((0.0, {Nature.REFUSED: 0.4}), (0.6, {}), (0.3, {Nature.REFUSED: 0.3, Nature.WHOLE: 0.1})))
+        scenario.junk, scenario.poison = rng.choice(
+            ((0.0, {Nature.REFUSED: 0.4}), (0.6, {}), (0.3, {Nature.REFUSED: 0.3, Nature.WHOLE: 0.1}))
+        )
     elif scenario.flavour == "suspect":
-        scenario.poison = {rng.choice((Nature.ERROR, Nature.ERROR_EACH)): 0.02, Nature.REFUSED: rng.choice((0.0, 0.03))}
+        scenario.poison = {
+            rng.choice((Nature.ERROR, Nature.ERROR_EACH)): 0.02,
+            Nature.REFUSED: rng.choice((0.0, 0.03)),
+        }
     elif scenario.flavour == "isolation":
         scenario.poison = {Nature.REFUSED: 0.03}
     elif rng.random() < 0.6:
-        scenario.poison = {Nature.REFUSED: rng.choice((0.0, 0.05)), Nature.WHOLE: rng.choice((0.0, 0.02, 0.06))}
+        scenario.poison = {
+            Nature.REFUSED: rng.choice((0.0, 0.05)),
+            Nature.WHOLE: rng.choice((0.0, 0.02, 0.06)),
+        }
 
 
 def _faults(rng: Random, scenario: Scenario) -> None:
@@ -187,16 +225,30 @@ def _faults(rng: Random, scenario: Scenario) -> None:
     if scenario.flavour == "outage":
         for name in scenario.inlets:
             scenario.intervals[name].append(
-                Interval(span * 0.02, span * rng.uniform(0.5, 0.98), rng.choice(MODES[:-1]), rng.choice(("", "", "seconds", "date")))
+                Interval(
+                    span * 0.02,
+                    span * rng.uniform(0.5, 0.98),
+                    rng.choice(MODES[:-1]),
+                    rng.choice(("", "", "seconds", "date")),
+                )
             )
     elif scenario.flavour == "isolation":
-        scenario.intervals["one"].append(Interval(0.0, span, rng.choice([mode for mode in MODES[:-1] if mode != "each 400"]), rng.choice(("", "seconds"))))
+        scenario.intervals["one"].append(
+            Interval(
+                0.0,
+                span,
+                rng.choice([mode for mode in MODES[:-1] if mode != "each 400"]),
+                rng.choice(("", "seconds")),
+            )
+        )
     elif scenario.flavour != "mixed calm":
         for name in scenario.inlets:
             for _ in range(rng.choice((0, 1, 1, 2, 4))):
                 start = rng.uniform(0, span)
                 end = min(span, start + rng.choice((0.5, 3.0, 20.0)) * rng.uniform(0.3, 1.5))
-                scenario.intervals[name].append(Interval(start, end, rng.choice(MODES), rng.choice(("", "", "seconds", "date"))))
+                scenario.intervals[name].append(
+                    Interval(start, end, rng.choice(MODES), rng.choice(("", "", "seconds", "date")))
+                )
     if scenario.flavour not in ("isolation",):
         scenario.noise = rng.choice((0.0, 0.05, 0.2))
         scenario.message_noise = rng.choice((0.0, 0.0, 0.05))
@@ -212,11 +264,21 @@ def _group(rng: Random, scenario: Scenario) -> None:
     """What happens to the members and to the partitions."""
     span, flavour = scenario.calm_at, scenario.flavour
     kinds = ("rebalance", "lose", "crash", "stop", "join", "recreate", "partition", "skip")
-    count = 0 if flavour == "isolation" else rng.choice((4, 8, 12)) if flavour == "group" else rng.choice((0, 0, 1, 2))
+    count = (
+        0
+        if flavour == "isolation"
+        else rng.choice((4, 8, 12))
+        if flavour == "group"
+        else rng.choice((0, 0, 1, 2))
+    )
     for kind in rng.choices(kinds, (5, 3, 4, 3, 2, 1, 1, 1), k=count):
         at = rng.uniform(0, span)
         if rng.random() < 0.6:  # while batches are open and requests are out
-            at = min(span, rng.choice([when for when, what, _ in scenario.events if what == "produce"]) + rng.choice((0.03, 0.2, 1.0)) * rng.random())
+            at = min(
+                span,
+                rng.choice([when for when, what, _ in scenario.events if what == "produce"])
+                + rng.choice((0.03, 0.2, 1.0)) * rng.random(),
+            )
         scenario.events.append((at, kind, rng.randrange(1 << 30)))
 
 
@@ -230,25 +292,46 @@ def _rare(rng: Random, scenario: Scenario) -> None:
     if scenario.flavour == "limit" and rng.random() < 0.5:
         scenario.spite_from, scenario.spite_s = span * rng.uniform(0.55, 0.8), rng.uniform(3, 20)
         scenario.settings.max_messages = rng.choice((2, 3, 1000))
-        scenario.events = [each for each in scenario.events if each[1] != "produce" or each[0] < scenario.spite_from - 5]
-        scenario.events += [(rng.uniform(scenario.spite_from, span), "produce", rng.choice((2, 2, 3))) for _ in range(6)]
+        scenario.events = [
+            each for each in scenario.events if each[1] != "produce" or each[0] < scenario.spite_from - 5
+        ]
+        scenario.events += [
+            (rng.uniform(scenario.spite_from, span), "produce", rng.choice((2, 2, 3))) for _ in range(6)
+        ]
     if scenario.policy.max_messages_per_s is not None:
-        scenario.poison.pop(Nature.WHOLE, None)  # or an ordered partition would wait for an operator too often
+        scenario.poison.pop(
+            Nature.WHOLE, None
+        )  # or an ordered partition would wait for an operator too often
         scenario.events += [(span * at, "produce", 40) for at in (0.35, 0.36, 0.7, 0.71)]
     if scenario.flavour == "flood" and rng.random() < 0.5:
         for found in scenario.intervals.values():
             found.append(Interval(span * 0.1, span * 0.9, "each 400"))
     if scenario.flavour in ("group", "mixed") and rng.random() < 0.3:
         produced = [when for when, what, _ in scenario.events if what == "produce"]
-        scenario.events += [(rng.choice(produced) + rng.uniform(0, 2), "truncate", rng.randrange(1 << 30)) for _ in range(rng.randint(1, 3))]
+        scenario.events += [
+            (rng.choice(produced) + rng.uniform(0, 2), "truncate", rng.randrange(1 << 30))
+            for _ in range(rng.randint(1, 3))
+        ]
 
 
-def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition, at: int, number: int, *, healthy: bool = False) -> Rec:
+def record(
+    rng: Random,
+    scenario: Scenario,
+    topic: Topic,
+    where: TopicPartition,
+    at: int,
+    number: int,
+    *,
+    healthy: bool = False,
+) -> Rec:
     """A record of a topic, and what must become of it."""
     nature = Nature.HEALTHY if healthy else _nature(rng, scenario)
     key = rng.choice((None, b"k%d" % (number % 5), b"\xff\x00"))
     more = rng.choice((None, [("h", b"1"), ("h", None)]))
-    text = json.dumps(rng.choice(TEXTS) * rng.randint(0, max(1, scenario.value_bytes // 40)), ensure_ascii=rng.random() < 0.3)
+    text = json.dumps(
+        rng.choice(TEXTS) * rng.randint(0, max(1, scenario.value_bytes // 40)),
+        ensure_ascii=rng.random() < 0.3,
+    )
     event = f'{{"_id":"{number}",  "t":{text}, "n":9400100000000000000000}}'
     dataset: str | None = rng.choice(topic.datasets)
     if topic.format is Format.ENTITY:
@@ -265,7 +348,12 @@ def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition,
             piece = value
     data: bytes | None = value
     if nature is Nature.NOT_JSON:
-        data, piece = rng.choice((b"", b"{", value[:-1], value + b"}", b"\xff\xfe", value.replace(b'"t":', b'"t\xff":'))), None
+        data, piece = (
+            rng.choice(
+                (b"", b"{", value[:-1], value + b"}", b"\xff\xfe", value.replace(b'"t":', b'"t\xff":'))
+            ),
+            None,
+        )
     elif nature is Nature.NOT_AN_OBJECT:
         data, piece = rng.choice((b"1", b"[]", b'"text"', b"null")), None
     elif nature is Nature.NO_ROUTE:
@@ -277,13 +365,22 @@ def record(rng: Random, scenario: Scenario, topic: Topic, where: TopicPartition,
         data, piece = value[:-1] + b" " * 1_000_000 + b"}", None
     elif nature is Nature.TOMBSTONE:
         data, piece = None, None
-    code = 500 if nature in (Nature.ERROR, Nature.ERROR_EACH) else rng.choice((400, 400, 422, 413)) if nature is Nature.WHOLE else rng.choice((400, 422, 404))
+    code = (
+        500
+        if nature in (Nature.ERROR, Nature.ERROR_EACH)
+        else rng.choice((400, 400, 422, 413))
+        if nature is Nature.WHOLE
+        else rng.choice((400, 422, 404))
+    )
     return Rec(number, where, at, data, key, nature, topic.inlet, dataset, piece, code, more)
 
 
 def _nature(rng: Random, scenario: Scenario) -> Nature:
     if scenario.junk and rng.random() < scenario.junk:
-        return rng.choices((Nature.NOT_JSON, Nature.NOT_AN_OBJECT, Nature.NO_ROUTE, Nature.TOMBSTONE, Nature.TOO_LARGE), (10, 5, 5, 10, 0.2))[0]
+        return rng.choices(
+            (Nature.NOT_JSON, Nature.NOT_AN_OBJECT, Nature.NO_ROUTE, Nature.TOMBSTONE, Nature.TOO_LARGE),
+            (10, 5, 5, 10, 0.2),
+        )[0]
     for nature, share in scenario.poison.items():
         if rng.random() < share:
             return nature

@@ -28,8 +28,12 @@ def test_fixed_histories() -> None:
     assert report.causes.keys() >= CAUSES, "every kind of repeat is seen"
     assert len(report.flavours) == 8
     assert report.residue.keys() <= {"each", "whole"}
-    assert report.residue["whole"] <= max(10, FIXED // 100), "healthy records refused alone twice: two in a thousand histories, when this was written"
-    assert report.residue["each"] <= max(1500, 2 * FIXED), "healthy records that AEP refused by name: 786 in a thousand histories, when this was written"
+    assert report.residue["whole"] <= max(10, FIXED // 100), (
+        "healthy records refused alone twice: two in a thousand histories, when this was written"
+    )
+    assert report.residue["each"] <= max(1500, 2 * FIXED), (
+        "healthy records that AEP refused by name: 786 in a thousand histories, when this was written"
+    )
 
 
 def test_fresh_histories() -> None:
@@ -69,7 +73,10 @@ def test_a_seed_is_replayed_the_same_whatever_the_hash_seed() -> None:
     """In two other processes, whose strings hash differently."""
     outputs = [
         subprocess.run(  # noqa: S603  (our own interpreter)
-            [sys.executable, "-m", "tests.simulation", "--seed", "38"], capture_output=True, env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True
+            [sys.executable, "-m", "tests.simulation", "--seed", "38"],
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True,
         ).stdout
         for hash_seed in ("1", "2")
     ]

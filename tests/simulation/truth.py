@@ -256,7 +256,9 @@ class Truth:
             return "an answer that was lost or can't be attributed"
         if self.ordered and any(told is None or not final(told) for told in before.told[:at]):
             return "order kept: what followed a message to be repeated"
-        raise Violation(f"{rec} was accepted by request {before.number}, which said so, and sent again as {again.number}")
+        raise Violation(
+            f"{rec} was accepted by request {before.number}, which said so, and sent again as {again.number}"
+        )
 
     def learn(self, request: Request) -> None:
         """An answer reached its member."""
@@ -282,7 +284,12 @@ class Truth:
                 if not self.settled(rec, EVER):
                     raise Violation(f"{rec} was lost")
                 # One that AEP refused when it was sent again to restore the order is in the dead-letter topic: its last word was AEP's.
-                if rec.nature is Nature.HEALTHY and self.ordered and rec.first_accepted < math.inf and not rec.letters:
+                if (
+                    rec.nature is Nature.HEALTHY
+                    and self.ordered
+                    and rec.first_accepted < math.inf
+                    and not rec.letters
+                ):
                     if max(request.processed_at for request in rec.accepted) < latest:
                         raise Violation(f"{rec} was never accepted after an earlier record of its partition")
                     latest = max(latest, rec.first_accepted)

@@ -17,7 +17,11 @@ GRACE_S = 4.0
 
 def beside(rec: Rec) -> int:
     """Bytes that a record holds beside its value."""
-    return OBJECT_BYTES + len(rec.name or b"") + sum(len(name) + len(value or b"") for name, value in rec.more or ())
+    return (
+        OBJECT_BYTES
+        + len(rec.name or b"")
+        + sum(len(name) + len(value or b"") for name, value in rec.more or ())
+    )
 
 
 def held(rec: Rec) -> int:
@@ -53,7 +57,8 @@ class Window:
         if life in rec.known or not life.ended:
             return life not in rec.known
         return self._member in rec.under_way and any(  # another life of it, read again, may be on the wire
-            request.arrived_seq is None and request.lives[request.recs.index(rec)] is life for request in rec.requests
+            request.arrived_seq is None and request.lives[request.recs.index(rec)] is life
+            for request in rec.requests
         )
 
     def __str__(self) -> str:
@@ -72,7 +77,12 @@ class Quota:
     def check(self, inlets: Iterable[str], per_s: float, overdraft: int) -> None:
         """A bucket that fills evenly, holds a tenth of a second's worth, and may be overdrawn by `overdraft` messages."""
         for inlet in inlets:
-            events = sorted([*((at, 0, 0) for at in self.changes), *((at, 1, messages) for at, name, messages in self.sends if name == inlet)])
+            events = sorted(
+                [
+                    *((at, 0, 0) for at in self.changes),
+                    *((at, 1, messages) for at, name, messages in self.sends if name == inlet),
+                ]
+            )
             level, at, changed = per_s / 10, 0.0, -GRACE_S
             for now, kind, messages in events:
                 if kind == 0:
@@ -82,4 +92,6 @@ class Quota:
                     continue
                 level, at = min(per_s / 10, level + (now - at) * per_s) - messages, now
                 if level < -overdraft - 1e-6:
-                    raise Violation(f"{-level:.0f} messages to {inlet} above its rate of {per_s:.0f} a second, at {now:.1f}")
+                    raise Violation(
+                        f"{-level:.0f} messages to {inlet} above its rate of {per_s:.0f} a second, at {now:.1f}"
+                    )

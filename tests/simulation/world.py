@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from random import Random
 
+from bridge.engine.loop import Skip
 from bridge.model import TopicPartition
-from bridge.pump import Skip
 from tests.simulation.aep import Aep
 from tests.simulation.kafka import Broker
 from tests.simulation.member import LEAP_S, Crash, Member
@@ -58,7 +58,9 @@ class World:
         self.scenario, self.say = scenario, say
         self.routes = scenario.routes()
         self.truth = Truth(scenario.settings.ordered, not scenario.tombstones)
-        self.truth.flapping = {name: _refusals(found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()}
+        self.truth.flapping = {
+            name: _refusals(found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()
+        }
         self._rng = Random(f"world {scenario.seed}")
         self.quota = Quota()
         self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"), self.quota)
@@ -84,13 +86,19 @@ class World:
     def next_event(self, member: Member) -> float:
         """When something outside of a member happens next."""
         due = self._events[0][0] if self._events else math.inf
-        free = [at for where, at in self.broker.free_at.items() if self.broker.owner[where] is None and self.broker.target.get(where) == member.name]
+        free = [
+            at
+            for where, at in self.broker.free_at.items()
+            if self.broker.owner[where] is None and self.broker.target.get(where) == member.name
+        ]
         if len(self.members) > 1 and any(each.source.orders for each in self.members):
             due = min(due, member.now + 0.3)
         return min([due, *(at for at in free if at > member.now)])
 
     def letter_fault(self, now: float) -> float:
-        return max((share for start, end, share in self.scenario.letter_faults if start <= now < end), default=0.0)
+        return max(
+            (share for start, end, share in self.scenario.letter_faults if start <= now < end), default=0.0
+        )
 
     def commit_fails(self, now: float) -> bool:
         """In the middle of a rebalance, or without a coordinator; tried again."""
@@ -111,7 +119,9 @@ class World:
         self._wind_up()
         self.truth.account()
         if (rate := self.scenario.policy.max_messages_per_s) is not None:
-            self.quota.check(self.scenario.inlets, rate, self.most_members * self.scenario.settings.max_messages)
+            self.quota.check(
+                self.scenario.inlets, rate, self.most_members * self.scenario.settings.max_messages
+            )
         for member in self.members:
             member.check_empty()
             member.check()
@@ -121,7 +131,9 @@ class World:
             self.members.remove(member)
         for where, log in self.truth.logs.items():
             if self.broker.committed.get(where, 0) != log.end:
-                raise Violation(f"{where} is committed at {self.broker.committed.get(where)}; its end is {log.end}")
+                raise Violation(
+                    f"{where} is committed at {self.broker.committed.get(where)}; its end is {log.end}"
+                )
         truth = self.truth
         letters = sum(rec.letters for rec in truth.recs)
         return History(
@@ -219,7 +231,9 @@ class World:
     def _produce(self, number: int) -> None:
         topic = self._rng.choice(self.scenario.topics)
         for _ in range(number):
-            self._append(topic, self._rng.choice([where for where in self.truth.logs if where.topic == topic.name]))
+            self._append(
+                topic, self._rng.choice([where for where in self.truth.logs if where.topic == topic.name])
+            )
 
     def _append(self, topic: Topic, where: TopicPartition, *, healthy: bool = False) -> None:
         log = self.truth.logs[where]
@@ -272,7 +286,11 @@ class World:
         log.incarnation += 1
         for member in self.members:
             position = member.source.held.get(where)
-            if position is not None and position.offset <= log.end and position.incarnation == log.incarnation - 1:  # it has not read so far, and goes on
+            if (
+                position is not None
+                and position.offset <= log.end
+                and position.incarnation == log.incarnation - 1
+            ):  # it has not read so far, and goes on
                 position.incarnation = position.life.incarnation = log.incarnation
                 position.end_told = min(position.end_told, log.end)
             else:
@@ -323,7 +341,9 @@ class World:
                 continue
             trickles += 1
             until = self._furthest_behind().now + TRICKLE_EVERY_S
-            if trickles > TRICKLES + TRICKLES_BEFORE_SKIP * len({(order.source, order.offset) for order in orders}):  # what follows a skipped one starts late
+            if trickles > TRICKLES + TRICKLES_BEFORE_SKIP * len(
+                {(order.source, order.offset) for order in orders}
+            ):  # what follows a skipped one starts late
                 raise Violation(f"not settled long after the last fault: {self._unsettled()[:5]}")
             if any(member.pump.tasks for member in self.members):
                 self._trickle()
@@ -345,8 +365,17 @@ class World:
         """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
         orders = []
         for member in self.members:
-            held = [(task, rec) for batch, task in member.pump.tasks.items() for rec in batch.records if isinstance(rec, Rec)]
-            poison = [(task, rec) for task, rec in held if rec.nature is not Nature.HEALTHY and rec.piece is not None]
+            held = [
+                (task, rec)
+                for batch, task in member.pump.tasks.items()
+                for rec in batch.records
+                if isinstance(rec, Rec)
+            ]
+            poison = [
+                (task, rec)
+                for task, rec in held
+                if rec.nature is not Nature.HEALTHY and rec.piece is not None
+            ]
             stuck = [rec for task, rec in poison if member.life(task, rec) not in rec.known]
             orders += [member.skip(rec) for rec in stuck[:3]]
         return orders
@@ -367,7 +396,9 @@ class World:
 
     def _over(self) -> bool:
         committed = self.broker.committed
-        return all(committed.get(where, 0) == log.end for where, log in self.truth.logs.items()) and all(member.idle for member in self.members)
+        return all(committed.get(where, 0) == log.end for where, log in self.truth.logs.items()) and all(
+            member.idle for member in self.members
+        )
 
 
 def simulate(seed: int, say: Callable[[str], None] | None = None) -> History:

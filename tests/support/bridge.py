@@ -20,7 +20,14 @@ from tests.support.ports import free_port
 class Bridge:
     """`aep-bridge run`. `config` is the configuration file's content; the admin port is added."""
 
-    def __init__(self, config: dict[str, Any], folder: Path, *, name: str = "bridge", environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        folder: Path,
+        *,
+        name: str = "bridge",
+        environ: dict[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         self.admin = f"http://127.0.0.1:{self.port}"
         config = {"logging": {"level": "info", "format": "json"}, **config}
@@ -45,7 +52,11 @@ class Bridge:
 
     def wait_assigned(self, partitions: int, timeout_s: float = 60) -> Self:
         """Until it has so many partitions."""
-        until(lambda: len(self.status().get("partitions", [])) >= partitions, timeout_s, f"no {partitions} partitions:\n{self.tail()}")
+        until(
+            lambda: len(self.status().get("partitions", [])) >= partitions,
+            timeout_s,
+            f"no {partitions} partitions:\n{self.tail()}",
+        )
         return self
 
     def _get(self, path: str) -> int:
@@ -67,7 +78,9 @@ class Bridge:
         """The sum of a metric over the label sets that hold these labels."""
         total = 0.0
         for line in httpx.get(self.admin + "/metrics", timeout=5).text.splitlines():
-            if line.startswith((name + "{", name + " ")) and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            if line.startswith((name + "{", name + " ")) and all(
+                f'{key}="{value}"' in line for key, value in labels.items()
+            ):
                 total += float(line.rsplit(" ", 1)[1])
         return total
 
@@ -102,7 +115,11 @@ class Bridge:
 
     def tail(self, lines: int = 40) -> str:
         """The end of its log."""
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:]) if self.log_path.exists() else "(no log)"
+        return (
+            "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+            if self.log_path.exists()
+            else "(no log)"
+        )
 
     def __enter__(self) -> Self:
         return self.start()

@@ -47,7 +47,11 @@ class Clients:
 
         def ready() -> bool:
             topic = admin.list_topics(timeout=10).topics.get(name)
-            return topic is not None and len(topic.partitions) == partitions and all(each.leader >= 0 for each in topic.partitions.values())
+            return (
+                topic is not None
+                and len(topic.partitions) == partitions
+                and all(each.leader >= 0 for each in topic.partitions.values())
+            )
 
         until(ready, what=f"leaders of {name}")
         return name
@@ -64,7 +68,9 @@ class Clients:
     ) -> None:
         """Produces to one partition, in order, and waits for every acknowledgement."""
         if "producer" not in self._kept:
-            self._kept["producer"] = Producer({**self.properties, "acks": "all", "enable.idempotence": True, "linger.ms": 5})
+            self._kept["producer"] = Producer(
+                {**self.properties, "acks": "all", "enable.idempotence": True, "linger.ms": 5}
+            )
         producer = self._kept["producer"]
         errors: list[KafkaError] = []
 
@@ -75,7 +81,15 @@ class Clients:
         for value in values:
             while True:
                 try:
-                    producer.produce(topic, value, key, partition, on_delivery=delivered, headers=cast("Any", headers and list(headers)), timestamp=timestamp)
+                    producer.produce(
+                        topic,
+                        value,
+                        key,
+                        partition,
+                        on_delivery=delivered,
+                        headers=cast("Any", headers and list(headers)),
+                        timestamp=timestamp,
+                    )
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -85,7 +99,14 @@ class Clients:
 
     def read_all(self, topic: str, timeout_s: float = 30) -> list[Message]:
         """Every record of the topic, by partition, in order."""
-        consumer = Consumer({**self.properties, "group.id": unique("reader"), "enable.partition.eof": True, "enable.auto.commit": False})
+        consumer = Consumer(
+            {
+                **self.properties,
+                "group.id": unique("reader"),
+                "enable.partition.eof": True,
+                "enable.auto.commit": False,
+            }
+        )
         try:
             partitions = consumer.list_topics(topic, 10).topics[topic].partitions
             consumer.assign([Position(topic, each, OFFSET_BEGINNING) for each in partitions])
@@ -118,7 +139,10 @@ class Clients:
         consumer = Consumer({**self.properties, "group.id": group})
         try:
             done = _committed(consumer, topic, partitions)
-            return sum(consumer.get_watermark_offsets(Position(topic, each.partition), 10)[1] - max(each.offset, 0) for each in done)
+            return sum(
+                consumer.get_watermark_offsets(Position(topic, each.partition), 10)[1] - max(each.offset, 0)
+                for each in done
+            )
         finally:
             consumer.close()
 
@@ -135,4 +159,8 @@ def _committed(consumer: Consumer, topic: str, partitions: int, timeout_s: float
             time.sleep(0.1)
 
 
-_COORDINATOR_COMES = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+_COORDINATOR_COMES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)

@@ -13,15 +13,25 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from bridge.batcher import Batch, Key
-from bridge.delivery import DeadLetter, Delivery, Effect, Reply, Settled, Wait, deliver
-from bridge.events import Events
-from bridge.inlet import Inlet, Policy
-from bridge.ledger import Lane
-from bridge.model import Answer, Fault, Format, Letter, Post, Published, Refusal, Slice, TopicPartition
-from bridge.payload import body_size
-from bridge.pump import Pump, Settings
-from bridge.routing import Route, routes_by_topic
+from bridge.codec.request import body_size
+from bridge.codec.routes import Route, routes_by_topic
+from bridge.engine.batcher import Batch, Key
+from bridge.engine.delivery import Delivery, Effect, EffectResult, PublishDeadLetters, Settled, Wait, deliver
+from bridge.engine.events import Events
+from bridge.engine.inlet import Inlet, Policy
+from bridge.engine.loop import Engine, EngineSettings
+from bridge.engine.offsets import Lane
+from bridge.model import (
+    BatchRequest,
+    BatchResponse,
+    DeadLetter,
+    Fault,
+    Format,
+    PublishResult,
+    Refusal,
+    Slice,
+    TopicPartition,
+)
 from tests.support.memory import MemoryRecord
 
 SOURCE = TopicPartition("t", 0)
@@ -42,35 +52,61 @@ def inlet(name: str = "inlet", seed: int = 1, **policy: Any) -> Inlet:
     return Inlet(name, f"{name}-id", Policy(**policy), Random(seed))
 
 
-def batch(pieces: Sequence[bytes], lanes: Sequence[Lane] | None = None, *, name: str = "b-1", dataset: str | None = "ds", first: int = 0) -> Batch:
+def batch(
+    pieces: Sequence[bytes],
+    lanes: Sequence[Lane] | None = None,
+    *,
+    name: str = "b-1",
+    dataset: str | None = "ds",
+    first: int = 0,
+) -> Batch:
     """A batch ready to be sent; the records go to the lanes by turns, with their pieces as values."""
     lanes = lanes or [lane()]
     records = [record(first + at, piece, lanes[at % len(lanes)].source) for at, piece in enumerate(pieces)]
     counts: dict[Lane, int] = {}
     for at in range(len(pieces)):
         counts[lanes[at % len(lanes)]] = counts.get(lanes[at % len(lanes)], 0) + 1
-    return Batch(name, Key("inlet", dataset), 0.0, list(records), list(pieces), counts, size=body_size(pieces))
+    return Batch(
+        name, Key("inlet", dataset), 0.0, list(records), list(pieces), counts, size=body_size(pieces)
+    )
 
 
-def checked(refusals: Sequence[Refusal], home: Lane | None = None, *, name: str = "b-1", route: str = "t") -> Batch:
+def checked(
+    refusals: Sequence[Refusal], home: Lane | None = None, *, name: str = "b-1", route: str = "t"
+) -> Batch:
     """A batch of records that were refused before sending."""
     home = home or lane()
     records = [record(at, b"x", home.source) for at in range(len(refusals))]
-    return Batch(name, Key("inlet", "ds", None, route), 0.0, list(records), [], {home: len(records)}, size=0, refusals=list(refusals))
+    return Batch(
+        name,
+        Key("inlet", "ds", None, route),
+        0.0,
+        list(records),
+        [],
+        {home: len(records)},
+        size=0,
+        refusals=list(refusals),
+    )
 
 
 def pieces(number: int, bad: Iterable[int] = (), name: str = "") -> list[bytes]:
     """Messages that a scripted AEP can tell apart."""
     wrong = set(bad)
-    return [b'{"%s":"%s%d"}' % (b"bad" if at in wrong else b"good", name.encode(), at) for at in range(number)]
+    return [
+        b'{"%s":"%s%d"}' % (b"bad" if at in wrong else b"good", name.encode(), at) for at in range(number)
+    ]
 
 
 # -- what AEP says ------------------------------------------------------------------
 
 
-def multi(*entries: dict[str, object], status: int = 207, headers: dict[str, str] | None = None) -> Answer:
+def multi(
+    *entries: dict[str, object], status: int = 207, headers: dict[str, str] | None = None
+) -> BatchResponse:
     """A multi-status answer with these entries."""
-    return Answer(status, headers or {}, json.dumps({"inletId": "i", "batchId": "1:2:3", "responses": entries}).encode())
+    return BatchResponse(
+        status, headers or {}, json.dumps({"inletId": "i", "batchId": "1:2:3", "responses": entries}).encode()
+    )
 
 
 def yes(at: int) -> dict[str, object]:
@@ -83,44 +119,50 @@ def no(status: int = 400, message: str = "Message has unknown xdm format") -> di
     return {"statusCode": status, "message": message}
 
 
-def accepted(number: int) -> Answer:
+def accepted(number: int) -> BatchResponse:
     """Everything accepted."""
     return multi(*map(yes, range(number)))
 
 
-def whole(status: int, message: str = "no", **headers: str) -> Answer:
+def whole(status: int, message: str = "no", **headers: str) -> BatchResponse:
     """The whole request refused."""
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps({"status": status, "message": message}).encode())
+    return BatchResponse(
+        status,
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        json.dumps({"status": status, "message": message}).encode(),
+    )
 
 
-def broken(fault: Fault = Fault.TIMEOUT) -> Answer:
+def broken(fault: Fault = Fault.TIMEOUT) -> BatchResponse:
     """No answer."""
-    return Answer(fault=fault, error=f"it was a {fault.value}")
+    return BatchResponse(fault=fault, error=f"it was a {fault.value}")
 
 
-Aep = Callable[[Post, float], Answer]
-Silent = Callable[[Post, float], Answer | None]
+Aep = Callable[[BatchRequest, float], BatchResponse]
+Silent = Callable[[BatchRequest, float], BatchResponse | None]
 
 
-def sound(post: Post, _: float = 0.0) -> Answer:
+def sound(post: BatchRequest, _: float = 0.0) -> BatchResponse:
     """AEP on a good day: a bad message is refused for itself."""
     return multi(*(no() if b"bad" in piece else yes(at) for at, piece in enumerate(post.pieces)))
 
 
 def strict(status: int = 400) -> Aep:
     """An AEP that refuses a whole request for one bad message."""
-    return lambda post, _: whole(status) if any(b"bad" in piece for piece in post.pieces) else accepted(len(post.pieces))
+    return lambda post, _: (
+        whole(status) if any(b"bad" in piece for piece in post.pieces) else accepted(len(post.pieces))
+    )
 
 
-def script(*answers: Answer | Callable[[Post], Answer], then: Aep = sound) -> Aep:
+def script(*answers: BatchResponse | Callable[[BatchRequest], BatchResponse], then: Aep = sound) -> Aep:
     """These answers, one for each request, and then as `then` says."""
     left = list(answers)
 
-    def aep(post: Post, now: float) -> Answer:
+    def aep(post: BatchRequest, now: float) -> BatchResponse:
         if not left:
             return then(post, now)
         answer = left.pop(0)
-        return answer if isinstance(answer, Answer) else answer(post)
+        return answer if isinstance(answer, BatchResponse) else answer(post)
 
     return aep
 
@@ -153,7 +195,7 @@ class Request:
     batch: str
     pieces: tuple[bytes, ...]
     timeout_s: float
-    answer: Answer
+    answer: BatchResponse
 
 
 @dataclass
@@ -162,7 +204,7 @@ class Driver:
 
     aep: Aep
     inlet: Inlet = field(default_factory=inlet)
-    publish: Callable[[Sequence[Letter], float], Published] = lambda letters, now: Published()
+    publish: Callable[[Sequence[DeadLetter], float], PublishResult] = lambda letters, now: PublishResult()
     latency: float = 0.05
     now: float = 0.0
     log: list[Request] = field(default_factory=list)
@@ -177,7 +219,11 @@ class Driver:
 
     def start(self, batch: Batch, topics: Sequence[str] | None = None) -> Life:
         """Starts a delivery."""
-        life = Life(next(self._seq), batch, deliver(batch, self.inlet, topics or ["t.dlq"] * len(batch.records), self.now))
+        life = Life(
+            next(self._seq),
+            batch,
+            deliver(batch, self.inlet, topics or ["t.dlq"] * len(batch.records), self.now),
+        )
         self.lives.append(life)
         self._step(life, None)
         return life
@@ -208,14 +254,14 @@ class Driver:
         if life in self._ready:
             self._ready.remove(life)
             heapq.heapify(self._ready)
-        self._step(life, Reply(self.now))
+        self._step(life, EffectResult(self.now))
 
     @property
     def accepted(self) -> int:
         return sum(sum(settled.accepted.values()) for _, settled in self.settled)
 
     @property
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[DeadLetter]:
         return [letter for _, settled in self.settled for letter in settled.buried]
 
     @property
@@ -235,9 +281,9 @@ class Driver:
 
     def _send(self, life: Life) -> None:
         post = life.effect
-        assert isinstance(post, Post)
+        assert isinstance(post, BatchRequest)
         if self.inlet.fits(len(post.pieces)) < len(post.pieces):
-            self._step(life, Reply(self.now))
+            self._step(life, EffectResult(self.now))
             return
         life.evidence = self.inlet.accepted_sent
         life.sent = self.inlet.sent(len(post.pieces), self.now)
@@ -245,10 +291,10 @@ class Driver:
         self.log.append(Request(self.now, life.batch.id, tuple(post.pieces), post.timeout_s, answer))
         self.at(self.now + self.latency, lambda: self._came_back(life, answer))
 
-    def _came_back(self, life: Life, answer: Answer) -> None:
+    def _came_back(self, life: Life, answer: BatchResponse) -> None:
         self.inlet.returned()
         acceptances = self.inlet.acceptances
-        self._step(life, Reply(self.now, answer, life.sent, life.evidence))
+        self._step(life, EffectResult(self.now, answer, life.sent, life.evidence))
         if acceptances != self.inlet.acceptances:
             for each in self.lives:
                 each.in_vain = 0
@@ -257,13 +303,13 @@ class Driver:
         heapq.heapify(self._ready)
         if self.inlet.failures == 0 and answer.fault is None and 200 <= answer.status < 300:
             for other in [each for each in self.lives if isinstance(each.effect, Wait) and each.effect.wakes]:
-                self._step(other, Reply(self.now, woken=True))
+                self._step(other, EffectResult(self.now, woken=True))
 
     def _fired(self, life: Life, wait: Wait) -> None:
         if life.effect is wait:
-            self._step(life, Reply(self.now, woken=True))
+            self._step(life, EffectResult(self.now, woken=True))
 
-    def _step(self, life: Life, reply: Reply | None) -> None:
+    def _step(self, life: Life, reply: EffectResult | None) -> None:
         while True:
             try:
                 effect = next(life.delivery) if reply is None else life.delivery.send(reply)
@@ -273,17 +319,20 @@ class Driver:
             life.effect = effect
             if isinstance(effect, Settled):
                 self.settled.append((life.batch.id, effect))
-                reply = Reply(self.now)
+                reply = EffectResult(self.now)
                 continue
-            if isinstance(effect, Post):
+            if isinstance(effect, BatchRequest):
                 heapq.heappush(self._ready, life)
             elif isinstance(effect, Wait):
                 self.waits.append((self.now, effect))
                 self.at(effect.until, lambda wait=effect: self._fired(life, wait))  # type: ignore[misc]
             else:
-                assert isinstance(effect, DeadLetter)
+                assert isinstance(effect, PublishDeadLetters)
                 published = self.publish(effect.letters, self.now)
-                self.at(self.now + self.latency, lambda: self._step(life, Reply(self.now, published=published)))
+                self.at(
+                    self.now + self.latency,
+                    lambda: self._step(life, EffectResult(self.now, published=published)),
+                )
             return
 
 
@@ -309,7 +358,9 @@ class Hand:
 
     def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
         if timeout_s > 0 and not (self._due and self._due[0][0] <= self.now):
-            self.now = min(self.now + timeout_s, max(self.now, self._due[0][0]) if self._due else float("inf"))
+            self.now = min(
+                self.now + timeout_s, max(self.now, self._due[0][0]) if self._due else float("inf")
+            )
         found = []
         while self._due and self._due[0][0] <= self.now:
             _, _, ticket, reply = heapq.heappop(self._due)
@@ -320,12 +371,14 @@ class Hand:
 class ScriptedSender:
     """Asks a scripted AEP; where that says None the request stays open until `answer`."""
 
-    def __init__(self, hand: Hand, aep: Callable[[Post, float], Answer | None], latency: float = 0.05) -> None:
+    def __init__(
+        self, hand: Hand, aep: Callable[[BatchRequest, float], BatchResponse | None], latency: float = 0.05
+    ) -> None:
         self.hand, self.aep, self.latency = hand, aep, latency
-        self.posts: list[Post] = []
-        self.open: list[tuple[object, Post]] = []
+        self.posts: list[BatchRequest] = []
+        self.open: list[tuple[object, BatchRequest]] = []
 
-    def send(self, ticket: object, post: Post) -> None:
+    def send(self, ticket: object, post: BatchRequest) -> None:
         self.posts.append(post)
         answer = self.aep(post, self.hand.now)
         if answer is None:
@@ -333,7 +386,7 @@ class ScriptedSender:
         else:
             self.hand.later(self.latency, ticket, answer)
 
-    def answer(self, at: int = 0, answer: Answer | None = None) -> None:
+    def answer(self, at: int = 0, answer: BatchResponse | None = None) -> None:
         ticket, post = self.open.pop(at)
         self.hand.put(ticket, answer or sound(post))
 
@@ -343,14 +396,14 @@ class ScriptedLetters:
 
     def __init__(self, hand: Hand) -> None:
         self.hand = hand
-        self.letters: list[Letter] = []
-        self.refuse: Callable[[Letter], str] = lambda _: ""
+        self.letters: list[DeadLetter] = []
+        self.refuse: Callable[[DeadLetter], str] = lambda _: ""
 
-    def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
+    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
         errors = [self.refuse(letter) for letter in letters]
         self.letters += [letter for letter, error in zip(letters, errors, strict=True) if not error]
         failed = [at for at, error in enumerate(errors) if error]
-        self.hand.later(0.01, ticket, Published(failed, errors[failed[0]] if failed else ""))
+        self.hand.later(0.01, ticket, PublishResult(failed, errors[failed[0]] if failed else ""))
 
 
 class ScriptedSource:
@@ -413,10 +466,22 @@ class Heard(Events):
         return [named for each, _, named in self.log if each == name]
 
 
-def cut(start: int, values: Sequence[bytes | None], source: TopicPartition = SOURCE, *, next_offset: int | None = None) -> Slice:
+def cut(
+    start: int,
+    values: Sequence[bytes | None],
+    source: TopicPartition = SOURCE,
+    *,
+    next_offset: int | None = None,
+) -> Slice:
     """A slice of consecutive offsets."""
     records = [record(start + at, value, source) for at, value in enumerate(values)]
-    return Slice(source, records, list(values), start + len(values) if next_offset is None else next_offset, sum(len(value or b"") + 600 for value in values))
+    return Slice(
+        source,
+        records,
+        list(values),
+        start + len(values) if next_offset is None else next_offset,
+        sum(len(value or b"") + 600 for value in values),
+    )
 
 
 class Bench:
@@ -424,7 +489,7 @@ class Bench:
 
     def __init__(
         self,
-        aep: Callable[[Post, float], Answer | None] = sound,
+        aep: Callable[[BatchRequest, float], BatchResponse | None] = sound,
         *,
         routes: Sequence[Route] = (Route("t", Format.RAW, "inlet", "ds"),),
         partitions: int = 1,
@@ -432,16 +497,22 @@ class Bench:
         **settings: Any,
     ) -> None:
         self.hand, self.heard = Hand(), Heard()
-        self.sender, self.letters, self.source = ScriptedSender(self.hand, aep), ScriptedLetters(self.hand), ScriptedSource(self.hand)
-        self.inlets = {name: inlet(name, **(policy or {})) for name in dict.fromkeys(route.inlet for route in routes)}
-        self.pump = Pump(
+        self.sender, self.letters, self.source = (
+            ScriptedSender(self.hand, aep),
+            ScriptedLetters(self.hand),
+            ScriptedSource(self.hand),
+        )
+        self.inlets = {
+            name: inlet(name, **(policy or {})) for name in dict.fromkeys(route.inlet for route in routes)
+        }
+        self.pump = Engine(
             route_of=routes_by_topic(routes),
             inlets=self.inlets,
             sender=self.sender,
             dead_letters=self.letters,
             completions=self.hand,
             clock=self.hand,
-            settings=Settings(**settings),
+            settings=EngineSettings(**settings),
             events=self.heard,
         )
         self.pump.source = self.source
@@ -466,7 +537,9 @@ class Bench:
         """Turns until so much time has gone by, or nothing is under way."""
         end = self.hand.now + seconds
         self.source.stride = 20.0 if seconds > 300 else 1.0
-        while self.hand.now < end and (self.pump.tasks or self.source.feed or list(self.pump.batcher.open_batches())):
+        while self.hand.now < end and (
+            self.pump.tasks or self.source.feed or list(self.pump.batcher.open_batches())
+        ):
             self.turn()
         return self.turn()
 

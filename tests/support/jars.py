@@ -28,7 +28,11 @@ def missing_tools() -> list[str]:
 def cache() -> Path:
     """`$XDG_CACHE_HOME/aep-bridge/kafka-…` where that is set, else `.cache/kafka` in the repository."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return Path(home) / "aep-bridge" / f"kafka-{VERSION}" if home else Path(__file__).parents[2] / ".cache" / "kafka"
+    return (
+        Path(home) / "aep-bridge" / f"kafka-{VERSION}"
+        if home
+        else Path(__file__).parents[2] / ".cache" / "kafka"
+    )
 
 
 def jars() -> Path:
@@ -49,7 +53,9 @@ def jars() -> Path:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-3000:]}")
+            raise RuntimeError(
+                f"Maven could not fetch Kafka {VERSION}:\n{(done.stdout + done.stderr)[-3000:]}"
+            )
         try:
             (work / "libs").rename(target)
         except OSError:  # another process was faster

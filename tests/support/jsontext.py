@@ -8,9 +8,30 @@ from hypothesis import strategies as st
 
 SPACE = st.text(" \t\r\n", max_size=3)
 PLAIN = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
-TRICKY = ["\\n", "\\/", '\\"', "\\\\", "\\u0041", "\\u00e9", "\\ud83d\\ude00", "\\u0000", "{", "}", "[", ",", ":", "\\b", "é", "😀"]
+TRICKY = [
+    "\\n",
+    "\\/",
+    '\\"',
+    "\\\\",
+    "\\u0041",
+    "\\u00e9",
+    "\\ud83d\\ude00",
+    "\\u0000",
+    "{",
+    "}",
+    "[",
+    ",",
+    ":",
+    "\\b",
+    "é",
+    "😀",
+]
 ESCAPES = st.lists(st.sampled_from(TRICKY), max_size=5)
-STRING = st.one_of(PLAIN.map(json.dumps), PLAIN.map(lambda text: json.dumps(text, ensure_ascii=False)), ESCAPES.map(lambda parts: f'"{"".join(parts)}"'))
+STRING = st.one_of(
+    PLAIN.map(json.dumps),
+    PLAIN.map(lambda text: json.dumps(text, ensure_ascii=False)),
+    ESCAPES.map(lambda parts: f'"{"".join(parts)}"'),
+)
 NUMBER = st.one_of(
     st.integers(-(10**40), 10**40).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(lambda number: json.dumps(number)),
@@ -24,20 +45,35 @@ def spaced(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def array(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(SPACE.map(lambda space: f"[{space}]"), st.lists(spaced(inner), min_size=1, max_size=4).map(lambda items: f"[{','.join(items)}]"))
+    return st.one_of(
+        SPACE.map(lambda space: f"[{space}]"),
+        st.lists(spaced(inner), min_size=1, max_size=4).map(lambda items: f"[{','.join(items)}]"),
+    )
 
 
 def members(pairs: st.SearchStrategy[tuple[str, str]], max_size: int = 4) -> st.SearchStrategy[str]:
     """An object of these members."""
-    one = st.tuples(SPACE, pairs, SPACE, SPACE, SPACE).map(lambda m: f"{m[0]}{m[1][0]}{m[2]}:{m[3]}{m[1][1]}{m[4]}")
-    return st.one_of(SPACE.map(lambda space: f"{{{space}}}"), st.lists(one, min_size=1, max_size=max_size).map(lambda items: f"{{{','.join(items)}}}"))
+    one = st.tuples(SPACE, pairs, SPACE, SPACE, SPACE).map(
+        lambda m: f"{m[0]}{m[1][0]}{m[2]}:{m[3]}{m[1][1]}{m[4]}"
+    )
+    return st.one_of(
+        SPACE.map(lambda space: f"{{{space}}}"),
+        st.lists(one, min_size=1, max_size=max_size).map(lambda items: f"{{{','.join(items)}}}"),
+    )
 
 
-ANY = st.recursive(SCALAR, lambda inner: st.one_of(array(inner), members(st.tuples(STRING, inner))), max_leaves=8)
+ANY = st.recursive(
+    SCALAR, lambda inner: st.one_of(array(inner), members(st.tuples(STRING, inner))), max_leaves=8
+)
 OBJECT = members(st.tuples(STRING, ANY))
 HEADER_NAMES = st.sampled_from(['"header"', '"he\\u0061der"', '"\\u0068eader"'])
 DATASET_NAMES = st.sampled_from(['"datasetId"', '"dataset\\u0049d"'])
-HEADER = members(st.one_of(st.tuples(STRING, ANY), st.tuples(DATASET_NAMES, st.sampled_from(["null", '"own"', '"öwn"', '""', "7", "1e999"]))))
+HEADER = members(
+    st.one_of(
+        st.tuples(STRING, ANY),
+        st.tuples(DATASET_NAMES, st.sampled_from(["null", '"own"', '"öwn"', '""', "7", "1e999"])),
+    )
+)
 ENVELOPE = members(
     st.one_of(
         st.tuples(HEADER_NAMES, HEADER),

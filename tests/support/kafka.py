@@ -18,7 +18,12 @@ from typing import Self
 import trustme
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from tests.support.clients import Clients
 from tests.support.jars import cache, jars
@@ -27,7 +32,15 @@ from tests.support.ports import free_port
 USER, PASSWORD = "alice", "alice-secret"
 READY_S = 90
 _ODD = ("MUTUAL", "ELSEWHERE", "EXPIRED")
-_JVM = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xms128m", "-Xmx512m", "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+_JVM = [
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xms128m",
+    "-Xmx512m",
+    "-Xshare:auto",
+    "-Xlog:cds=off",
+    "-Xlog:cds+dynamic=off",
+]
 
 
 class Kafka:
@@ -37,7 +50,9 @@ class Kafka:
     for another name (ELSEWHERE) and of long ago (EXPIRED). `settings`: more broker properties.
     """
 
-    def __init__(self, nodes: int = 1, *, secure: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, nodes: int = 1, *, secure: bool = False, settings: dict[str, str] | None = None
+    ) -> None:
         self.nodes, self.secure, self._settings = nodes, secure, settings or {}
         self.directory = Path(tempfile.mkdtemp(prefix="aep-bridge-kafka-"))
         self.listeners = ["PLAINTEXT", "SSL", "SASL_SSL", *_ODD] if secure else ["PLAINTEXT"]
@@ -73,11 +88,16 @@ class Kafka:
         """The client properties that connect to one listener."""
         found = {"bootstrap.servers": self.bootstrap(listener)}
         if listener != "PLAINTEXT":
-            found |= {"security.protocol": "SSL" if listener in _ODD else listener, "ssl.ca.location": str(self.ca_file)}
+            found |= {
+                "security.protocol": "SSL" if listener in _ODD else listener,
+                "ssl.ca.location": str(self.ca_file),
+            }
         if listener == "SASL_SSL":
             found |= {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": USER, "sasl.password": PASSWORD}
         if listener == "MUTUAL":
-            found |= dict.fromkeys(("ssl.certificate.location", "ssl.key.location"), str(self.directory / "client.pem"))
+            found |= dict.fromkeys(
+                ("ssl.certificate.location", "ssl.key.location"), str(self.directory / "client.pem")
+            )
         return found
 
     @property
@@ -95,7 +115,10 @@ class Kafka:
             command.append(f"-XX:SharedArchiveFile={self._archive}")
         with self._log(node).open("ab") as log:
             self._processes[node] = subprocess.Popen(
-                [*command, "-cp", self._classpath, "kafka.Kafka", str(self._file(node))], stdout=log, stderr=log, start_new_session=True
+                [*command, "-cp", self._classpath, "kafka.Kafka", str(self._file(node))],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill(self, node: int) -> None:
@@ -113,7 +136,10 @@ class Kafka:
         deadline = time.monotonic() + READY_S
         admin = AdminClient({**self.properties(), "log_level": 0})
         while True:
-            if any(process.poll() is not None for process in self._processes.values()) or time.monotonic() > deadline:
+            if (
+                any(process.poll() is not None for process in self._processes.values())
+                or time.monotonic() > deadline
+            ):
                 raise RuntimeError(f"Kafka was not ready within {READY_S} s\n" + self.tail())
             try:
                 if len(admin.list_topics(timeout=1).brokers) == self.nodes:
@@ -123,7 +149,10 @@ class Kafka:
 
     def tail(self) -> str:
         """The ends of the nodes' logs."""
-        return "\n".join(f"--- {log}\n{log.read_text(errors='replace')[-3000:]}" for log in sorted(self.directory.glob("*.log")))
+        return "\n".join(
+            f"--- {log}\n{log.read_text(errors='replace')[-3000:]}"
+            for log in sorted(self.directory.glob("*.log"))
+        )
 
     def stop(self) -> None:
         """Stops every node by its process and removes the directory."""
@@ -154,11 +183,16 @@ class Kafka:
         settings = {
             "process.roles": "broker,controller",
             "node.id": str(node),
-            "controller.quorum.voters": ",".join(f"{each}@127.0.0.1:{self._ports[each]['CONTROLLER']}" for each in self._ports),
+            "controller.quorum.voters": ",".join(
+                f"{each}@127.0.0.1:{self._ports[each]['CONTROLLER']}" for each in self._ports
+            ),
             "listeners": ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in self._names),
             "advertised.listeners": ",".join(f"{name}://127.0.0.1:{ports[name]}" for name in self.listeners),
             "listener.security.protocol.map": ",".join(
-                ["CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL", *(f"{name}:SSL" for name in _ODD)]
+                [
+                    "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL",
+                    *(f"{name}:SSL" for name in _ODD),
+                ]
             ),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
@@ -187,20 +221,40 @@ class Kafka:
                 "ssl.keystore.type": "PEM",
                 "ssl.keystore.location": str(self.directory / "server.pem"),
                 "listener.name.mutual.ssl.client.auth": "required",
-                **{f"listener.name.{name}.ssl.keystore.location": str(self.directory / f"{name}.pem") for name in ("elsewhere", "expired")},
+                **{
+                    f"listener.name.{name}.ssl.keystore.location": str(self.directory / f"{name}.pem")
+                    for name in ("elsewhere", "expired")
+                },
                 "ssl.truststore.type": "PEM",
                 "ssl.truststore.location": str(self.ca_file),
                 "sasl.enabled.mechanisms": "SCRAM-SHA-512",
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             }
-        self._file(node).write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-        command = ["java", *_JVM, *([f"-XX:SharedArchiveFile={self._archive}"] if self._archive.exists() else []), "-cp", self._classpath]
-        command += ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", str(self._file(node))]
+        self._file(node).write_text(
+            "".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8"
+        )
+        command = [
+            "java",
+            *_JVM,
+            *([f"-XX:SharedArchiveFile={self._archive}"] if self._archive.exists() else []),
+            "-cp",
+            self._classpath,
+        ]
+        command += [
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            "AAAAAAAAAAAAAAAAAAAAAQ",
+            "-c",
+            str(self._file(node)),
+        ]
         if self.secure:
             command += ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
         if done.returncode:
-            raise RuntimeError(f"Kafka's storage could not be formatted:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise RuntimeError(
+                f"Kafka's storage could not be formatted:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+            )
 
     def _write_certificates(self) -> None:
         authority = trustme.CA()
@@ -208,13 +262,19 @@ class Kafka:
         issued = {
             "server": authority.issue_cert(*names),
             "elsewhere": authority.issue_cert("elsewhere.example"),
-            "expired": authority.issue_cert(*names, not_before=day, not_after=day + datetime.timedelta(days=1)),
+            "expired": authority.issue_cert(
+                *names, not_before=day, not_after=day + datetime.timedelta(days=1)
+            ),
             "client": authority.issue_cert("bridge@example.com"),
         }
         for name, each in issued.items():
             key = load_pem_private_key(each.private_key_pem.bytes(), None)
-            parts = [key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]  # the broker reads PKCS #8 only
-            (self.directory / f"{name}.pem").write_bytes(b"".join([*parts, *(part.bytes() for part in each.cert_chain_pems)]))
+            parts = [
+                key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            ]  # the broker reads PKCS #8 only
+            (self.directory / f"{name}.pem").write_bytes(
+                b"".join([*parts, *(part.bytes() for part in each.cert_chain_pems)])
+            )
         authority.cert_pem.write_to_path(str(self.ca_file))
 
 
@@ -222,7 +282,9 @@ def main(arguments: list[str]) -> None:
     """Runs a cluster until it is interrupted."""
     if arguments[:1] != ["up"]:
         raise SystemExit("usage: python -m tests.support.kafka up [nodes]")
-    with Kafka(int(arguments[1]) if len(arguments) > 1 else 1, settings={"auto.create.topics.enable": "true"}) as kafka:
+    with Kafka(
+        int(arguments[1]) if len(arguments) > 1 else 1, settings={"auto.create.topics.enable": "true"}
+    ) as kafka:
         print(f"bootstrap.servers={kafka.bootstrap()}", flush=True)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -73,7 +73,13 @@ class Collected:
         return sum(map(len, self.values.values()))
 
 
-def collect(source: Source, done: Callable[[Collected], bool], timeout_s: float = 30, into: Collected | None = None, limit: int = 500) -> Collected:
+def collect(
+    source: Source,
+    done: Callable[[Collected], bool],
+    timeout_s: float = 30,
+    into: Collected | None = None,
+    limit: int = 500,
+) -> Collected:
     """Reads until `done` holds; raises `AssertionError` at the deadline."""
     found = into or Collected()
 

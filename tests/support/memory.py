@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.letterhead import letterhead
-from bridge.model import Headers, Letter, Published, Slice, TopicPartition
-from bridge.ports import Completions, Fatal, Listener
+from bridge.kafka.dead_letter_headers import letterhead
+from bridge.model import DeadLetter, Headers, PublishResult, Slice, TopicPartition
+from bridge.ports import Completions, Fatal, RebalanceListener
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,15 @@ class MemoryKafka:
             self.ends.setdefault(TopicPartition(name, partition), 0)
         return name
 
-    def produce(self, topic: str, values: Iterable[bytes | None], *, partition: int = 0, key: bytes | None = None, headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        values: Iterable[bytes | None],
+        *,
+        partition: int = 0,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+    ) -> None:
         source = TopicPartition(topic, partition)
         for value in values:
             self.logs[source].append(MemoryRecord(source, self.ends[source], value, key, headers))
@@ -79,11 +87,17 @@ class MemoryKafka:
         self.ends[TopicPartition(topic, partition)] += offsets
 
     def read_all(self, topic: str) -> list[MemoryRecord]:
-        return [record for source, log in sorted(self.logs.items()) if source.topic == topic for record in log]
+        return [
+            record for source, log in sorted(self.logs.items()) if source.topic == topic for record in log
+        ]
 
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
         found = self.groups.setdefault(group, _Group()).committed
-        return {each: found[TopicPartition(topic, each)] for each in range(partitions) if TopicPartition(topic, each) in found}
+        return {
+            each: found[TopicPartition(topic, each)]
+            for each in range(partitions)
+            if TopicPartition(topic, each) in found
+        }
 
 
 class MemorySource:
@@ -94,10 +108,15 @@ class MemorySource:
         kafka: MemoryKafka,
         group: str,
         topics: Sequence[str],
-        listener: Listener,
+        listener: RebalanceListener,
         is_dead_letter_topic: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._kafka, self._topics, self._listener, self._excluded = kafka, topics, listener, is_dead_letter_topic
+        self._kafka, self._topics, self._listener, self._excluded = (
+            kafka,
+            topics,
+            listener,
+            is_dead_letter_topic,
+        )
         self._group = kafka.groups.setdefault(group, _Group())
         self._group.members.append(self)
         self.positions: dict[TopicPartition, int] = {}
@@ -126,7 +145,9 @@ class MemorySource:
         return slices
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self._stored.update({source: offset for source, offset in offsets.items() if source in self.positions})
+        self._stored.update(
+            {source: offset for source, offset in offsets.items() if source in self.positions}
+        )
 
     def uncommitted(self) -> int:
         """None: what is stored is committed at the next read, revoke or close, and no commit fails here."""
@@ -155,19 +176,27 @@ class MemorySource:
         wanted = {
             source
             for source in self._kafka.logs
-            if any(re.match(each, source.topic) if each.startswith("^") else each == source.topic for each in self._topics) and not self._excluded(source.topic)
+            if any(
+                re.match(each, source.topic) if each.startswith("^") else each == source.topic
+                for each in self._topics
+            )
+            and not self._excluded(source.topic)
         }
         place, count = self._group.members.index(self), len(self._group.members)
         mine = [source for number, source in enumerate(sorted(wanted)) if number % count == place]
         if going := [source for source in self.positions if source not in mine]:
             self._revoke(going)
-        taken = {source for member in self._group.members if member is not self for source in member.positions}
+        taken = {
+            source for member in self._group.members if member is not self for source in member.positions
+        }
         if coming := [source for source in mine if source not in self.positions and source not in taken]:
             for source in coming:
                 self.positions[source] = self._group.committed.get(source, 0)
             self._ended.difference_update(coming)
             self._paused.difference_update(coming)
-            self._paused.update(self._listener.assigned({source: self._group.committed.get(source) for source in coming}))
+            self._paused.update(
+                self._listener.assigned({source: self._group.committed.get(source) for source in coming})
+            )
 
     def _revoke(self, going: list[TopicPartition]) -> None:
         if going:
@@ -185,17 +214,25 @@ class MemorySource:
 class MemoryDeadLetters:
     """`ports.DeadLetters` into a `MemoryKafka`, acknowledged at once; `refuse` gives the error of a letter that shall fail, else ''."""
 
-    def __init__(self, kafka: MemoryKafka, completions: Completions, refuse: Callable[[Letter], str] = lambda _: "") -> None:
+    def __init__(
+        self, kafka: MemoryKafka, completions: Completions, refuse: Callable[[DeadLetter], str] = lambda _: ""
+    ) -> None:
         self._kafka, self._completions, self.refuse = kafka, completions, refuse
 
-    def publish(self, ticket: object, letters: Sequence[Letter]) -> None:
+    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
         failed: list[int] = []
         error = ""
         for index, letter in enumerate(letters):
-            problem = self.refuse(letter) or ("" if TopicPartition(letter.topic, 0) in self._kafka.ends else f"{letter.topic}: the topic does not exist")
+            problem = self.refuse(letter) or (
+                ""
+                if TopicPartition(letter.topic, 0) in self._kafka.ends
+                else f"{letter.topic}: the topic does not exist"
+            )
             if problem:
                 failed.append(index)
                 error = error or problem
             else:
-                self._kafka.produce(letter.topic, [letter.record.value()], key=letter.record.key(), headers=letterhead(letter))
-        self._completions.put(ticket, Published(tuple(failed), error))
+                self._kafka.produce(
+                    letter.topic, [letter.record.value()], key=letter.record.key(), headers=letterhead(letter)
+                )
+        self._completions.put(ticket, PublishResult(tuple(failed), error))

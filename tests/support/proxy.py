@@ -40,9 +40,15 @@ class Proxy(RawServer):
                 return
             url = urlsplit(target)
             with socket.create_connection((url.hostname, url.port or 80)) as far:
-                passed = [text for text in request.head if not text.lower().startswith(("proxy-", "connection:", "host:"))]
+                passed = [
+                    text
+                    for text in request.head
+                    if not text.lower().startswith(("proxy-", "connection:", "host:"))
+                ]
                 path = url.path + (f"?{url.query}" if url.query else "")
-                head = "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: {url.netloc}", "Connection: close", *passed, "", ""])
+                head = "\r\n".join(
+                    [f"{method} {path} HTTP/1.1", f"Host: {url.netloc}", "Connection: close", *passed, "", ""]
+                )
                 far.sendall(head.encode() + request.body)
                 _pump(far, peer.sock)
             return

@@ -14,7 +14,7 @@ from itertools import count
 from random import Random
 from statistics import mean
 
-from bridge.inlet import Inlet, Policy
+from bridge.engine.inlet import Inlet, Policy
 
 QUOTA = 10_000.0
 MESSAGES = 1000
@@ -152,15 +152,24 @@ class World:
             self.at(replica.next_try, "try", replica)
 
 
-def world(latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA) -> World:
+def world(
+    latency_s: float, replicas: int = 1, *, apart_s: float = 0.0, seed: int = 1, quota: float = QUOTA
+) -> World:
     """Replicas that start so many seconds apart."""
-    made = [Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s) for n in range(replicas)]
+    made = [
+        Replica(Inlet(f"i{n}", "id", Policy(max_in_flight=8), rng=Random(seed * 100 + n)), starts=n * apart_s)
+        for n in range(replicas)
+    ]
     return World(made, Quota(quota, quota), latency_s, Random(seed))
 
 
 def used(replicas: list[Replica], start: float, end: float, quota: float = QUOTA) -> float:
     """The share of a quota that got through."""
-    return sum(messages for replica in replicas for at, messages in replica.accepted if start <= at < end) / (end - start) / quota
+    return (
+        sum(messages for replica in replicas for at, messages in replica.accepted if start <= at < end)
+        / (end - start)
+        / quota
+    )
 
 
 def refused(replicas: list[Replica], start: float, end: float) -> float:
@@ -178,7 +187,10 @@ LINES = (
     *((1, 10_000, quota) for quota in (500, 100)),
     *((3, quota, quota) for quota in (10_000, 3000, 1000)),
     *((3, 10_000, quota) for quota in (500, 100)),
-    *((replicas, quota, quota) for replicas, quota in ((6, 10_000), (12, 10_000), (12, 3000), (12, 1000), (20, 10_000))),
+    *(
+        (replicas, quota, quota)
+        for replicas, quota in ((6, 10_000), (12, 10_000), (12, 3000), (12, 1000), (20, 10_000))
+    ),
 )
 """Replicas, messages a second, and what they sink to."""
 
@@ -206,12 +218,21 @@ def found_after(latency_s: float, moment: int) -> float:
             it.quota.per_s = QUOTA * 1.5
 
     it.run(moment + 123, change)
-    return next((half / 2 for half in range(240) if used(it.replicas, moment + half / 2, moment + half / 2 + 3, QUOTA * 1.5) >= 0.95), 120.0)
+    return next(
+        (
+            half / 2
+            for half in range(240)
+            if used(it.replicas, moment + half / 2, moment + half / 2 + 3, QUOTA * 1.5) >= 0.95
+        ),
+        120.0,
+    )
 
 
 def main() -> None:
     """Prints Markdown."""
-    print("| replicas | messages a second | refused | used | the least, of an equal part |\n| ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| replicas | messages a second | refused | used | the least, of an equal part |\n| ---: | ---: | ---: | ---: | ---: |"
+    )
     with ProcessPoolExecutor() as pool:
         for line in LINES:
             runs = list(pool.map(measured, [line] * SEEDS, range(SEEDS)))
@@ -221,7 +242,9 @@ def main() -> None:
             print(f"| {replicas} | {rate} | {no:.1%} | {yes:.0%} | {least:.0%} |", flush=True)
         for latency_s in (0.03, 0.3):
             after = list(pool.map(found_after, [latency_s] * 30, range(150, 210, 2)))
-            print(f"\nThree, {latency_s * 1000:.0f} ms, raised by half: found after {mean(after):.0f} s on average, {max(after):.0f} at most.")
+            print(
+                f"\nThree, {latency_s * 1000:.0f} ms, raised by half: found after {mean(after):.0f} s on average, {max(after):.0f} at most."
+            )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ ANSWER_207 = b'{"responses":[]}'
 
 def answer(status: int = 207, body: bytes = ANSWER_207, *headers: str) -> bytes:
     """A well-formed answer."""
-    return "\r\n".join([f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]).encode() + body
+    return (
+        "\r\n".join(
+            [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
+        ).encode()
+        + body
+    )
 
 
 @dataclass(slots=True)
@@ -90,7 +95,9 @@ class RawServer:
         Thread(target=self._accept, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stopped.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -28,7 +28,11 @@ class Terminal:
     def __init__(self, command: list[str], *, cwd: Path, columns: int = 160, **environ: str) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        plain = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"}}
+        plain = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI"}
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_IT, *command], stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd, start_new_session=True,
             env={**plain, "TERM": "xterm-256color", **environ},

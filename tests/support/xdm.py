@@ -8,7 +8,15 @@ SCHEMA = "https://ns.adobe.com/test/schemas/event"
 DATASETS = ("5d86d1a29ba7e11648cc3afb", "5d86d1a29ba7e11648cc3afc")
 
 
-def envelope(event: str, org: str, *, dataset: str | None = DATASETS[0], extra: str = "", size: int = 0, body: bool = True) -> bytes:
+def envelope(
+    event: str,
+    org: str,
+    *,
+    dataset: str | None = DATASETS[0],
+    extra: str = "",
+    size: int = 0,
+    body: bool = True,
+) -> bytes:
     """One message. `extra` is JSON text spliced into the entity as it is; `size` pads it to about so many bytes."""
     ref = {"id": SCHEMA, "contentType": "application/vnd.adobe.xed-full+json;version=1"}
     header: dict[str, object] = {"schemaRef": ref, "imsOrgId": org}
@@ -19,5 +27,10 @@ def envelope(event: str, org: str, *, dataset: str | None = DATASETS[0], extra: 
         return f'{{"header": {json.dumps(header)}}}'.encode()
     value = f'{{"header": {json.dumps(header)}, "body": {{"xdmMeta": {json.dumps({"schemaRef": ref})}, "xdmEntity": {entity}}}}}'
     if size > len(value):
-        return envelope(event, org, dataset=dataset, extra=f'{extra + ", " if extra else ""}"pad": "{"x" * (size - len(value) - 11)}"')
+        return envelope(
+            event,
+            org,
+            dataset=dataset,
+            extra=f'{extra + ", " if extra else ""}"pad": "{"x" * (size - len(value) - 11)}"',
+        )
     return value.encode()

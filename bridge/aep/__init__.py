@@ -1,0 +1,1 @@
+"""Carries batch requests to Adobe Experience Platform."""

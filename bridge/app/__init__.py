@@ -1,0 +1,1 @@
+"""Puts the parts together: what `aep-bridge run` runs."""

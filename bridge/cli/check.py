@@ -1,0 +1,102 @@
+"""`aep-bridge check`: everything that can be wrong before a deploy, one line each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.cli.loading import ConfigOption
+from bridge.cli.output import Form, Output, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bridge.check import Finding
+
+
+def check(
+    config: ConfigOption,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only what needs no connection: file, environment, memory.")
+    ] = False,
+    send_test: Annotated[
+        str,
+        typer.Option(
+            metavar="TOPIC",
+            help="Also send one record of this topic, with AEP's own validation, and show the verdict. Not with --offline.",
+        ),
+    ] = "",
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How many replicas are planned, to be held against the partitions; 0: not known."
+        ),
+    ] = 0,
+    output: Output = Form.AUTO,
+) -> None:
+    """Check everything that can be wrong before a deploy, one line each: ok, WARN or FAIL, what was found, what to do. Changes nothing.
+
+    The configuration and the environment around it, memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions against
+    replicas; proxies, tokens, the clock, inlets.
+
+    Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream can't be reached.
+
+    Example: `aep-bridge check --config config/aep-bridge.yaml --send-test web-events --replicas 3`
+    """
+    import os
+    from itertools import chain
+
+    from bridge import check as checks
+    from bridge.config.loader import ConfigurationError, load
+
+    if offline and send_test:
+        typer.echo(
+            "--offline and --send-test exclude each other: sending a record needs connections; leave out one of them",
+            err=True,
+        )
+        raise typer.Exit(2)
+    scripted = as_json(output)
+    try:
+        settings = load(config, os.environ)
+    except ConfigurationError as error:
+        _show(
+            (checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems),
+            scripted=scripted,
+        )
+        raise typer.Exit(2) from None
+    findings: Iterable[Finding] = checks.offline(settings)
+    if not offline:
+        findings = chain(
+            findings,
+            checks.online(settings, replicas),
+            checks.send_test(settings, send_test) if send_test else (),
+        )
+    failed = [finding for finding in _show(findings, scripted=scripted) if finding.level is checks.Level.FAIL]
+    raise typer.Exit(0 if not failed else 3 if any(finding.unreachable for finding in failed) else 1)
+
+
+def _show(findings: Iterable[Finding], *, scripted: bool) -> list[Finding]:
+    """Prints each as it comes, or all of them at the end as JSON; returns them."""
+    seen = []
+    for finding in findings:
+        seen.append(finding)
+        if not scripted:
+            colour = {"ok": "green", "WARN": "yellow", "FAIL": "red"}[finding.level.value]
+            typer.echo(
+                f"{typer.style(f'{finding.level.value:<4}', fg=colour)}  {finding.what}: {finding.found}"
+            )
+            if finding.do:
+                typer.echo(f"      → {finding.do}")
+    if scripted:
+        typer.echo(
+            json.dumps(
+                [
+                    {"level": each.level.value, "what": each.what, "found": each.found, "do": each.do}
+                    for each in seen
+                ],
+                indent=2,
+            )
+        )
+    return seen

@@ -1,0 +1,45 @@
+"""`aep-bridge partitions`: how many partitions the mapped topics have, which is how many replicas can work."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from bridge.cli.loading import ConfigOption, settings_of
+from bridge.cli.output import Form, Output, as_json
+
+
+def partitions(
+    config: ConfigOption,
+    output: Output = Form.AUTO,
+) -> None:
+    """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and KEDA's `maxReplicaCount`.
+
+    Example: `aep-bridge partitions --config config/aep-bridge.yaml -o json`
+    """
+    settings = settings_of(config)
+    from bridge.kafka.topics import Topics, Unreachable
+
+    mapped = [topic.topic for topic in settings.topics]
+    try:
+        counts = Topics(settings.admin_properties()).partitions(mapped, settings.is_dead_letter_topic)
+    except Unreachable as error:
+        typer.echo(f"{settings.kafka.bootstrap_servers}: {error}", err=True)
+        raise typer.Exit(3) from None
+    missing = [name for name in mapped if not name.startswith("^") and name not in counts]
+    total = sum(counts.values())
+    if as_json(output):
+        typer.echo(json.dumps({"topics": counts, "total": total, "missing": missing}))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("topic", "partitions")
+        for name, count in sorted(counts.items()):
+            table.add_row(name, str(count))
+        for name in missing:
+            table.add_row(name, "does not exist")
+        table.add_row("total: the most replicas that have work", str(total))
+        Console().print(table)
+    raise typer.Exit(1 if missing else 0)

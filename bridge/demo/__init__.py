@@ -1,0 +1,1 @@
+"""`aep-bridge demo`: the whole bridge beside an in-process Kafka and a local AEP."""

@@ -1,0 +1,1 @@
+"""Moving over from Adobe's Kafka Connect sink."""

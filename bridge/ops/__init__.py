@@ -1,0 +1,1 @@
+"""What an operator sees and does: logs, metrics, the admin port, the status page, shutdown."""

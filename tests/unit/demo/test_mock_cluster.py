@@ -1,0 +1,34 @@
+"""The in-process Kafka."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+from confluent_kafka import cimpl
+from confluent_kafka.admin import AdminClient
+
+from bridge.demo import mock_cluster as mockcluster
+from bridge.demo.mock_cluster import MockCluster, MockClusterMissing
+
+
+def test_topics_have_the_partitions_that_were_asked_for() -> None:
+    """The installed client still has the experimental interface that this room calls."""
+    with MockCluster(topics={"a": 1, "b": 7}) as cluster:
+        topics = (
+            AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0})
+            .list_topics(timeout=10)
+            .topics
+        )
+
+    assert {"a": 1, "b": 7} == {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def test_a_missing_symbol_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another build of the client gives a sentence, not a crash."""
+    monkeypatch.setitem(mockcluster._SIGNATURES, "rd_kafka_mock_moved_elsewhere", (ctypes.c_int, []))
+
+    with pytest.raises(MockClusterMissing, match="rd_kafka_mock_moved_elsewhere"), MockCluster():
+        pass
+
+    assert cimpl.__file__

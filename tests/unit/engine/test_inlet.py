@@ -1,0 +1,292 @@
+"""What the batches of one inlet share: hold, evidence, limits, Retry-After, the flood guard."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.codec.request import MAX_REQUEST
+from bridge.engine.inlet import FLOOR_BYTES, LONGEST_KEY, MOST_ROWS, UNAVAILABLE_AFTER
+from tests.support.engine import inlet
+
+
+def test_the_ceiling_of_requests_at_once_is_kept() -> None:
+    """And a returned request makes room."""
+    one = inlet(max_in_flight=2)
+    one.sent(1, 0.0)
+
+    assert one.ready_at(0.0) == 0.0
+    one.sent(1, 0.0)
+    assert one.ready_at(0.0) == math.inf
+    one.returned()
+    assert one.ready_at(0.0) == 0.0
+
+
+def test_ticks_count_requests_and_answers() -> None:
+    """So that before and after can be told without a clock."""
+    one = inlet()
+
+    assert [1, 2] == [one.sent(1, 0.0), one.sent(1, 0.0)]
+    one.returned()
+    assert one.sent(1, 0.0) == 4
+
+
+def test_evidence_is_the_latest_request_that_was_accepted() -> None:
+    """An older answer that comes later takes nothing back."""
+    one = inlet()
+    one.accepted(1, 10, 7, 0.0)
+    one.accepted(1, 10, 3, 0.0)
+
+    assert one.accepted_sent == 7
+
+
+def test_what_producers_write_where_a_dataset_belongs_does_not_grow_memory() -> None:
+    """An id of its own in each record, all refused: so many rows are counted, the latest, and none that is longer than an id could be."""
+    one = inlet(flood_guard=10)
+    for at in range(5 * MOST_ROWS):
+        assert one.flood_allows(f"dataset-{at}", 1, 0.0)
+        assert one.flood_allows("x" * (LONGEST_KEY + 1), 1, 0.0)
+
+    assert len(one.flood) == MOST_ROWS
+    assert f"dataset-{5 * MOST_ROWS - 1}" in one.flood
+
+
+def test_a_held_inlet_probes_with_one_request() -> None:
+    """After a back-off that grows with each probe in vain; an acceptance releases it at once."""
+    one = inlet()
+    one.held("why", "detail", sent=1, now=10.0)
+
+    assert one.hold is not None
+    assert (one.hold.reason, one.hold.detail, one.hold.since, one.hold.probes) == ("why", "detail", 10.0, 1)
+    assert 10.0 < one.ready_at(10.0) <= 10.4
+    one.sent(1, 11.0)
+    assert one.ready_at(11.0) == math.inf
+    one.returned()
+    one.accepted(1, 10, 2, 11.0)
+    assert one.hold is None
+    assert one.ready_at(11.0) == 11.0
+
+
+def test_requests_that_were_under_way_count_once() -> None:
+    """Eight answers of one outage are one probe."""
+    one = inlet()
+    sent = [one.sent(1, 0.0) for _ in range(8)]
+    for each in sent:
+        one.returned()
+        one.held("why", "", each, 1.0)
+
+    assert one.hold is not None
+    assert one.hold.probes == 1
+    one.held("why", "", one.sent(1, 2.0), 3.0)
+    assert one.hold.probes == 2
+
+
+def test_what_probes_after_429s_is_halved_each_time() -> None:
+    """Whatever it was a part of, and down to some ten messages; a batch of less than twice as many goes as it is. An acceptance ends it."""
+    one, probes = inlet(), [400]
+    one.throttled(400, one.sent(400, 0.0), 0.0)
+    assert one.fits(400) == 400
+    for at in range(10):
+        sent = one.sent(probes[-1], at)
+        one.held("status 429", "", sent, at)
+        one.throttled(probes[-1], sent, at)
+        probes.append(one.fits(1000))
+        assert one.fits(19) == 19
+
+    assert probes == [400, 200, 100, 50, 25, 12, 10, 10, 10, 10, 10]
+    one.accepted(10, 1, one.sent(10, 10.0), 10.0)
+    one.held("status 503", "", one.sent(1, 20.0), 20.0)
+    assert one.fits(1000) == 1000
+
+
+def test_429s_that_were_under_way_halve_once() -> None:
+    """Eight requests of a hundred that come back from one outage are no reason to send one message; and those of another kind halve nothing."""
+    one = inlet()
+    for _ in range(100):
+        one.held("status 503", "", one.sent(1, 0.0), 0.0)
+    for sent in [one.sent(100, 1.0) for _ in range(8)]:
+        one.held("status 429", "", sent, 2.0)
+        one.throttled(100, sent, 2.0)
+
+    assert one.fits(1000) == 50
+
+
+def test_failures_in_a_row_hold_and_an_acceptance_counts_from_nothing() -> None:
+    """So that an outage is met by one request at a time."""
+    one = inlet()
+    for _ in range(UNAVAILABLE_AFTER - 1):
+        one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
+    one.accepted(1, 10, 1, 0.0)
+    one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
+    assert one.hold is None
+    for _ in range(UNAVAILABLE_AFTER):
+        one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
+    assert one.hold is not None
+
+
+def test_an_acceptance_does_not_end_what_retry_after_asked_for() -> None:
+    """Only a hold's own wait ends early."""
+    one = inlet()
+    one.wait_until(60.0, "Retry-After")
+    one.accepted(1, 10, 1, 5.0)
+
+    assert one.ready_at(5.0) == 60.0
+
+
+@given(st.integers(0, 10_000), st.one_of(st.none(), st.floats(0.1, 100)))
+def test_the_backoff_is_jittered_and_capped(attempt: int, cap: float | None) -> None:
+    """Between a hundredth of a second and the cap, at any attempt."""
+
+    assert 0.01 <= inlet(seed=attempt).backoff(attempt, cap) <= max(0.01, cap or 60.0)
+
+
+# -- Retry-After ----------------------------------------------------------------------
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "seconds"),
+    [
+        ("7", None, 7.0),
+        (" 0 ", None, None),
+        ("301", None, 300.0),
+        ("9" * 5000, None, 300.0),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", DATE, 30.0),
+        ("Wed, 21 Oct 2015 09:28:30 +0200", DATE, 30.0),
+        ("Wed, 21 Oct 2015 08:28:30 GMT", DATE, 300.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", DATE, None),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", None, None),
+        ("Wed, 21 Oct 2015 07:28:30 GMT", "yesterday", None),
+        ("Wed, 21 Oct 2015 07:28:30 -0000", DATE, None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", DATE, None),
+        ("soon", DATE, None),
+        ("-5", DATE, None),
+        ("1.5", DATE, None),
+        ("٣", DATE, None),
+        ("", DATE, None),
+    ],
+)
+def test_retry_after_in_seconds_or_as_a_date(value: str, date: str | None, seconds: float | None) -> None:
+    """A date is measured against the answer's own; both are capped; what can't be read, or asks for no wait, is as if it were not there."""
+    found = inlet(retry_after_max_s=300.0).retry_after(
+        {"retry-after": value} | ({"date": date} if date else {})
+    )
+
+    assert found is None if seconds is None else seconds <= (found or 0) <= seconds + 1
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds", "jitter"), [("1", 1.0, 0.1), ("7", 7.0, 0.7), ("60", 60.0, 1.0), ("301", 300.0, 1.0)]
+)
+def test_retry_after_has_a_jitter(value: str, seconds: float, jitter: float) -> None:
+    """Upwards only, of a tenth, a second at most: replicas that were told the same don't come back in the same moment."""
+    found = [
+        inlet(seed=seed, retry_after_max_s=300.0).retry_after({"retry-after": value}) or 0.0
+        for seed in range(100)
+    ]
+
+    assert seconds <= min(found) < seconds + jitter / 10
+    assert seconds + jitter * 0.9 < max(found) <= seconds + jitter
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_retry_after_raises(value: str, date: str) -> None:
+    """Whatever a proxy writes."""
+    found = inlet().retry_after({"retry-after": value, "date": date})
+
+    assert found is None or 0 < found <= 301
+
+
+# -- 413 ------------------------------------------------------------------------------
+
+
+def test_413_halves_the_byte_limit() -> None:
+    """For the life of the process, and never up again."""
+    one = inlet()
+    one.refuses_size(900_000)
+    assert one.max_bytes == 450_000
+    one.refuses_size(900_000)
+    assert one.max_bytes == 450_000
+    one.refuses_size(450_000)
+    assert one.max_bytes == 225_000
+
+
+def test_413_never_learns_less_than_what_was_accepted() -> None:
+    """600 KB passed: 900 KB refused means 600 KB, not 450."""
+    one = inlet()
+    one.accepted(1, 600_000, 1, 0.0)
+    one.refuses_size(900_000)
+
+    assert one.max_bytes == 600_000
+
+
+def test_the_byte_limit_has_a_floor() -> None:
+    """A small request that is refused says something of its records."""
+    one = inlet()
+    for _ in range(50):
+        one.refuses_size(one.max_bytes)
+
+    assert one.max_bytes == FLOOR_BYTES
+    assert inlet().max_bytes == MAX_REQUEST
+    assert inlet(max_bytes=500_000).max_bytes == 500_000
+
+
+# -- turns and floods -------------------------------------------------------------------
+
+
+def test_one_batch_bisects_at_a_time() -> None:
+    """The others wait for it."""
+    one, first, second = inlet(), object(), object()
+
+    assert one.take_turn(first)
+    assert one.take_turn(first)
+    assert not one.take_turn(second)
+    one.give_turn(second)
+    assert not one.take_turn(second)
+    one.give_turn(first)
+    assert one.take_turn(second)
+
+
+def test_the_flood_guard_counts_refusals_in_a_row() -> None:
+    """For each dataset alone; an acceptance counts from nothing."""
+    one = inlet(flood_guard=10)
+
+    assert one.flood_allows("a", 9, 0.0)
+    assert one.flood_allows("b", 9, 0.0)
+    assert not one.flood_allows("a", 1, 5.0)
+    assert not one.flood_allows("a", 1, 6.0)
+    assert {"a": 5.0} == one.flooded
+    one.dry("a")
+    assert {} == one.flooded
+    assert one.flood_allows("a", 9, 7.0)
+
+
+def test_a_flood_in_one_stroke_dries_too() -> None:
+    """A thousand refused at once are stopped before anything was counted; still, an acceptance must end the alarm."""
+    one = inlet(flood_guard=10)
+    one.flood_allows("a", 10, 0.0)
+    one.dry("a")
+
+    assert {} == one.flooded
+
+
+def test_an_acceptance_since_breaks_the_row_of_those_that_were_stopped() -> None:
+    """However many they are: a batch as large as the guard's number would wait for ever otherwise."""
+    one = inlet(flood_guard=10)
+    stopped = one.dried.get("a", 0)
+
+    assert not one.flood_allows("a", 10, 0.0)
+    assert not one.flood_allows("a", 10, 1.0, stopped)
+    one.dry("a")
+    assert not one.flood_allows("a", 10, 2.0), "others have not waited"
+    assert one.flood_allows("a", 10, 3.0, stopped)
+
+
+def test_the_flood_guard_can_be_switched_off() -> None:
+    """With 0."""
+
+    assert inlet(flood_guard=0).flood_allows("a", 1_000_000, 0.0)

@@ -1,0 +1,935 @@
+"""The loop with scripted ports: what is read, sent, settled and stored, and what a rebalance, a full window and a drain do to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from bridge.codec.routes import Route
+from bridge.engine.delivery import Wait
+from bridge.engine.loop import ENOUGH_S, PAUSE_AFTER_S, Skip
+from bridge.model import BatchRequest, BatchResponse, Fault, Format, Reason, Slice, TopicPartition
+from bridge.ports import Completions
+from tests.support.engine import (
+    SOURCE,
+    Bench,
+    accepted,
+    broken,
+    cut,
+    multi,
+    no,
+    pieces,
+    script,
+    sound,
+    strict,
+    whole,
+    yes,
+)
+
+T1 = TopicPartition("t", 1)
+
+
+class Listening:
+    """Completions that tell of every look at them."""
+
+    def __init__(self, inner: Completions, on_take: Callable[[], None]) -> None:
+        self._inner, self._on_take = inner, on_take
+        self.put = inner.put
+
+    def take(self, timeout_s: float) -> Sequence[tuple[object, object]]:
+        self._on_take()
+        return self._inner.take(timeout_s)
+
+
+def never(post: BatchRequest, now: float) -> None:
+    """A request that stays open."""
+
+
+# -- reading, sending, storing ---------------------------------------------------------------
+
+
+def test_what_was_read_is_sent_and_then_stored() -> None:
+    """Never before."""
+    bench = Bench(never, linger_s=0.0).read(cut(10, pieces(3))).turn(5)
+
+    assert [tuple(pieces(3))] == [tuple(post.pieces) for post in bench.sender.posts]
+    assert {SOURCE: 10} == bench.source.stored
+    bench.sender.answer()
+    bench.turn()
+    assert {SOURCE: 13} == bench.source.stored
+    assert [({"t": 3},)] == bench.heard.of("accepted")
+    assert 0.0 == bench.used
+
+
+def test_a_batch_lingers_for_more_records() -> None:
+    """And goes when its time has come."""
+    bench = Bench(linger_s=1.0).read(cut(0, pieces(2))).read(cut(2, pieces(2))).turn(5)
+    assert [] == bench.sender.posts
+
+    bench.settle()
+    assert [4] == [len(post.pieces) for post in bench.sender.posts]
+    assert {SOURCE: 4} == bench.source.stored
+
+
+def test_the_highest_offset_that_is_safe_is_stored_and_no_higher() -> None:
+    """Three batches: the second is accepted first."""
+    bench = Bench(never, max_messages=2).read(cut(0, pieces(6))).turn()
+    bench.sender.answer(1)
+    bench.turn()
+    assert {SOURCE: 0} == bench.source.stored
+    bench.sender.answer(0)
+    bench.turn()
+    assert {SOURCE: 4} == bench.source.stored
+
+
+def test_datasets_in_turn_are_a_batch_each_and_hold_back_what_lies_between() -> None:
+    """Batches of two: the first of `a` is full before any of `b` is taken, and what was accepted first stores nothing beyond what is still out."""
+    a, b = (b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b"))
+    envelopes = Route("t", Format.ENVELOPE, "inlet", None)
+    bench = (
+        Bench(never, max_messages=2, linger_s=0.0, routes=(envelopes,))
+        .read(cut(0, [a, b, a, b, a, b]))
+        .turn(9)
+    )
+    assert [(a, a), (b, b), (a,), (b,)] == [tuple(post.pieces) for post in bench.sender.posts]
+    for at, stored in ((0, 1), (0, 4), (1, 4), (0, 6)):
+        bench.sender.answer(at)
+        bench.turn()
+        assert {SOURCE: stored} == bench.source.stored
+
+
+def test_with_order_datasets_in_turn_are_sent_in_turn() -> None:
+    """A batch ends where the dataset changes."""
+    a, b = (b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b"))
+    bench = (
+        Bench(ordered=True, routes=(Route("t", Format.ENVELOPE, "inlet", None),))
+        .read(cut(0, [a, b, b, a]))
+        .settle()
+    )
+
+    assert [(a,), (b, b), (a,)] == [tuple(post.pieces) for post in bench.sender.posts]
+    assert {SOURCE: 4} == bench.source.stored
+
+
+def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
+    """Whether it is refused before sending or by AEP."""
+    bench = Bench(linger_s=0.0)
+    bench.letters.refuse = lambda _: "no leader"
+    bench.read(cut(0, [b"not json", *pieces(2, bad=[1])])).settle(20.0)
+
+    assert {SOURCE: 0} == bench.source.stored
+    assert {("t.dlq",)} == {tuple(args[0]) for args in bench.heard.of("dead_letters_failed")}
+    bench.letters.refuse = lambda _: ""
+    bench.settle(120.0)
+    assert {SOURCE: 3} == bench.source.stored
+    assert {(0, Reason.NOT_JSON), (2, Reason.REFUSED)} == {
+        (letter.record.offset(), letter.refusal.reason) for letter in bench.letters.letters
+    }
+    assert 2 == len(bench.heard.of("buried"))
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_tombstones_are_skipped_and_counted() -> None:
+    """They settle by being read."""
+    bench = Bench().read(cut(0, [None, None]))
+
+    assert {SOURCE: 2} == bench.source.stored
+    assert [("t", "tombstone", 2)] == bench.heard.of("skipped")
+
+
+def test_the_end_of_a_partition_is_stored() -> None:
+    """Control records cost no lag."""
+    bench = Bench(linger_s=0.0).read(cut(0, pieces(1))).settle().read(cut(0, [], next_offset=3))
+
+    assert {SOURCE: 3} == bench.source.stored
+
+
+def test_offsets_that_go_backwards_start_another_lane() -> None:
+    """A topic created anew: what the old one left open counts for nothing."""
+    bench = Bench(never, linger_s=0.0).read(cut(100, pieces(2))).turn()
+    bench.read(cut(0, pieces(1))).turn()
+    bench.sender.answer(0)
+    bench.turn()
+
+    assert [(SOURCE, 102, 0, 2)] == bench.heard.of("rewound")
+    assert {SOURCE: 0} == bench.source.stored
+    bench.sender.answer(0)
+    bench.turn()
+    assert {SOURCE: 1} == bench.source.stored
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_nowhere(ordered: bool) -> None:
+    """It can't be read again. A revoke of the new lane meanwhile changes nothing, for no other member will ever read it."""
+    old, new = pieces(3, name="old"), pieces(2, bad=[1], name="new")
+    bench = Bench(linger_s=10.0, max_messages=2, ordered=ordered).read(cut(100, old))
+    bench.read(cut(0, new)).turn()
+    bench.source.feed.append(lambda: bench.pump.revoked([SOURCE]))
+    bench.settle(120.0)
+
+    assert [(SOURCE, 103, 0, 3)] == bench.heard.of("rewound")
+    sent = [set(post.pieces) for post in bench.sender.posts]
+    assert set(old) <= set.union(*sent)
+    assert not any(batch & set(old) and batch & set(new) for batch in sent)
+    assert all(offset <= 2 for _, offset in bench.source.history[1:]), bench.source.history
+    assert 0.0 == pytest.approx(bench.used)
+    assert {} == bench.pump.tasks
+    assert {} == bench.pump._chains
+
+
+def test_a_refused_record_of_a_topic_that_is_created_anew_is_dead_lettered() -> None:
+    """Whether AEP refuses it or it waits for company in an open batch of its kind."""
+    bench = Bench(linger_s=10.0).read(cut(100, [b"not json", *pieces(2, bad=[1])]))
+    bench.read(cut(0, [])).settle(120.0)
+
+    assert {100, 102} == {letter.record.offset() for letter in bench.letters.letters}
+    assert [(SOURCE, 100), (SOURCE, 0)] == bench.source.history
+
+
+def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
+    """The lane is another one; the partition is as paused at the client as before."""
+    bench = (
+        Bench(never, max_messages=1, linger_s=0.0, max_uncommitted_records=8)
+        .read(cut(100, pieces(10)))
+        .turn(20)
+    )
+    assert {SOURCE} == bench.source.paused
+
+    bench.sender.aep = sound
+    bench.read(cut(0, pieces(1))).settle()
+    bench.turn(20)
+    assert set() == bench.source.paused
+
+
+def test_records_of_a_partition_that_is_not_ours_are_left() -> None:
+    """They are read again by their owner."""
+    bench = Bench().read(cut(0, pieces(1), T1)).settle()
+
+    assert [] == bench.sender.posts
+    assert {} == bench.source.stored
+
+
+def test_a_topic_without_a_route_stops_the_pump() -> None:
+    """It was subscribed by mistake: reading it further would lose it."""
+    bench = Bench()
+    bench.pump.ledger.open(TopicPartition("other", 0), 0.0)
+    with pytest.raises(RuntimeError, match="topic other was read, but no route"):
+        bench.read(cut(0, pieces(1), TopicPartition("other", 0)))
+
+
+def test_requests_wait_for_their_inlet() -> None:
+    """Oldest first, never more than the ceiling."""
+    bench = Bench(never, max_messages=1, policy={"max_in_flight": 2}).read(cut(0, pieces(5))).turn(3)
+    assert pieces(5)[:2] == [post.pieces[0] for post in bench.sender.posts]
+    assert 3 == bench.pump.queued("inlet")
+
+    bench.sender.answer(1)
+    bench.turn()
+    assert pieces(5)[:3] == [post.pieces[0] for post in bench.sender.posts]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) -> None:
+    """It was made for the rate of then; batches that are made from now on are small themselves."""
+    bench = Bench(
+        never,
+        max_messages=100,
+        ordered=ordered,
+        partitions=2,
+        policy={"max_in_flight": 1, "ordered": ordered},
+    )
+    bench.read(cut(0, pieces(100)), cut(0, pieces(100), TopicPartition("t", 1))).turn(3)
+    bench.inlets["inlet"].rate.configured = 100.0
+    bench.sender.answer()
+    bench.settle(0.5)
+    assert [100, 20] == [len(post.pieces) for post in bench.sender.posts]
+
+    bench.read(cut(100, pieces(40)))
+    while bench.pump.tasks:
+        bench.sender.answer()
+        bench.settle(2.0)
+    assert [20] * 7 == [len(post.pieces) for post in bench.sender.posts][1:]
+    assert 0.0 == pytest.approx(bench.used)
+    assert {SOURCE: 140, TopicPartition("t", 1): 100} == bench.source.stored
+
+
+def test_only_what_probes_gets_small() -> None:
+    """A bucket too small for what waits is found by one batch, in parts; where it gets larger meanwhile, the others go as they were made."""
+    fit: list[int] = []
+
+    def aep(post: BatchRequest, _: float) -> BatchResponse:
+        if fit or len(post.pieces) <= 30:
+            fit.append(len(post.pieces))
+            return sound(post)
+        return whole(429)
+
+    bench = Bench(aep, max_messages=100).read(cut(0, pieces(1000)))
+    bench.settle(600.0)
+
+    assert {SOURCE: 1000} == bench.source.stored
+    assert fit[0] <= 30
+    assert fit.count(100) >= 7
+    assert sum(size for size in fit if size < 100) <= 300
+
+
+@pytest.mark.parametrize("bad", [2, 4, 20])
+def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> None:
+    """Nothing was ever accepted, and AEP refuses the whole request for each of them: the inlet only probes, and only the good records of another partition can end that."""
+    bench = Bench(strict(), partitions=2).read(cut(0, pieces(bad, bad=range(bad))))
+    bench.settle(10.0)
+    bench.read(cut(0, pieces(20), TopicPartition("t", 1))).settle(300.0)
+    bench.read(cut(20, pieces(20), TopicPartition("t", 1))).settle(300.0)
+
+    assert {SOURCE: bad, TopicPartition("t", 1): 40} == bench.source.stored
+    assert bad == len(bench.letters.letters)
+
+
+def test_what_is_refused_again_and_again_does_not_keep_others_waiting() -> None:
+    """Where one request at a time is allowed, a batch with many bad records always has one that is due; those behind it get their turns."""
+    good = pieces(30, name="good")
+    bench = Bench(strict(), partitions=2, max_messages=100, policy={"max_in_flight": 1}).read(
+        cut(0, pieces(100, bad=range(100)))
+    )
+    bench.read(cut(0, good[:10], TopicPartition("t", 1))).settle(30.0)
+    for at in (10, 20):
+        bench.read(cut(at, good[at : at + 10], TopicPartition("t", 1))).settle(60.0)
+    bench.settle(600.0)
+
+    assert {SOURCE: 100, TopicPartition("t", 1): 30} == bench.source.stored
+    assert 100 == len(bench.letters.letters)
+
+
+def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
+    """What probed at its end was small, and the rest of its batch goes whole: a revoke waits in vain for dozens of requests, one after another."""
+    for seed in range(6):
+        accepted: list[int] = []
+
+        def aep(post: BatchRequest, now: float, accepted: list[int] = accepted) -> BatchResponse:
+            if now < 1060.0:
+                return whole(429)
+            accepted.append(len(post.pieces))
+            return sound(post)
+
+        bench = Bench(aep, max_messages=200)
+        bench.inlets["inlet"].rng, bench.sender.latency = Random(seed), 1.0
+        for at in range(0, 3200, 200):
+            bench.read(cut(at, pieces(200)))
+        while not accepted:
+            bench.turn()
+        end = bench.hand.now + 1.0
+        while bench.hand.now < end:
+            bench.turn()
+        bench.pump.revoked([SOURCE])
+
+        assert bench.source.stored[SOURCE] == sum(accepted)
+
+
+def test_an_outage_wakes_everything_when_it_is_over() -> None:
+    """All that waited goes out at once."""
+    bench = Bench(lambda post, now: whole(503) if now < 1600 else sound(post), max_messages=1).read(
+        cut(0, pieces(30))
+    )
+    bench.settle(700.0)
+
+    assert {SOURCE: 30} == bench.source.stored
+    assert bench.hand.now < 1670
+    assert 1 == len(bench.heard.of("released"))
+    assert 1 == len(bench.heard.of("held"))
+    assert len(bench.heard.of("probed")) > 3
+    assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
+
+
+@pytest.mark.parametrize(
+    "answer", [whole(503), whole(500), broken(Fault.CONNECTION)], ids=["503", "500", "connection"]
+)
+def test_a_request_that_fails_by_itself_keeps_its_back_off(answer: BatchResponse) -> None:
+    """While others are accepted: it neither comes again with each of them, nor costs them their concurrency."""
+    poison = pieces(1)[0]
+    bench = Bench(
+        lambda post, now: answer if poison in post.pieces else sound(post), max_messages=1, linger_s=0.0
+    ).read(cut(0, [poison]))
+    began, at = bench.hand.now, 1
+    while bench.hand.now < began + 60:
+        bench.read(cut(at, pieces(4, name=str(at)))).turn(20)
+        at += 4
+
+    assert at > 200
+    assert 3 <= sum(poison in post.pieces for post in bench.sender.posts) <= 25
+
+
+# -- windows ------------------------------------------------------------------------------------
+
+
+def test_a_full_window_stops_reading_then_pauses_and_resumes_at_half() -> None:
+    """Memory is bounded by the setting and one read."""
+    bench = Bench(never, max_messages=10, linger_s=0.0, policy={"window_bytes": 20_000})
+    bench.source.feed = [[cut(at * 10, pieces(10))] for at in range(50)]
+    bench.turn(20)
+    reads = bench.source.reads
+    assert bench.used < 20_000 + 10 * 700
+    assert set() == bench.source.paused
+    assert reads < 6
+
+    end = bench.hand.now + PAUSE_AFTER_S + 1
+    while bench.hand.now < end:
+        bench.turn()
+        if bench.source.paused:
+            bench.source.feed.clear()  # a paused partition gives nothing
+    assert {SOURCE} == bench.source.paused
+    assert bench.source.reads > reads, "a paused consumer is polled on"
+
+    while bench.sender.open:
+        bench.sender.answer()
+        bench.turn(20)
+    bench.settle()
+    assert set() == bench.source.paused
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_a_full_inlet_pauses_its_own_partitions_only() -> None:
+    """The others flow."""
+    routes = [Route("a", Format.RAW, "one", "ds"), Route("b", Format.RAW, "two", "ds")]
+    bench = Bench(
+        lambda post, now: None if post.inlet == "one" else accepted(len(post.pieces)),
+        routes=routes,
+        linger_s=0.0,
+        policy={"window_bytes": 5000},
+    )
+    bench.read(cut(0, pieces(10), TopicPartition("a", 0))).turn(20)
+    assert {TopicPartition("a", 0)} == bench.source.paused
+
+    bench.read(cut(0, pieces(3), TopicPartition("b", 0))).turn(20)
+    assert {TopicPartition("a", 0): 0, TopicPartition("b", 0): 3} == bench.source.stored
+
+
+def test_a_lane_too_far_ahead_of_its_watermark_is_paused() -> None:
+    """One stuck batch must not pile up hours of repeats; the lane goes on when the batch is settled."""
+    stuck = pieces(10)[0]
+    bench = Bench(
+        lambda post, now: None if stuck in post.pieces else sound(post),
+        max_messages=1,
+        linger_s=0.0,
+        partitions=2,
+        max_uncommitted_records=10,
+    )
+    bench.read(cut(0, pieces(10)), cut(0, pieces(3, name="x"), T1)).turn(30)
+    assert {SOURCE} == bench.source.paused
+
+    bench.sender.answer()
+    bench.turn(20)
+    assert set() == bench.source.paused
+    assert {SOURCE: 10, T1: 3} == bench.source.stored
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 10, 499, 999, 1000, 1700])
+def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
+    """A crash now would repeat so many records; and however few, the lane goes on as they are settled."""
+    bench = Bench(never, max_messages=50, linger_s=0.0, max_uncommitted_records=most)
+    ahead = [0]
+    position = 0
+
+    def endless(limit: int, timeout_s: float) -> list[Slice]:
+        nonlocal position
+        lane = bench.pump.ledger.lanes[SOURCE]
+        ahead.append(lane.uncommitted)
+        bench.hand.now += timeout_s
+        if SOURCE in bench.source.paused:
+            return []
+        position += limit
+        return [cut(position - limit, pieces(limit))]
+
+    def turns() -> None:
+        for _ in range(20):
+            bench.hand.now += ENOUGH_S
+            bench.turn()
+
+    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
+    turns()
+    assert SOURCE in bench.source.paused
+    assert most / 2 <= max(ahead) <= most
+
+    for _ in range(10):
+        while bench.sender.open:
+            bench.sender.answer()
+        turns()
+    assert bench.source.stored[SOURCE] > 2 * most
+    assert max(ahead) <= most
+
+
+@pytest.mark.parametrize("inlets", ["one", "two"])
+def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
+    """Answers are waited for first, and not for long: then reading goes on. Where another inlet has nothing to send, it goes on at once."""
+    routes = [Route("t", Format.RAW, "inlet", "ds"), Route("u", Format.RAW, "other", "ds")][
+        : 2 if inlets == "two" else 1
+    ]
+    bench = Bench(never, max_messages=50, linger_s=0.0, routes=routes, policy={"max_in_flight": 4})
+    reads: list[float] = []
+
+    def endless(limit: int, timeout_s: float) -> list[Slice]:
+        reads.append(bench.hand.now)
+        first = 100 * (len(reads) - 1)
+        return [cut(first, pieces(100))]
+
+    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
+    bench.turn(3)
+    assert 3 == len(reads)  # 300 records are six batches: four are under way, two wait
+    bench.turn(5)
+    if inlets == "two":
+        assert 8 == len(reads)
+        return
+    assert 3 == len(reads)
+
+    bench.sender.answer()
+    bench.turn(2)
+    assert 4 == len(reads)  # one of the two that waited has gone out
+    bench.turn(5)
+    assert 4 == len(reads)
+
+    bench.hand.now += ENOUGH_S
+    bench.turn(5)
+    assert 5 == len(reads)
+
+
+def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None:
+    """And is resumed like the others."""
+    bench = Bench(never, linger_s=0.0, policy={"window_bytes": 5000}).read(cut(0, pieces(10))).turn(3)
+    bench.assign(T1)
+    assert T1 in bench.source.paused
+
+    bench.sender.answer()
+    bench.turn(20)
+    assert set() == bench.source.paused
+
+
+# -- rebalances ------------------------------------------------------------------------------------
+
+
+def test_a_revoke_waits_for_what_is_in_flight_and_stores_it() -> None:
+    """The next owner starts where we ended."""
+    bench = Bench(linger_s=0.0).read(cut(0, pieces(3))).turn()
+    bench.pump.revoked([SOURCE])
+
+    assert {SOURCE: 3} == bench.source.stored
+    assert {"lost": False, "open_requests": 0} == {
+        name: value for name, value in bench.heard.named("revoked")[0].items() if name != "seconds"
+    }
+    assert {} == bench.pump.ledger.lanes
+
+
+def test_a_revoke_ends_at_its_deadline() -> None:
+    """A request that hangs is told, and its answer moves nothing any more."""
+    bench = Bench(never, linger_s=0.0, revoke_timeout_s=10.0).read(cut(0, pieces(3))).turn()
+    before = bench.hand.now
+    bench.pump.revoked([SOURCE])
+
+    assert 10.0 <= bench.hand.now - before < 10.1
+    assert [1] == [named["open_requests"] for named in bench.heard.named("revoked")]
+    bench.assign(SOURCE)
+    bench.read(cut(0, pieces(3)))
+    bench.sender.answer()
+    bench.turn(3)
+    assert {SOURCE: 0} == bench.source.stored
+    bench.sender.answer()
+    bench.turn(3)
+    assert {SOURCE: 3} == bench.source.stored
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_the_loop_is_alive_while_a_revoke_waits() -> None:
+    """However long it may wait: `/livez` fails after a minute without a turn, and would end the process in the middle of it."""
+    bench = Bench(never, linger_s=0.0, revoke_timeout_s=140.0).read(cut(0, pieces(3))).turn()
+    stood = [0.0]
+    bench.pump._completions = Listening(bench.hand, lambda: stood.append(bench.hand.now - bench.pump.beat))
+    began = bench.hand.now
+    bench.pump.revoked([SOURCE])
+
+    assert bench.hand.now - began >= 140
+    assert max(stood) < 1
+
+
+def test_a_revoke_leaves_what_was_not_sent_to_the_next_owner() -> None:
+    """No stored offset covers it; the other partition's share of the same batch goes on."""
+    bench = Bench(linger_s=1.0, partitions=2).read(cut(0, pieces(2)), cut(0, pieces(3, name="x"), T1))
+    bench.pump.revoked([SOURCE])
+
+    assert bench.source.stored.get(SOURCE, 0) == 0
+    bench.settle()
+    assert [tuple(pieces(3, name="x"))] == [tuple(post.pieces) for post in bench.sender.posts]
+    assert 0 == bench.source.stored.get(SOURCE, 0)
+    assert 3 == bench.source.stored[T1]
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_a_revoke_takes_queued_and_waiting_requests_back() -> None:
+    """Only what is in flight is waited for."""
+    bench = (
+        Bench(script(whole(503), then=never), max_messages=1, policy={"max_in_flight": 1})
+        .read(cut(0, pieces(4)))
+        .turn(20)
+    )
+    bench.pump.revoked([SOURCE])
+    open_requests = len(bench.sender.open)
+    for _ in range(open_requests):
+        bench.sender.answer()
+    bench.turn(5)
+
+    assert {} == bench.pump.tasks
+    assert 0.0 == pytest.approx(bench.used)
+    assert bench.source.stored.get(SOURCE, 0) == 0
+
+
+def test_lost_partitions_store_nothing() -> None:
+    """Another member has them already."""
+    bench = Bench(never, linger_s=0.0).read(cut(0, pieces(3))).turn()
+    bench.source.stored.clear()
+    bench.pump.lost([SOURCE, T1])
+    bench.sender.answer()
+    bench.turn(3)
+
+    assert {} == bench.source.stored
+    assert [True] == [named["lost"] for named in bench.heard.named("revoked")]
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_partitions_that_we_do_not_hold_can_be_revoked() -> None:
+    """After a session time-out the client names some."""
+    bench = Bench()
+    bench.pump.revoked([T1, TopicPartition("unknown", 7)])
+
+    assert [SOURCE] == list(bench.pump.ledger.lanes)
+
+
+def test_the_learned_rate_moves_with_the_partitions() -> None:
+    """Of its own inlet, at once; what is held of another topic counts for that topic's inlet, and between two assignments nothing is forgotten."""
+    bench = Bench(routes=(Route("t", Format.RAW, "a", "ds"), Route("u", Format.RAW, "b", "ds")), partitions=3)
+    bench.pump.partitions_of = {"t": 3, "u": 12}
+    bench.pump.balance(bench.source, force=True)
+    for inlet in bench.inlets.values():
+        inlet.rate.accepted(40_000, 0.0)
+        inlet.rate.pushed_back(1.0)
+    assert (40_000, 10_000) == (bench.inlets["a"].rate.limit, bench.inlets["b"].rate.limit)
+
+    def limits() -> tuple[float, ...]:
+        bench.pump.balance(bench.source, force=True)
+        return tuple(round(inlet.rate.limit) for inlet in bench.inlets.values())
+
+    bench.pump.revoked([TopicPartition("t", 1), TopicPartition("t", 2), TopicPartition("u", 2)])
+    assert (13_333, 6667) == limits()
+    bench.pump.revoked([TopicPartition("t", 0)])
+    assert (13_333, 6667) == limits()
+    bench.assign(*(TopicPartition("t", number) for number in range(3)))
+    assert (40_000, 6667) == limits()
+
+
+def test_the_organisations_rate_is_one_for_all_inlets_that_share_it() -> None:
+    """By the partitions of their topics, whoever has them; an inlet with a rate of its own has that."""
+    routes = [
+        Route(topic, Format.RAW, inlet, "ds") for topic, inlet in (("t", "a"), ("u", "b"), ("v", "own"))
+    ]
+    bench = Bench(routes=routes, partitions=1, policy={"max_messages_per_s": 6000, "shares_rate": True})
+    bench.inlets["own"].policy = replace(bench.inlets["own"].policy, max_messages_per_s=90, shares_rate=False)
+
+    def configured() -> tuple[float | None, ...]:
+        bench.pump.balance(bench.source, force=True)
+        return tuple(inlet.rate.configured for inlet in bench.inlets.values())
+
+    bench.pump.partitions_of = {"t": 1, "u": 3, "v": 1}
+    assert (1500, 1500, 90) == configured()
+    bench.assign(*(TopicPartition("u", number) for number in range(3)))
+    assert (1500, 4500, 90) == configured()
+    bench.pump.revoked([TopicPartition("t", 0)])
+    assert (1, 4500, 90) == configured()
+
+
+def test_a_rebalance_inside_a_read_does_no_harm() -> None:
+    """Callbacks come while the loop is half way around."""
+    bench = Bench(linger_s=0.0).read(cut(0, pieces(3)))
+    bench.source.feed = [lambda: (bench.pump.revoked([SOURCE]), bench.assign(SOURCE)), [cut(3, pieces(2))]]
+    bench.settle()
+
+    assert {SOURCE: 5} == bench.source.stored
+
+
+def test_dead_letters_of_a_revoked_partition_are_published_within_the_deadline() -> None:
+    """And then its offset is stored."""
+    bench = Bench(linger_s=0.0)
+    bench.letters.refuse = lambda _: "" if bench.hand.now > 1003 else "no leader"
+    bench.read(cut(0, pieces(2, bad=[0]))).turn(10)
+    assert {SOURCE: 0} == bench.source.stored
+
+    bench.hand.now = 1003.5
+    bench.pump.revoked([SOURCE])
+    assert [0] == [letter.record.offset() for letter in bench.letters.letters]
+    assert {SOURCE: 2} == bench.source.stored
+
+
+# -- order --------------------------------------------------------------------------------------------
+
+
+def test_with_order_a_lanes_next_batch_waits_for_its_last() -> None:
+    """Other lanes do not."""
+    bench = Bench(never, ordered=True, max_messages=2, partitions=2, policy={"ordered": True})
+    bench.read(cut(0, pieces(4)), cut(0, pieces(2, name="x"), T1)).turn(3)
+    assert [tuple(pieces(4)[:2]), tuple(pieces(2, name="x"))] == [
+        tuple(post.pieces) for post in bench.sender.posts
+    ]
+
+    bench.sender.answer(0)
+    bench.turn()
+    assert tuple(pieces(4)[2:]) == tuple(bench.sender.posts[-1].pieces)
+
+
+def test_with_order_a_revoke_forgets_the_batches_that_wait_for_their_turn() -> None:
+    """Their memory is given back, and nothing of them is sent."""
+    bench = (
+        Bench(never, ordered=True, max_messages=2, policy={"ordered": True}).read(cut(0, pieces(8))).turn(3)
+    )
+    bench.pump.revoked([SOURCE])
+    bench.sender.answer()
+    bench.turn(3)
+
+    assert 1 == len(bench.sender.posts)
+    assert 0.0 == pytest.approx(bench.used)
+    assert 0 == bench.source.stored[SOURCE]
+
+
+def test_with_order_a_long_chain_can_be_revoked() -> None:
+    """A thousand batches that wait for their turn do not exhaust the stack."""
+    bench = Bench(never, ordered=True, max_messages=1, policy={"ordered": True})
+    bench.read(cut(0, pieces(sys.getrecursionlimit()))).turn()
+    ticket, post = bench.sender.open.pop()
+    bench.hand.later(1.0, ticket, sound(post))
+    bench.pump.revoked([SOURCE])
+
+    assert {SOURCE: 1} == bench.source.stored
+    assert 0.0 == pytest.approx(bench.used, abs=1e-6)
+
+
+# -- the operator -------------------------------------------------------------------------------------------
+
+
+def order(bench: Bench, offset: int, source: TopicPartition = SOURCE) -> Skip:
+    skip = Skip(source, offset, "ann", "poison")
+    bench.hand.put(skip, None)
+    bench.turn()
+    return skip
+
+
+def test_an_operator_moves_a_record_that_is_stuck() -> None:
+    """With who and why in its headers."""
+    bench = (
+        Bench(lambda post, now: whole(503) if pieces(3)[1] in post.pieces else sound(post), linger_s=0.0)
+        .read(cut(0, pieces(3)))
+        .turn(50)
+    )
+    skip = order(bench, 1)
+    bench.settle()
+
+    assert "moved to t.dlq" == skip.done.result(0)
+    [letter] = bench.letters.letters
+    assert (1, Reason.SKIPPED) == (letter.record.offset(), letter.refusal.reason)
+    assert (("aep.skipped.by", b"ann"), ("aep.skipped.why", b"poison")) == letter.refusal.extra
+    assert {SOURCE: 3} == bench.source.stored
+
+
+@pytest.mark.parametrize(("end", "stored"), [("accepted", 2), ("moved", 2), ("lost", 0)])
+def test_an_order_that_nobody_waits_for_any_more_ends_nothing(end: str, stored: int) -> None:
+    """The admin port gives up after 30 seconds; the record is accepted, moved, or goes to another member after that."""
+    asked: list[BatchRequest] = []
+    bench = (
+        Bench(lambda post, _: asked.append(post) if not asked else sound(post), linger_s=0.0)
+        .read(cut(0, pieces(2)))
+        .turn(5)
+    )
+    order(bench, 1).done.cancel()
+    if end == "lost":
+        bench.pump.lost([SOURCE])
+    bench.sender.answer(0, whole(503) if end == "moved" else None)
+    bench.settle(300.0)
+
+    assert stored == bench.source.stored[SOURCE]
+    assert (end == "moved") == bool(bench.letters.letters)
+
+
+def test_an_order_for_a_record_that_is_settled_already_says_so() -> None:
+    """Its batch may wait for another one: the watermark is the first offset of the batch, not the one that waits."""
+    bench = (
+        Bench(script(multi(yes(0), no(503)), then=lambda post, now: whole(503)), linger_s=0.0)
+        .read(cut(0, pieces(2)))
+        .turn(50)
+    )
+    settled, stuck = order(bench, 0), order(bench, 1)
+    bench.settle(100.0)
+
+    assert "not moved: t/0/0 is settled already" in settled.done.result(0)
+    assert "moved to t.dlq" == stuck.done.result(0)
+
+
+def test_who_waits_is_told_by_its_coordinates() -> None:
+    """An operator needs the offset to order it away: that of the record, not of its batch."""
+    bench = (
+        Bench(script(multi(yes(0), no(503), no(503)), then=lambda post, now: whole(503)), linger_s=0.0)
+        .read(cut(7, pieces(3)))
+        .turn(100)
+    )
+
+    [*_, (_, _, records, first, _, _, _)] = bench.heard.of("waits")
+    assert (2, "t/0/8") == (records, first)
+    [wait] = bench.pump.status["waits"]
+    assert (2, "t/0/8") == (wait["records"], wait["first"])
+
+
+def test_an_order_for_a_record_in_an_open_batch_is_carried_out() -> None:
+    """Before it was ever sent."""
+    bench = Bench(linger_s=60.0).read(cut(0, pieces(3)))
+    skip = order(bench, 2)
+    bench.settle()
+
+    assert "moved to t.dlq" == skip.done.result(0)
+    assert {SOURCE: 3} == bench.source.stored
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_an_order_for_a_record_of_a_topic_that_was_created_anew_is_carried_out(ordered: bool) -> None:
+    """It is stuck in this process alone, and where order is kept so is all that was read behind it."""
+    old = pieces(2, name="old")
+    bench = Bench(
+        lambda post, now: whole(503) if old[0] in post.pieces else sound(post),
+        linger_s=0.0,
+        max_messages=1,
+        ordered=ordered,
+    )
+    bench.read(cut(100, old)).read(cut(0, pieces(1))).turn(50)
+    skip = order(bench, 100)
+    bench.settle()
+
+    assert "moved to t.dlq" == skip.done.result(0)
+    assert [100] == [letter.record.offset() for letter in bench.letters.letters]
+    assert 0.0 == pytest.approx(bench.used)
+
+
+def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
+    """A partition was cut off and is read again: the same offset is stuck twice, and here the second time no other member is to be asked."""
+    stuck = pieces(2, name="stuck")
+    bench = (
+        Bench(lambda post, now: whole(503), linger_s=0.0, max_messages=2)
+        .read(cut(5, stuck))
+        .read(cut(5, stuck))
+        .turn(50)
+    )
+    for _ in range(2):  # each batch goes on with its other record
+        skip = order(bench, 5)
+        bench.turn(20)
+        assert "moved to t.dlq" == skip.done.result(0)
+    assert [5, 5] == [letter.record.offset() for letter in bench.letters.letters]
+
+    bench.pump.revoked([SOURCE])
+    skip = order(bench, 6)
+    bench.turn(20)
+    assert "moved to t.dlq" == skip.done.result(0)
+    assert 0.0 == pytest.approx(bench.used)
+
+
+@pytest.mark.parametrize(
+    ("offset", "source", "text"),
+    [
+        (0, SOURCE, "settled already (watermark: 3)"),
+        (3, SOURCE, "not been read yet (next offset: 3)"),
+        (0, T1, "t/1 is not assigned to this member"),
+    ],
+)
+def test_an_order_that_cannot_be_carried_out_says_why(offset: int, source: TopicPartition, text: str) -> None:
+    """Nothing is moved."""
+    bench = Bench(linger_s=0.0).read(cut(0, pieces(3))).settle()
+
+    assert text in order(bench, offset, source).done.result(0)
+
+
+def test_an_order_for_a_record_that_is_accepted_meanwhile_says_so() -> None:
+    """The request was in flight."""
+    bench = Bench(never, linger_s=0.0).read(cut(0, pieces(3))).turn()
+    skip = order(bench, 1)
+    bench.sender.answer()
+    bench.turn(3)
+
+    assert "AEP accepted it meanwhile" in skip.done.result(0)
+
+
+def test_an_order_for_a_record_whose_batch_is_over_but_for_others_says_so() -> None:
+    """Its own offset is accepted; another record of the batch still waits."""
+    answers = script(
+        BatchResponse(207, {}, b'{"responses":[{"xactionId":"b:0"},{"status":503}]}'),
+        then=lambda post, now: whole(503),
+    )
+    bench = Bench(answers, linger_s=0.0).read(cut(0, pieces(2))).turn(30)
+    skip = order(bench, 0)
+    bench.sender.aep = sound
+    bench.settle(200.0)
+
+    assert "not moved" in skip.done.result(0)
+    assert [] == bench.letters.letters
+
+
+# -- the end ----------------------------------------------------------------------------------------------------
+
+
+def test_a_drain_settles_what_was_read_and_reads_no_more() -> None:
+    """Open batches go out at once."""
+    bench = Bench(linger_s=60.0).read(cut(0, pieces(3)))
+    bench.source.feed = [[cut(3, pieces(5))]] * 5
+    bench.pump.stop()
+
+    assert bench.pump.run(bench.source)
+    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.closed
+    assert [{"abandoned": 0}] == [{"abandoned": named["abandoned"]} for named in bench.heard.named("drained")]
+
+
+def test_a_drain_ends_at_its_deadline() -> None:
+    """What is abandoned is told, and not stored; what was accepted is."""
+    bench = Bench(
+        lambda post, now: None if pieces(4)[2] in post.pieces else sound(post),
+        max_messages=2,
+        drain_timeout_s=30.0,
+    ).read(cut(0, pieces(4)))
+    before = bench.hand.now
+
+    assert not bench.pump.drain(bench.source)
+    assert 30.0 <= bench.hand.now - before < 30.5
+    assert {SOURCE: 2} == bench.source.stored
+    assert [2] == [named["abandoned"] for named in bench.heard.named("drained")]
+
+
+def test_partitions_that_come_during_a_drain_start_paused() -> None:
+    """Nothing is read any more."""
+    bench = Bench()
+    bench.pump.draining = True
+    bench.assign(T1)
+
+    assert {T1} == bench.source.paused
+
+
+def test_the_pump_says_what_is_going_on() -> None:
+    """A snapshot for the status page, made anew twice a second."""
+    bench = Bench(strict(503), linger_s=0.0).read(cut(0, pieces(3, bad=[1]))).turn(100)
+
+    assert bench.pump.status["batches"] == 1
+    assert [part["topic"] for part in bench.pump.status["partitions"]] == ["t"]
+    assert bench.pump.status["waits"]
+    assert [("t", 3)] == bench.heard.of("read")
+
+
+def test_offsets_that_go_backwards_within_one_read_open_another_lane() -> None:
+    """A topic made anew between two fetches of one read: nothing of the old one counts for the new one."""
+    bench = Bench(linger_s=0.0)
+    old, new = cut(100, pieces(3)), cut(0, pieces(2))
+    both = Slice(
+        SOURCE, [*old.records, *new.records], [*old.values, *new.values], 2, old.overhead + new.overhead
+    )
+    bench.read(both).settle()
+
+    assert 2 == bench.source.stored[SOURCE]

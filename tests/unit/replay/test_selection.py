@@ -1,0 +1,44 @@
+"""`--since`: ages and times, and what is neither."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.replay.selection import since
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+NOW_MS = 1_795_521_600_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("", 0),
+        ("90s", NOW_MS - 90_000),
+        ("15 m", NOW_MS - 900_000),
+        (" 2h ", NOW_MS - 7_200_000),
+        ("7d", NOW_MS - 7 * 86_400_000),
+        ("2026-11-24T12:00:00Z", NOW_MS),
+        ("2026-11-24T12:00:00", NOW_MS),
+        ("2026-11-24T14:00:00+02:00", NOW_MS),
+        ("2026-11-24", NOW_MS - 43_200_000),
+    ],
+)
+def test_ages_and_times(text: str, ms: int) -> None:
+    """Milliseconds since the epoch; a time without a zone is UTC."""
+    assert ms == since(text, NOW)
+
+
+@given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{1,30} ?[smhd]", fullmatch=True)))
+@example("9999999d")
+@example("99999999999999d")
+def test_anything_else_is_told_in_words(text: str) -> None:
+    """A number, or the one error that the command shows."""
+    try:
+        assert isinstance(since(text, NOW), int)
+    except ValueError as error:
+        assert "give an age" in str(error)
