@@ -159,9 +159,7 @@ class Service:
             events=self.telemetry,
         )
         self.telemetry.watch(lambda: self.pump.status, lambda: self.topics.ends, self._token_ages)
-        self.telemetry.expose_topics(
-            topic.topic for topic in settings.topics if not topic.topic.startswith("^")
-        )
+        self.telemetry.expose_topics(topic.topic for topic in settings.topics if not topic.is_regex)
         self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
 
     # -- parts --------------------------------------------------------------------
@@ -382,7 +380,7 @@ class Service:
 
     def _counted(self, counts: Mapping[str, int]) -> None:
         self.pump.partitions_of = counts
-        self._no_topic = not counts and all(topic.topic.startswith("^") for topic in self.settings.topics)
+        self._no_topic = not counts and all(topic.is_regex for topic in self.settings.topics)
 
     def _topic_wrong(self, error: TopicError) -> None:
         self._error = error

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 from confluent_kafka.cimpl import NewTopic
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
+from bridge.codec.routes import is_regex, matches
 from bridge.config.settings import Settings
 from bridge.kafka.topics import TopicError, Topics, Unreachable
 
@@ -25,16 +26,14 @@ def findings(settings: Settings, admin: AdminClient, replicas: int) -> Iterator[
     mapped = [topic.topic for topic in settings.topics]
     counts = topics.partitions(mapped, settings.is_dead_letter_topic)
     for name in mapped:
-        if not name.startswith("^") and name not in counts:
+        if not is_regex(name) and name not in counts:
             yield Finding(
                 Level.FAIL,
                 f"topic {name}",
                 "does not exist, or may not be described",
                 "create it, correct topics, or grant the ACL DESCRIBE",
             )
-        elif name.startswith("^") and not any(
-            entry.matches(found) for found in counts for entry in settings.topics if entry.topic == name
-        ):
+        elif is_regex(name) and not any(matches(name, topic) for topic in counts):
             yield Finding(
                 Level.WARN,
                 f"topics {name}",

@@ -113,13 +113,14 @@ def init(
     if ims_org_id:
         aep["ims_org_id"] = ims_org_id
     if client_id:
-        from bridge.migration.connector import SCOPE, TOKEN_PATH
+        from bridge.config.settings_aep import DEFAULT_SCOPE
+        from bridge.migration.connector import TOKEN_PATH
 
         aep["auth"] = {
             "token_url": f"https://ims-na1.adobelogin.com{TOKEN_PATH}",
             "client_id": client_id,
             "client_secret_file": str(client_secret_file),
-            "scope": SCOPE,
+            "scope": DEFAULT_SCOPE,
         }
     config = {
         "kafka": {"bootstrap_servers": servers, "group_id": group_id},

@@ -19,6 +19,7 @@ def partitions(
     Example: `aep-bridge partitions --config config/aep-bridge.yaml -o json`
     """
     settings = settings_of(config)
+    from bridge.codec.routes import is_regex
     from bridge.kafka.topics import Topics, Unreachable
 
     mapped = [topic.topic for topic in settings.topics]
@@ -27,7 +28,7 @@ def partitions(
     except Unreachable as error:
         typer.echo(f"{settings.kafka.bootstrap_servers}: {error}", err=True)
         raise typer.Exit(3) from None
-    missing = [name for name in mapped if not name.startswith("^") and name not in counts]
+    missing = [name for name in mapped if not is_regex(name) and name not in counts]
     total = sum(counts.values())
     if as_json(output):
         typer.echo(json.dumps({"topics": counts, "total": total, "missing": missing}))

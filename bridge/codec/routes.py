@@ -26,18 +26,24 @@ class Route:
     """The dead-letter topic of an actual topic."""
 
 
+def is_regex(pattern: str) -> bool:
+    """Return whether an entry of the topic mapping is a regex; otherwise it is the name of one topic."""
+    return pattern.startswith("^")
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Return whether an entry of the topic mapping stands for a topic. This is the only place with that rule.
+
+    A regex is searched for, not matched from the start, because Kafka's client does the same when it
+    subscribes: `^a|b` is anchored in its first half only.
+    """
+    return re.search(pattern, topic) is not None if is_regex(pattern) else pattern == topic
+
+
 def routes_by_topic(routes: Sequence[Route]) -> Callable[[str], Route | None]:
-    """Finds the first route that matches a topic's name."""
-    matchers = [(route, re.compile(route.name) if route.name.startswith("^") else None) for route in routes]
+    """Return a function that finds the first route that matches a topic."""
 
     def find(topic: str) -> Route | None:
-        return next(
-            (
-                route
-                for route, pattern in matchers
-                if (pattern.search(topic) if pattern else route.name == topic)
-            ),
-            None,
-        )
+        return next((route for route in routes if matches(route.name, topic)), None)
 
     return find

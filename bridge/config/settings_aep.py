@@ -19,13 +19,14 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from bridge.codec.routes import is_regex, matches
 from bridge.config import topic_regex
 from bridge.config.sections import FilePath, OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
 from bridge.model import Format
 
 FILE = "_file"
 """`authorization_file: /path` stands for the header `authorization` with the file's content."""
-SCOPE = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
+DEFAULT_SCOPE = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
 _INLET = re.compile(
     r"(https?://[^/?#@\s]+(?:/[^/?#\s]+)*?)/collection/(?:batch/)?([A-Za-z0-9._~-]+)/?(?:[?#]\S*)?"
 )
@@ -122,7 +123,7 @@ class Auth(Section):
     """The project's client secret. Better in a file."""
     client_secret_file: FilePath | None = None
     """File with the client secret; read anew for each token, so that a rotation needs no restart."""
-    scope: Text = SCOPE
+    scope: Text = DEFAULT_SCOPE
     """Scopes to ask for, separated by commas."""
     refresh_ahead_s: float = Field(default=600, ge=0, le=43_200)
     """Seconds before a token's expiry at which the next one is fetched."""
@@ -316,7 +317,7 @@ class TopicSettings(Section):
     @field_validator("topic")
     @classmethod
     def _legal(cls, given: str) -> str:
-        if not given.startswith("^"):
+        if not is_regex(given):
             return _legal_name(given, "; a regex begins with ^")
         if text := topic_regex.differs(given):
             raise ValueError(text)
@@ -334,11 +335,11 @@ class TopicSettings(Section):
     @property
     def is_regex(self) -> bool:
         """Whether the entry stands for every topic that matches."""
-        return self.topic.startswith("^")
+        return is_regex(self.topic)
 
     def matches(self, topic: str) -> bool:
-        """Whether a topic of this name is meant, other entries and dead-letter topics set aside."""
-        return re.search(self.topic, topic) is not None if self.is_regex else topic == self.topic
+        """Return whether this entry alone stands for the topic; other entries and dead-letter topics are left aside."""
+        return matches(self.topic, topic)
 
     def dead_letter_topic_for(self, topic: str) -> str:
         """Where the refused records of a topic that this entry matches go."""

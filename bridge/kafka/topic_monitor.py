@@ -6,13 +6,13 @@ Brokers that are away are waited for, and what is wrong with one topic keeps up 
 from __future__ import annotations
 
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
+from bridge.codec.routes import matches
 from bridge.config.settings import Settings
 from bridge.kafka.topics import TopicError, Topics, Unreachable
 from bridge.model import DeadLetter, TopicPartition
@@ -140,13 +140,7 @@ class TopicMonitor:
             counts = topics.partitions(self._mapped, self._settings.is_dead_letter_topic)
             self._on_counts(counts)
             if self._first:
-                missing = [
-                    name
-                    for name in self._mapped
-                    if not any(
-                        re.search(name, topic) if name.startswith("^") else name == topic for topic in counts
-                    )
-                ]
+                missing = [name for name in self._mapped if not any(matches(name, topic) for topic in counts)]
                 if missing:
                     log.warning(
                         "topics.missing", topics=missing, what_follows="they are read as soon as they exist"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
+from bridge.codec.routes import is_regex, matches
 from bridge.model import TopicPartition
 
 HEADROOM_BYTES = 64 * 1024
@@ -80,9 +80,9 @@ class Topics:
         found = self._list()
         counts: dict[str, int] = {}
         for pattern in topics:
-            if pattern.startswith("^"):
+            if is_regex(pattern):
                 matching = [
-                    name for name in found if re.search(pattern, name) and not is_dead_letter_topic(name)
+                    name for name in found if matches(pattern, name) and not is_dead_letter_topic(name)
                 ]
             else:
                 matching = [pattern] if pattern in found else []

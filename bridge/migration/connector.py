@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from bridge.codec.routes import is_regex
 from bridge.config.settings import Settings
+from bridge.config.settings_aep import DEFAULT_SCOPE
 from bridge.kafka.topics import Topics, Unreachable
 
-SCOPE = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
 TOKEN_PATH = "/ims/token/v3"  # noqa: S105 - a path
 
 _NOT_NEEDED = {
@@ -178,7 +179,7 @@ def _aep(made: Moved, left: dict[str, str], secret_file: str) -> None:
             "token_url": token_url,
             "client_id": client,
             "client_secret_file": secret_file,
-            "scope": SCOPE,
+            "scope": DEFAULT_SCOPE,
         }
         made.mapped += [
             ("aep.connection.auth.client.id", "aep.auth.client_id"),
@@ -232,7 +233,7 @@ def _aep(made: Moved, left: dict[str, str], secret_file: str) -> None:
 def _topics(made: Moved, left: dict[str, str]) -> None:
     names = [name.strip() for name in left.pop("topics", "").split(",") if name.strip()]
     if regex := left.pop("topics.regex", ""):
-        names.append(regex if regex.startswith("^") else f"^{regex}$")
+        names.append(regex if is_regex(regex) else f"^{regex}$")
         made.mapped.append(("topics.regex", f"topics: {names[-1]}; a POSIX regex, write [0-9] for \\d"))
     elif names:
         made.mapped.append(("topics", f"topics: {len(names)}, format envelope"))

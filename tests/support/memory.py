@@ -5,10 +5,10 @@ It passes the same contract suite as the real ones (tests/contract). One thread 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.codec.routes import matches
 from bridge.kafka.dead_letter_headers import letterhead
 from bridge.model import DeadLetter, Headers, PublishResult, Slice, TopicPartition
 from bridge.ports import Completions, Fatal, RebalanceListener
@@ -176,10 +176,7 @@ class MemorySource:
         wanted = {
             source
             for source in self._kafka.logs
-            if any(
-                re.match(each, source.topic) if each.startswith("^") else each == source.topic
-                for each in self._topics
-            )
+            if any(matches(pattern, source.topic) for pattern in self._topics)
             and not self._excluded(source.topic)
         }
         place, count = self._group.members.index(self), len(self._group.members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bridge.codec.routes import Route, routes_by_topic
+from bridge.codec.routes import Route, is_regex, routes_by_topic
 
 
 def routed(
@@ -32,7 +32,7 @@ def _summed(route: Route, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any
         "format": str(route.format),
         "inlet": route.inlet,
         "dataset_id": route.dataset_id,
-        "dead_letter_topic": route.dead_letter_topic("<topic>" if route.name.startswith("^") else route.name),
+        "dead_letter_topic": route.dead_letter_topic("<topic>" if is_regex(route.name) else route.name),
         "partitions": len(entries),
         "lag": None if any(lag is None for lag in lags) else sum(lags),
         "oldest_unsettled_s": max((entry["oldest_unsettled_s"] for entry in entries), default=0.0),

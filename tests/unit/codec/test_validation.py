@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.codec.request import FRAME, MAX_REQUEST, envelope
-from bridge.codec.routes import Route, routes_by_topic
+from bridge.codec.routes import Route
 from bridge.codec.validation import PART, PROFILE_LIMIT, Run, _sort_each, _sort_fast, sort
 from bridge.model import Format, Reason
 from tests.support.jsontext import ANY, ENVELOPE, OBJECT, as_bytes
@@ -66,16 +66,6 @@ def scattered(runs: list[Run], count: int) -> list[tuple[str | None, bytes | Non
 
 
 # -- where ------------------------------------------------------------------------------
-
-
-def test_the_first_matching_route_wins() -> None:
-    """Names are whole names; a regex begins with ^."""
-    routes = [Route(name, Format.RAW, "i", None) for name in ("web", "^web-.*", "^we", "web.x")]
-    find = routes_by_topic(routes)
-
-    assert ["web", "^web-.*", "^we", None, None] == [
-        found and found.name for found in map(find, ("web", "web-1", "webby", "a-web-1", "x"))
-    ]
 
 
 def test_neighbours_with_one_dataset_are_one_run() -> None:
