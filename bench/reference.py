@@ -24,7 +24,6 @@ from bridge.codec.request import FRAME, body
 from bridge.codec.routes import Route
 from bridge.codec.validation import sort
 from bridge.config.settings_kafka import KafkaSettings
-from bridge.kafka.consumer import DEFAULTS, ENFORCED
 from bridge.model import Format
 from bridge.ops import tuning
 
@@ -39,7 +38,7 @@ def consumer_settings(bootstrap: str) -> dict[str, Any]:
         bootstrap_servers=bootstrap, group_id=f"bench-{uuid.uuid4().hex[:8]}"
     ).consumer_properties()
     statistics = {"statistics.interval.ms": STATISTICS_MS, "stats_cb": lambda _: None}
-    return {**DEFAULTS, **statistics, **given, **ENFORCED, "enable.partition.eof": False}
+    return {**statistics, **given, "enable.partition.eof": False}
 
 
 class Bodies:

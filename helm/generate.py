@@ -18,7 +18,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from dashboard import dashboard  # noqa: E402
 
-from bridge.config import librdkafka as kafka_properties  # noqa: E402
+from bridge.config import librdkafka  # noqa: E402
+from bridge.config.kafka_clients import REFUSED  # noqa: E402
 from bridge.config.settings import Settings  # noqa: E402
 
 CHART = HERE / "aep-bridge"
@@ -113,10 +114,10 @@ def generated() -> dict[Path, str]:
 def properties() -> dict[str, Any]:
     """What the templates have to know of librdkafka's properties."""
     return {
-        "refused": dict(kafka_properties.REFUSED),
-        "secret": sorted(kafka_properties.SECRET),
-        "classicOnly": list(kafka_properties.CLASSIC_ONLY),
-        "known": sorted(kafka_properties.KNOWN),
+        "refused": dict(REFUSED),
+        "secret": sorted(librdkafka.SECRET),
+        "classicOnly": list(librdkafka.CLASSIC_ONLY),
+        "known": sorted(librdkafka.KNOWN),
     }
 
 

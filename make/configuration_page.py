@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.config.explanation import explanations
-from bridge.config.librdkafka import REFUSED
+from bridge.config.kafka_clients import REFUSED
 
 _HEAD = """# Configuration
 

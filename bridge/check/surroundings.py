@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bridge.check.findings import Finding, Level
-from bridge.config import librdkafka as kafka_properties
+from bridge.config import librdkafka
 from bridge.config.environment import RESERVED, names, variable
 from bridge.config.memory_ceiling import ceiling, container_limit
 from bridge.config.sections import Loc, dotted, revealed
@@ -99,5 +99,5 @@ def _variable(loc: Loc) -> str:
     """A key's variable; properties and headers are spelt differently there."""
     last = str(loc[-1])
     if "properties" in loc[:-1]:
-        return variable((*loc[:-1], kafka_properties.environment_name(last)))
+        return variable((*loc[:-1], librdkafka.environment_name(last)))
     return variable((*loc[:-1], last.replace("-", "_"))) if "headers" in loc[:-1] else variable(loc)

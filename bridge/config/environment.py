@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bridge.config import librdkafka as kafka_properties
+from bridge.config import librdkafka
 from bridge.config.sections import Loc
 from bridge.config.settings import DELIMITER, PREFIX, Settings
 from bridge.config.settings_kafka import FILE
@@ -130,11 +130,7 @@ def _property(part: str) -> str | None:
     for ending, file in (("_FILE", FILE), ("", "")):
         wanted = part.removesuffix(ending) if part.endswith(ending) else ""
         found = next(
-            (
-                name
-                for name in sorted(kafka_properties.KNOWN)
-                if kafka_properties.environment_name(name) == wanted
-            ),
+            (name for name in sorted(librdkafka.KNOWN) if librdkafka.environment_name(name) == wanted),
             None,
         )
         if found is not None:

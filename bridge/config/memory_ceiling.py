@@ -6,15 +6,14 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from bridge.config import librdkafka as kafka_properties
+from bridge.config import librdkafka
+from bridge.config.kafka_clients import CONSUMER, PRODUCER
 from bridge.config.settings import Settings
 
 BASELINE = 90 << 20
 """Bytes of the process itself, idle: Python, the clients, their threads."""
 ANSWER = 4 << 20
 """Bytes that one answer may have before it is given up."""
-FETCH = 50 << 20
-"""Bytes of one broker's answer, librdkafka's own limit; it lowers it to the prefetch by itself, and raises it to the largest message."""
 COPIES = 2
 """Times that a request's bytes exist while it is sent, beside the records in the window: the joined body, and TLS's share."""
 _NO_LIMIT = 1 << 60
@@ -32,19 +31,20 @@ def ceiling(settings: Settings) -> tuple[int, str]:
     prefetch = (
         kafka.number(
             "queued.max.messages.kbytes",
-            int(kafka_properties.CONSUMER_DEFAULTS["queued.max.messages.kbytes"]),
+            int(CONSUMER.defaults["queued.max.messages.kbytes"]),
         )
         << 10
     )
-    fetch = brokers * kafka.number(
-        "fetch.max.bytes", max(min(FETCH, prefetch), kafka.number("message.max.bytes", 1_000_000))
-    )
+    largest_message = kafka.number("message.max.bytes", librdkafka.OWN_DEFAULTS["message.max.bytes"])
+    # librdkafka lowers its own default to the prefetch, and raises it to the largest message.
+    fetch_default = max(min(librdkafka.OWN_DEFAULTS["fetch.max.bytes"], prefetch), largest_message)
+    fetch = brokers * kafka.number("fetch.max.bytes", fetch_default)
     window = inlets * delivery.window_bytes
     requests = inlets * delivery.max_in_flight * (COPIES * settings.batch.max_bytes + ANSWER)
     letters = (
         kafka.number(
             "queue.buffering.max.kbytes",
-            int(kafka_properties.PRODUCER_DEFAULTS["queue.buffering.max.kbytes"]),
+            int(PRODUCER.defaults["queue.buffering.max.kbytes"]),
         )
         << 10
     )

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bridge.config.kafka_clients import Value
 from bridge.config.sections import (
     AdminSettings,
     BatchSettings,
@@ -25,7 +26,7 @@ from bridge.config.sections import (
     Wrong,
 )
 from bridge.config.settings_aep import AepOverrides, AepSettings, Auth, TopicSettings
-from bridge.config.settings_kafka import KafkaSettings, Value
+from bridge.config.settings_kafka import KafkaSettings
 from bridge.model import Format
 
 PREFIX = "AEP_BRIDGE_"

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, WithJsonSchema, field_validator
 
-from bridge.config import librdkafka as table
+from bridge.config import librdkafka
+from bridge.config.kafka_clients import ADMIN, CONSUMER, PRODUCER, REFUSED, Value
 from bridge.config.sections import OrEmpty, Problem, Section, Text, Wrong, revealed, secret_of
 
-Value: TypeAlias = str | int | float | bool
 FILE = "_file"
 """`sasl.password_file: /path` stands for `sasl.password` with the file's content."""
 _SERVER = re.compile(r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
@@ -23,14 +23,11 @@ _SERVERS_SCHEMA = WithJsonSchema(
 _PROPERTIES_SCHEMA = WithJsonSchema(
     {
         "type": "object",
-        "propertyNames": {
-            "not": {"enum": [name + ending for name in table.REFUSED for ending in ("", FILE)]}
-        },
+        "propertyNames": {"not": {"enum": [name + ending for name in REFUSED for ending in ("", FILE)]}},
         "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1},
     }
 )
 _LATEST = ("latest", "largest", "end")
-_POLL_MS = 300_000
 
 
 class KafkaSettings(Section):
@@ -69,7 +66,7 @@ class KafkaSettings(Section):
             raise Wrong(problems)
         return {
             name: SecretStr(str(value))
-            if not name.endswith(FILE) and table.is_secret(name) and not isinstance(value, SecretStr)
+            if not name.endswith(FILE) and librdkafka.is_secret(name) and not isinstance(value, SecretStr)
             else value
             for name, value in given.items()
         }
@@ -83,38 +80,27 @@ class KafkaSettings(Section):
 
     def consumer_properties(self) -> dict[str, Value]:
         """Everything a consumer is made with, secrets included. Raises OSError for a secret's file."""
-        left_out = (
-            table.CLASSIC_ONLY if self.text_of("group.protocol", "classic").lower() == "consumer" else ()
-        )
-        defaults = {name: value for name, value in table.CONSUMER_DEFAULTS.items() if name not in left_out}
-        return {
-            **self._client(defaults, table.PRODUCER_ONLY),
-            **table.CONSUMER_FIXED,
-            "group.id": self.group_id,
-        }
+        return CONSUMER.complete({**self._client_properties(), "group.id": self.group_id})
 
     def producer_properties(self) -> dict[str, Value]:
         """Everything a producer of dead letters is made with, secrets included. Raises OSError for a secret's file."""
-        return {**self._client(table.PRODUCER_DEFAULTS, table.CONSUMER_ONLY), **table.PRODUCER_FIXED}
+        return PRODUCER.complete(self._client_properties())
 
     def admin_properties(self) -> dict[str, Value]:
         """Everything an admin client is made with, secrets included. Raises OSError for a secret's file."""
-        return self._client({}, table.CONSUMER_ONLY | table.PRODUCER_ONLY)
+        return ADMIN.complete(self._client_properties())
 
-    def _client(self, defaults: Mapping[str, Value], others: frozenset[str]) -> dict[str, Value]:
-        given = {name: value for name, value in self.resolved_properties().items() if name not in others}
-        taken = {table.same(name) for name in given}
-        kept = {
-            name: value
-            for name, value in ({**table.QUIET, **defaults}).items()
-            if table.same(name) not in taken
-        }
-        return {"client.id": "aep-bridge", **kept, **given, "bootstrap.servers": self.bootstrap_servers}
+    def _client_properties(self) -> dict[str, Value]:
+        return {**self.resolved_properties(), "bootstrap.servers": self.bootstrap_servers}
 
     def text_of(self, name: str, default: str) -> str:
         """A property that holds no secret, as text, under whichever of its names it was given."""
         return next(
-            (str(value) for given, value in self.properties.items() if table.same(given) == table.same(name)),
+            (
+                str(value)
+                for given, value in self.properties.items()
+                if librdkafka.canonical(given) == librdkafka.canonical(name)
+            ),
             default,
         )
 
@@ -126,7 +112,7 @@ class KafkaSettings(Section):
     @property
     def max_poll_interval_s(self) -> float:
         """Seconds without a poll after which the group takes our partitions away."""
-        return self.number("max.poll.interval.ms", _POLL_MS) / 1000
+        return self.number("max.poll.interval.ms", librdkafka.OWN_DEFAULTS["max.poll.interval.ms"]) / 1000
 
     @property
     def warnings(self) -> list[str]:
@@ -141,7 +127,7 @@ class KafkaSettings(Section):
         found += [
             f"kafka.properties.{name}: not a property of librdkafka 2.16; the client refuses to start if it does not know it either"
             for name in self.properties
-            if name.removesuffix(FILE) not in table.KNOWN
+            if name.removesuffix(FILE) not in librdkafka.KNOWN
         ]
         return found
 
@@ -149,7 +135,7 @@ class KafkaSettings(Section):
 def _wrong(name: str, value: object, given: Mapping[Any, Any]) -> str | None:
     """What is wrong with one property, and what to do; None if nothing is. Never shows a value."""
     base = name.removesuffix(FILE)
-    if reason := table.REFUSED.get(base):
+    if reason := REFUSED.get(base):
         return f"not to be set here: {reason}"
     if base.endswith("_cb"):
         return "a callback can't be configured; leave it out"
@@ -163,10 +149,10 @@ def _wrong(name: str, value: object, given: Mapping[Any, Any]) -> str | None:
         return "must be text, a number, true or false"
     if base != name and base in given:
         return f"given twice, here and as {base}; leave one of them out"
-    if base in table.CLASSIC_ONLY and str(given.get("group.protocol", "")).lower() == "consumer":
+    if base in librdkafka.CLASSIC_ONLY and str(given.get("group.protocol", "")).lower() == "consumer":
         return "the client does not take it with group.protocol=consumer, where the broker decides; leave one of them out"
     if base == "auto.commit.interval.ms" and str(value) == "0":
         return "0 would commit at the end only; give milliseconds, such as 500"
-    if base not in table.KNOWN and (near := get_close_matches(base, table.KNOWN, 1, 0.75)):
+    if base not in librdkafka.KNOWN and (near := get_close_matches(base, librdkafka.KNOWN, 1, 0.75)):
         return f"no such property of librdkafka; did you mean {near[0]}?"
     return None

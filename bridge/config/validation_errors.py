@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from bridge.config import librdkafka as kafka_properties
+from bridge.config import librdkafka
 from bridge.config.environment import inside
 from bridge.config.environment import names as variable_names
 from bridge.config.sections import UNSHOWN, Loc, Problem, Wrong, dotted
@@ -56,11 +56,7 @@ def is_secret(loc: Loc) -> bool:
         return True
     if "headers" in names[:-1]:
         return is_secret_header(names[-1])
-    return (
-        "properties" in names[:-1]
-        and not names[-1].endswith("_file")
-        and kafka_properties.is_secret(names[-1])
-    )
+    return "properties" in names[:-1] and not names[-1].endswith("_file") and librdkafka.is_secret(names[-1])
 
 
 def at(data: Any, loc: Loc) -> Any:
@@ -89,7 +85,7 @@ def _names() -> frozenset[str]:
     names = {
         str(part) for name in variable_names() for part in name.removeprefix(PREFIX).lower().split(DELIMITER)
     }
-    return frozenset(names | kafka_properties.KNOWN | {f"{name}_file" for name in kafka_properties.KNOWN})
+    return frozenset(names | librdkafka.KNOWN | {f"{name}_file" for name in librdkafka.KNOWN})
 
 
 def _text(error: ErrorDetails, data: Any) -> str:
@@ -177,7 +173,7 @@ def _homes(key: str) -> Iterator[str]:
         kind, model = inside(info.annotation)
         if kind in {"section", "list"} and key in model.model_fields:
             yield name
-    if key in kafka_properties.KNOWN:
+    if key in librdkafka.KNOWN:
         yield "kafka.properties"
     if key in _auth_keys():
         yield "aep.auth"

@@ -12,6 +12,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
 
+from bridge.config.kafka_clients import CONSUMER
 from bridge.model import Record, Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 
@@ -24,31 +25,11 @@ FETCHES = 8
 COMMITTED_S = 2.0
 """How long an assignment may wait for the committed offsets; without them it goes on all the same."""
 
-DEFAULTS: Mapping[str, Any] = {
-    "auto.offset.reset": "earliest",  # the library's own default, latest, loses the records of new partitions
-    "auto.commit.interval.ms": 500,
-    "fetch.queue.backoff.ms": 10,
-    "queued.max.messages.kbytes": 10_240,
-    "partition.assignment.strategy": "cooperative-sticky",
-    "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
-    "heartbeat.interval.ms": 1000,  # members learn of a rebalance with a heartbeat; a cooperative one takes two rounds
-}
-"""What a user may override."""
-
-ENFORCED: Mapping[str, Any] = {
-    "enable.auto.commit": True,  # the library commits what is stored, and never for a partition that was lost
-    "enable.auto.offset.store": False,
-    "enable.partition.eof": True,  # the end of a partition tells of control records, which are never delivered
-}
-"""What this room stands on."""
-
 _TOPIC, _PARTITION, _ERROR = Message.topic, Message.partition, Message.error
 _KEY, _VALUE, _HEADERS, _OFFSET = Message.key, Message.value, Message.headers, Message.offset
 
 _NOT_OURS = frozenset({KafkaError._STATE, KafkaError._UNKNOWN_PARTITION})
 _EOF, _FATAL = KafkaError._PARTITION_EOF, KafkaError._FATAL
-
-_CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms")
 
 
 def _nothing(*_: object) -> None:
@@ -99,12 +80,8 @@ class KafkaSource:
         *,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
-        config = {**DEFAULTS, **properties, **ENFORCED}
+        config = CONSUMER.complete(properties)
         consumer_protocol = str(config.get("group.protocol", "classic")).lower() == "consumer"
-        if consumer_protocol:
-            for key in _CLASSIC_ONLY:
-                if key not in properties:
-                    config.pop(key, None)
         self._incremental = consumer_protocol or "cooperative" in str(config["partition.assignment.strategy"])
         self._is_dead_letter_topic = is_dead_letter_topic
         self._listener = listener

@@ -12,31 +12,10 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from bridge.config.kafka_clients import PRODUCER
 from bridge.kafka.dead_letter_headers import letterhead
 from bridge.model import DeadLetter, PublishResult
 from bridge.ports import Completions
-
-DEFAULTS: Mapping[str, Any] = {
-    "message.max.bytes": 16
-    * 1024
-    * 1024,  # records that are too large for AEP are dead-lettered by definition
-    "message.timeout.ms": 60_000,  # then the letter counts as failed and its owner asks again: visible, instead of five silent minutes
-    "linger.ms": 5,
-    "log.connection.close": False,  # brokers close idle connections; what matters comes as an error
-    "batch.size": 16_384,  # the topic's max.message.bytes limits the whole batch: small ones fit wherever a single letter does
-    "compression.type": "none",  # the limits are then those of the bytes that we count
-    "partitioner": "murmur2_random",  # as the Java clients do: a key keeps its partition
-    "queue.buffering.max.messages": 10_000,
-    "queue.buffering.max.kbytes": 65_536,
-}
-"""What a user may override."""
-
-ENFORCED: Mapping[str, Any] = {
-    "acks": "all",
-    "enable.idempotence": True,
-    "allow.auto.create.topics": False,  # a topic that the broker makes by itself deletes letters after a week
-}
-"""What the contract stands on."""
 
 _TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 _FATAL = KafkaError._FATAL
@@ -101,7 +80,7 @@ class KafkaDeadLetterProducer:
         client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
         self._why_not, self._on_missing = why_not, on_missing
-        self._config = {**DEFAULTS, **properties, **ENFORCED}
+        self._config = PRODUCER.complete(properties)
         self._completions, self._hear, self._client = completions, on_error or (lambda _: None), client
         self._asked: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._jobs: set[_Job] = set()

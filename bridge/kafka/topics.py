@@ -17,6 +17,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from bridge.codec.routes import is_regex, matches
+from bridge.config.kafka_clients import ADMIN
 from bridge.model import TopicPartition
 
 HEADROOM_BYTES = 64 * 1024
@@ -70,7 +71,7 @@ class Topics:
     """Looks at and makes topics. `properties` are librdkafka's; every request may take `timeout_s`. Blocking; not for the pump's thread."""
 
     def __init__(self, properties: Mapping[str, Any], timeout_s: float = 10) -> None:
-        self._admin = AdminClient({"log.connection.close": False, **properties})
+        self._admin = AdminClient(ADMIN.complete(properties))
         self._timeout_s = timeout_s
 
     def partitions(

@@ -17,7 +17,6 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.config.settings import Settings
 from bridge.kafka.coordinates import number
-from bridge.kafka.dead_letters import DEFAULTS, ENFORCED
 from bridge.kafka.topics import Topics
 from bridge.replay.dead_letter import MOST_REPLAYS, StoredDeadLetter
 from bridge.replay.reading import Bounds, Reader
@@ -118,7 +117,7 @@ class Marker:
         Topics(settings.admin_properties()).ensure_marks(
             self._topic, create=settings.dead_letter.create_topics
         )
-        self._producer = Producer({**DEFAULTS, **settings.producer_properties(), **ENFORCED})
+        self._producer = Producer(settings.producer_properties())
         self._error = ""
 
     def put(self, settled: Iterable[tuple[str, int]]) -> None:

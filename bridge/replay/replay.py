@@ -12,7 +12,6 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.app.service import Service
 from bridge.config.settings import Settings
-from bridge.kafka.dead_letters import DEFAULTS, ENFORCED
 from bridge.kafka.topics import Topics
 from bridge.model import Record, TopicPartition
 from bridge.replay.lock import Busy, group_of, take
@@ -45,7 +44,7 @@ class _Copies:
     """Produces records as they are, and waits for the acknowledgements."""
 
     def __init__(self, settings: Settings) -> None:
-        self._producer = Producer({**DEFAULTS, **settings.producer_properties(), **ENFORCED})
+        self._producer = Producer(settings.producer_properties())
 
     def put(self, records: Iterable[Record], topic_of: Callable[[Record], str]) -> int:
         """Raises `NotAcknowledged`."""

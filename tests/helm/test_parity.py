@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.config.librdkafka import REFUSED
+from bridge.config.kafka_clients import REFUSED
 from bridge.config.loader import ConfigurationError, load
 from tests.helm.tools import template
 

@@ -9,10 +9,9 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from bridge.config import librdkafka as kafka_properties
+from bridge.config import librdkafka
+from bridge.config.kafka_clients import REFUSED
 from bridge.config.settings import KafkaSettings
-from bridge.kafka import consumer as source
-from bridge.kafka import dead_letters as deadletter
 from tests.unit.config.test_settings import problems, settings
 
 
@@ -55,12 +54,6 @@ def test_the_producer_gets_what_the_contract_stands_on() -> None:
     assert "group.id" not in found
 
 
-def test_the_defaults_are_those_of_the_rooms_that_use_them() -> None:
-    """What the source and the dead letters set by themselves, and what the settings say, is the same."""
-    assert {**source.DEFAULTS, **source.ENFORCED}.items() <= kafka().consumer_properties().items()
-    assert {**deadletter.DEFAULTS, **deadletter.ENFORCED}.items() <= kafka().producer_properties().items()
-
-
 def test_each_client_gets_only_its_own_properties() -> None:
     """librdkafka warns of a consumer's property in a producer, and the other way round; shared ones go to all."""
     found = kafka(
@@ -81,9 +74,9 @@ def test_each_client_gets_only_its_own_properties() -> None:
         "SSL" == consumer["security.protocol"] == producer["security.protocol"] == admin["security.protocol"]
     )
     assert "mine" == consumer["client.id"] == admin["client.id"]
-    assert consumer.keys() & kafka_properties.PRODUCER_ONLY == set()
-    assert producer.keys() & kafka_properties.CONSUMER_ONLY == set()
-    assert admin.keys() <= kafka_properties.SHARED
+    assert consumer.keys() & librdkafka.PRODUCER_ONLY == set()
+    assert producer.keys() & librdkafka.CONSUMER_ONLY == set()
+    assert admin.keys() <= librdkafka.SHARED
     assert (1, 3, "zstd") == (
         consumer["fetch.min.bytes"],
         producer["linger.ms"],
@@ -111,9 +104,9 @@ def test_a_property_wins_over_our_default_under_any_of_its_names() -> None:
 def test_the_new_group_protocol_gets_none_of_the_classic_ones_properties() -> None:
     """The client refuses them with group.protocol=consumer: ours are left out, a user's are refused with the reason."""
     assert set() == kafka(group_protocol="consumer").consumer_properties().keys() & set(
-        kafka_properties.CLASSIC_ONLY
+        librdkafka.CLASSIC_ONLY
     )
-    for name in kafka_properties.CLASSIC_ONLY:
+    for name in librdkafka.CLASSIC_ONLY:
         found = problems(
             kafka={"bootstrap_servers": "a:1", "properties": {"group.protocol": "consumer", name: "1"}}
         )
@@ -130,7 +123,7 @@ def test_the_new_group_protocol_gets_none_of_the_classic_ones_properties() -> No
     )
 
 
-@pytest.mark.parametrize("name", kafka_properties.REFUSED)
+@pytest.mark.parametrize("name", REFUSED)
 def test_what_the_contract_stands_on_can_not_be_set(name: str) -> None:
     """By name, with the reason and the way out; from a file neither."""
     for given in (name, f"{name}_file"):
@@ -182,7 +175,7 @@ def test_any_property_comes_from_a_file(tmp_path: Path) -> None:
 
 def test_secret_properties_are_never_shown() -> None:
     """Known ones, and unknown ones whose names speak of passwords."""
-    secrets = {*kafka_properties.SECRET, "sasl.jaas.config", "vendor.passwd"}
+    secrets = {*librdkafka.SECRET, "sasl.jaas.config", "vendor.passwd"}
     found = settings(kafka={"bootstrap_servers": "a:1", "properties": dict.fromkeys(secrets, "hush-hush")})
 
     assert "hush" not in " ".join(
