@@ -20,9 +20,9 @@ from confluent_kafka import Consumer, Message
 
 from bench.process import cpu_s, threads_s
 from bridge.app.service import STATISTICS_MS
-from bridge.codec.request import FRAME, body
+from bridge.codec.request import FRAME_BYTES, body
 from bridge.codec.routes import Route
-from bridge.codec.validation import sort
+from bridge.codec.validation import group_records
 from bridge.config.settings_kafka import KafkaSettings
 from bridge.model import Format
 from bridge.ops import tuning
@@ -47,7 +47,7 @@ class Bodies:
     def __init__(self, max_bytes: int = MAX_BYTES, max_messages: int = MAX_MESSAGES) -> None:
         self._max_bytes, self._max_messages = max_bytes, max_messages
         self._open: list[bytes] = []
-        self._size = FRAME - 1
+        self._size = FRAME_BYTES - 1
 
     def add(self, pieces: Sequence[bytes]) -> Iterator[list[bytes]]:
         """Yields what is full."""
@@ -69,7 +69,7 @@ class Bodies:
                 start += fits
             if start < len(pieces) or len(self._open) >= self._max_messages:
                 yield self._open
-                self._open, self._size = [], FRAME - 1
+                self._open, self._size = [], FRAME_BYTES - 1
 
 
 def main(arguments: list[str]) -> None:
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
         seen += len(messages)
         if kind == "read":
             continue
-        for run in sort(route, list(map(Message.value, messages))):
+        for run in group_records(route, list(map(Message.value, messages))):
             for full in bodies.add(run.pieces):
                 body(full)
                 made += 1

@@ -32,7 +32,7 @@ from bridge.ops.telemetry import Telemetry
 DOORS: dict[str, list[tuple[Any, str]]] = {
     "read: out of the client's queue": [(KafkaSource, "read")],
     "read: group and weigh": [(KafkaSource, "_slices")],
-    "validate": [(pump, "sort")],
+    "validate": [(pump, "group_records")],
     "batch": [(Batcher, "add")],
     "enter in the ledger": [(pump.Engine, "take_in")],
     "dispatch": [(pump.Engine, "dispatch"), (pump.Engine, "_admit"), (sender.HttpSender, "send")],

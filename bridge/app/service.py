@@ -22,7 +22,7 @@ import structlog
 
 from bridge import __version__
 from bridge.aep.sender import Endpoint, HttpSender
-from bridge.codec.request import envelope
+from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route, routes_by_topic
 from bridge.config.memory_ceiling import ceiling, used
 from bridge.config.reloading import Rereading
@@ -171,7 +171,7 @@ class Service:
         )
         wrapper = (b"", b"")
         if topic.format == "entity":
-            wrapper = envelope(
+            wrapper = entity_wrapper(
                 schema_id=topic.schema_id or "",
                 schema_version=topic.schema_version,
                 ims_org_id=aep.ims_org_id or "",

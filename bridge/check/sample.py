@@ -17,10 +17,10 @@ from bridge.kafka.topics import Topics
 
 def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
     """One record of the topic to the single endpoint with syncValidation: AEP's verdict. The record is delivered if AEP accepts it; no offset moves."""
-    from bridge.codec.multi_status import problem
-    from bridge.codec.request import envelope
+    from bridge.codec.envelope import entity_wrapper
+    from bridge.codec.multi_status import error_text
     from bridge.codec.routes import Route
-    from bridge.codec.validation import sort
+    from bridge.codec.validation import group_records
 
     entry = settings.entry_for(topic)
     if entry is None:
@@ -45,8 +45,8 @@ def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
             "schema_version": entry.schema_version,
             "dataset_id": entry.dataset_id or "",
         }
-        wrapper = envelope(ims_org_id=aep.ims_org_id or "", **ids)
-    run = sort(Route(topic, entry.format, "check", entry.dataset_id, wrapper), [value])[0]
+        wrapper = entity_wrapper(ims_org_id=aep.ims_org_id or "", **ids)
+    run = group_records(Route(topic, entry.format, "check", entry.dataset_id, wrapper), [value])[0]
     if run.refusal is not None:
         yield Finding(
             Level.FAIL,
@@ -87,7 +87,7 @@ def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
     if answer.status_code == 200:
         yield Finding(Level.OK, f"test from {topic}", "AEP validated and accepted one record of it")
     else:
-        text = problem(answer.content)
+        text = error_text(answer.content)
         yield Finding(
             Level.FAIL,
             f"test from {topic}",

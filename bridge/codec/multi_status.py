@@ -13,13 +13,13 @@ import msgspec
 from bridge.codec import lone_surrogates as halfpairs
 
 
-class Kind(StrEnum):
+class VerdictKind(StrEnum):
     """What AEP said of one message."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
     """A permanent status: the record's fault."""
-    LATER = "later"
+    RETRY = "retry"
     """Nobody's fault: this message again."""
     SUSPECT = "suspect"
     """500, which the sources contradict each other about."""
@@ -30,13 +30,13 @@ class Kind(StrEnum):
 class Verdict:
     """What AEP said of one message."""
 
-    kind: Kind
+    kind: VerdictKind
     status: int | None = None
     error: str = ""
 
 
-ACCEPTED = Verdict(Kind.ACCEPTED)
-UNKNOWN = Verdict(Kind.UNKNOWN, None, "the answer does not say what became of this message")
+ACCEPTED = Verdict(VerdictKind.ACCEPTED)
+UNKNOWN = Verdict(VerdictKind.UNKNOWN, None, "the answer does not say what became of this message")
 TRANSIENT = frozenset({401, 403, 408, 425, 429, 502, 503, 504})
 
 
@@ -170,7 +170,7 @@ def _verdict(entry: _Entry) -> Verdict:
     status = max(numbers)
     if status < 400:
         return ACCEPTED if 200 <= status < 300 else UNKNOWN
-    return Verdict(kind_of(status), status, _text(entry))
+    return Verdict(kind_of_status(status), status, _text(entry))
 
 
 def _says_something(xaction_id: object) -> bool:
@@ -182,15 +182,15 @@ def _says_something(xaction_id: object) -> bool:
     )
 
 
-def kind_of(status: int) -> Kind:
+def kind_of_status(status: int) -> VerdictKind:
     """What a failure status of one message means for its record."""
     if status in TRANSIENT:
-        return Kind.LATER
+        return VerdictKind.RETRY
     if 400 <= status < 500:
-        return Kind.REFUSED
+        return VerdictKind.REFUSED
     if status == 500:
-        return Kind.SUSPECT
-    return Kind.LATER if 500 < status < 600 else Kind.UNKNOWN
+        return VerdictKind.SUSPECT
+    return VerdictKind.RETRY if 500 < status < 600 else VerdictKind.UNKNOWN
 
 
 def _number(value: object) -> int | None:
@@ -219,7 +219,7 @@ def _problem_decoder() -> msgspec.json.Decoder[_Entry]:
     return msgspec.json.Decoder(_Entry)
 
 
-def problem(answer: bytes) -> str:
+def error_text(answer: bytes) -> str:
     """The error text of an answer that refuses a whole request: Adobe's problem JSON where it is one, else the first 500 characters."""
     try:
         entry = halfpairs.decoded(_problem_decoder(), answer)

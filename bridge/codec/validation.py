@@ -11,7 +11,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bridge.codec import lone_surrogates as halfpairs
-from bridge.codec.request import FRAME, MAX_REQUEST, insert_dataset
+from bridge.codec.envelope import insert_dataset_id
+from bridge.codec.request import FRAME_BYTES, MAX_REQUEST_BYTES
 from bridge.codec.routes import Route
 from bridge.model import Format, Reason, Refusal
 
@@ -53,7 +54,7 @@ _anything = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordGroup:
     """Records of a slice (`start` to `stop`) with one destination, one refusal, or nothing to do (a skipped null value)."""
 
     start: int
@@ -63,20 +64,22 @@ class Run:
     refusal: Refusal | None = None
     oversize: int = 0
     """Records that Profile will drop for their size."""
-    rows: Sequence[int] | None = None
+    indexes: Sequence[int] | None = None
     """Which of the slice's records they are, in order, where others lie between them."""
 
-    def of(self, items: Sequence[_T]) -> Sequence[_T]:
+    def select(self, items: Sequence[_T]) -> Sequence[_T]:
         """Those of a slice's records, or values, that are its own."""
-        if self.rows is not None:
-            return [items[at] for at in self.rows]
+        if self.indexes is not None:
+            return [items[at] for at in self.indexes]
         return items if self.stop - self.start == len(items) else items[self.start : self.stop]
 
     def __len__(self) -> int:
-        return self.stop - self.start if self.rows is None else len(self.rows)
+        return self.stop - self.start if self.indexes is None else len(self.indexes)
 
 
-def sort(route: Route, values: Sequence[bytes | None], *, in_order: bool = True) -> list[Run]:
+def group_records(
+    route: Route, values: Sequence[bytes | None], *, in_order: bool = True
+) -> list[RecordGroup]:
     """The runs of a slice. Each value is checked here: JSON in UTF-8, an object, with a dataset, small enough.
 
     `in_order`: each run's records are consecutive, and runs are in order. Else a dataset has one run, whatever lies between its records.
@@ -88,7 +91,7 @@ def sort(route: Route, values: Sequence[bytes | None], *, in_order: bool = True)
         return _joined(runs) if in_order else _gathered(runs)
 
 
-def _sort_fast(route: Route, values: Sequence[bytes], in_order: bool) -> list[Run]:
+def _sort_fast(route: Route, values: Sequence[bytes], in_order: bool) -> list[RecordGroup]:
     """The common case, a whole slice at a time; raises where any record needs a closer look."""
     if not values:
         return []
@@ -121,17 +124,17 @@ def _sort_fast(route: Route, values: Sequence[bytes], in_order: bool) -> list[Ru
         before, after = route.wrapper
         pieces = [before + value + after for value in values]
     largest = max(map(len, pieces))
-    if largest + FRAME > MAX_REQUEST:
+    if largest + FRAME_BYTES > MAX_REQUEST_BYTES:
         raise ValueError
     count = _oversize if largest > PROFILE_LIMIT else _none
     if alike:
-        return [Run(0, len(values), datasets[0], pieces, None, count(pieces))]
+        return [RecordGroup(0, len(values), datasets[0], pieces, None, count(pieces))]
     runs, start = [], 0
     if in_order:
         for dataset, group in groupby(datasets):
             stop = start + sum(1 for _ in group)
             part = pieces[start:stop]
-            runs.append(Run(start, stop, dataset, part, None, count(part)))
+            runs.append(RecordGroup(start, stop, dataset, part, None, count(part)))
             start = stop
         return runs
     rows: dict[str | None, list[int]] = {}
@@ -139,13 +142,13 @@ def _sort_fast(route: Route, values: Sequence[bytes], in_order: bool) -> list[Ru
         rows.setdefault(dataset, []).append(at)
     for dataset, where in rows.items():
         part = [pieces[at] for at in where]
-        runs.append(Run(where[0], where[-1] + 1, dataset, part, None, count(part), where))
+        runs.append(RecordGroup(where[0], where[-1] + 1, dataset, part, None, count(part), where))
     return runs
 
 
 def _inserted(value: bytes, dataset_id: str) -> bytes:
     """The message with the route's dataset in its header, which has none."""
-    piece = insert_dataset(value, dataset_id, absent=True)
+    piece = insert_dataset_id(value, dataset_id, absent=True)
     if piece is None:
         raise ValueError
     return piece
@@ -159,9 +162,11 @@ def _oversize(pieces: Sequence[bytes]) -> int:
     return sum(len(piece) > PROFILE_LIMIT for piece in pieces)
 
 
-def _sort_parts(route: Route, values: Sequence[bytes | None], in_order: bool, size: int = PART) -> list[Run]:
+def _sort_parts(
+    route: Route, values: Sequence[bytes | None], in_order: bool, size: int = PART
+) -> list[RecordGroup]:
     """Part by part, so that an odd record is looked at with few of its neighbours: the careful way takes ten times as long."""
-    runs: list[Run] = []
+    runs: list[RecordGroup] = []
     for first in range(0, len(values), size):
         part = values[first : first + size]
         try:
@@ -172,19 +177,19 @@ def _sort_parts(route: Route, values: Sequence[bytes | None], in_order: bool, si
     return runs
 
 
-def _sort_each(route: Route, values: Sequence[bytes | None]) -> list[Run]:
+def _sort_each(route: Route, values: Sequence[bytes | None]) -> list[RecordGroup]:
     """Record by record."""
     return _joined([_check(route, at, value) for at, value in enumerate(values)])
 
 
-def _moved(run: Run, by: int) -> Run:
-    rows = None if run.rows is None else [by + at for at in run.rows]
-    return replace(run, start=by + run.start, stop=by + run.stop, rows=rows)
+def _moved(run: RecordGroup, by: int) -> RecordGroup:
+    rows = None if run.indexes is None else [by + at for at in run.indexes]
+    return replace(run, start=by + run.start, stop=by + run.stop, indexes=rows)
 
 
-def _joined(runs: list[Run]) -> list[Run]:
+def _joined(runs: list[RecordGroup]) -> list[RecordGroup]:
     """Neighbours that go the same way are one run."""
-    joined: list[Run] = []
+    joined: list[RecordGroup] = []
     for run in runs:
         last = joined[-1] if joined else None
         if (
@@ -193,7 +198,7 @@ def _joined(runs: list[Run]) -> list[Run]:
             and bool(run.pieces) == bool(last.pieces)
             and run.dataset == last.dataset
         ):
-            joined[-1] = Run(
+            joined[-1] = RecordGroup(
                 last.start,
                 run.stop,
                 last.dataset,
@@ -206,27 +211,29 @@ def _joined(runs: list[Run]) -> list[Run]:
     return joined
 
 
-def _gathered(runs: list[Run]) -> list[Run]:
+def _gathered(runs: list[RecordGroup]) -> list[RecordGroup]:
     """All that go the same way are one run, wherever they are."""
-    ways: dict[tuple[str | None, bool], list[Run]] = {}
+    ways: dict[tuple[str | None, bool], list[RecordGroup]] = {}
     for run in runs:
         if run.refusal is None:
             ways.setdefault((run.dataset, bool(run.pieces)), []).append(run)
     gathered = [run for run in runs if run.refusal is not None]
     for (dataset, _), same in ways.items():
         rows = [
-            at for run in same for at in (run.rows if run.rows is not None else range(run.start, run.stop))
+            at
+            for run in same
+            for at in (run.indexes if run.indexes is not None else range(run.start, run.stop))
         ]
         pieces = [piece for run in same for piece in run.pieces]
         gathered.append(
-            Run(rows[0], rows[-1] + 1, dataset, pieces, None, sum(run.oversize for run in same), rows)
+            RecordGroup(rows[0], rows[-1] + 1, dataset, pieces, None, sum(run.oversize for run in same), rows)
         )
     return gathered
 
 
-def _check(route: Route, at: int, value: bytes | None) -> Run:
-    def refuse(reason: Reason, error: str) -> Run:
-        return Run(at, at + 1, route.dataset_id, refusal=Refusal(reason, error))
+def _check(route: Route, at: int, value: bytes | None) -> RecordGroup:
+    def refuse(reason: Reason, error: str) -> RecordGroup:
+        return RecordGroup(at, at + 1, route.dataset_id, refusal=Refusal(reason, error))
 
     if value is None:
         if route.tombstones:
@@ -234,7 +241,7 @@ def _check(route: Route, at: int, value: bytes | None) -> Run:
                 Reason.TOMBSTONE,
                 "the value is null (a tombstone), and dead_letter.tombstones says dead_letter",
             )
-        return Run(at, at + 1)
+        return RecordGroup(at, at + 1)
     read, named, state = value, None, "no header"
     try:
         read = _readable(value)
@@ -273,13 +280,15 @@ def _check(route: Route, at: int, value: bytes | None) -> Run:
                 f"the header names no datasetId, and the route {route.name} has no dataset_id",
             )
         elif state != "no header":  # without a header AEP says what is wrong
-            piece = insert_dataset(value, route.dataset_id, absent=state == "absent", read=read) or value
-    if len(piece) + FRAME > MAX_REQUEST:
+            piece = (
+                insert_dataset_id(value, route.dataset_id, absent=state == "absent", readable=read) or value
+            )
+    if len(piece) + FRAME_BYTES > MAX_REQUEST_BYTES:
         return refuse(
             Reason.TOO_LARGE,
-            f"the message is {len(piece):,} bytes; a request may have {MAX_REQUEST:,}, its wrapper of {FRAME} included",
+            f"the message is {len(piece):,} bytes; a request may have {MAX_REQUEST_BYTES:,}, its wrapper of {FRAME_BYTES} included",
         )
-    return Run(at, at + 1, dataset, [piece], None, _oversize([piece]))
+    return RecordGroup(at, at + 1, dataset, [piece], None, _oversize([piece]))
 
 
 def _readable(value: bytes) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, count
 from typing import NamedTuple
 
-from bridge.codec.request import FRAME
+from bridge.codec.request import FRAME_BYTES
 from bridge.engine.offsets import Lane, State
 from bridge.model import Record, Refusal, TopicPartition
 
@@ -36,7 +36,7 @@ class Batch:
     pieces: list[bytes]
     lanes: dict[Lane, int]
     """Each lane with the number of its records."""
-    size: int = FRAME - 1
+    size: int = FRAME_BYTES - 1
     """Bytes of the request body."""
     weight: float = 0.0
     """Bytes of memory held until the batch is settled."""
@@ -196,7 +196,7 @@ class Batcher:
             batch.records = [batch.records[at] for at in keep]
             if batch.refusals is None:
                 batch.pieces = [batch.pieces[at] for at in keep]
-                batch.size = FRAME - 1 + sum(map(len, batch.pieces)) + len(batch.pieces)
+                batch.size = FRAME_BYTES - 1 + sum(map(len, batch.pieces)) + len(batch.pieces)
             else:
                 batch.refusals = [batch.refusals[at] for at in keep]
             for lane in gone & batch.lanes.keys():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bridge.codec.multi_status import ACCEPTED, Kind, Verdict, problem, verdicts
+from bridge.codec.multi_status import ACCEPTED, Verdict, VerdictKind, error_text, verdicts
 from bridge.codec.request import body_size
 from bridge.engine.batcher import Batch
 from bridge.engine.inlet import Inlet
@@ -231,7 +231,7 @@ class _Case:
         elif status in (408, 425, 429, 502, 503, 504) or status > 500:
             self.judge_outage(part, reply, answer)
         elif 300 <= status < 500:
-            detail = f"{status}: {problem(answer.body)}"
+            detail = f"{status}: {error_text(answer.body)}"
             self.inlet.held("address", detail, reply.sent, reply.now)
             self.again(part, 0.0, "address", detail)
         else:
@@ -250,11 +250,13 @@ class _Case:
             if accepted == len(indexes):
                 self.accept(indexes)
                 return {}
-        if all(verdict.kind is Kind.UNKNOWN for verdict in results):
+        if all(verdict.kind is VerdictKind.UNKNOWN for verdict in results):
             self.judge_unknown(part, reply, "the answer can't be read or attributed")
             return {}
         self.inlet.unreadable = 0
-        waits = next((verdict for verdict in results if verdict.kind in (Kind.LATER, Kind.SUSPECT)), None)
+        waits = next(
+            (verdict for verdict in results if verdict.kind in (VerdictKind.RETRY, VerdictKind.SUSPECT)), None
+        )
         if not accepted and waits is not None:  # an outage, told message by message
             self.inlet.failed(f"status {waits.status}", waits.error, reply.sent, reply.now, part.attempts)
         if any(verdict.status == 429 for verdict in results):
@@ -272,14 +274,14 @@ class _Case:
             rest = _Part(
                 indexes[cut:], attempts=part.attempts, unknowns=part.unknowns, timeout_s=part.timeout_s
             )
-            if verdict.kind is Kind.UNKNOWN:
+            if verdict.kind is VerdictKind.UNKNOWN:
                 self.judge_unknown(rest, reply, verdict.error)
             else:
                 self.again(rest, self.delay(answer, rest.attempts), f"status {verdict.status}", verdict.error)
                 self.put_back(rest, part)
         else:
             kept = set(final)
-            for kind in (Kind.LATER, Kind.SUSPECT, Kind.UNKNOWN):
+            for kind in (VerdictKind.RETRY, VerdictKind.SUSPECT, VerdictKind.UNKNOWN):
                 same = [
                     (index, verdict)
                     for index, verdict in zip(indexes, results, strict=True)
@@ -293,7 +295,7 @@ class _Case:
                     unknowns=part.unknowns,
                     timeout_s=part.timeout_s,
                 )
-                if kind is Kind.UNKNOWN:
+                if kind is VerdictKind.UNKNOWN:
                     self.judge_unknown(rest, reply, same[0][1].error)
                 else:
                     self.again(
@@ -304,8 +306,10 @@ class _Case:
                     )
                     self.put_back(rest, part)
         by_index = dict(zip(indexes, results, strict=True))
-        self.accept([index for index in final if by_index[index].kind is Kind.ACCEPTED])
-        refused = {index: by_index[index] for index in final if by_index[index].kind is not Kind.ACCEPTED}
+        self.accept([index for index in final if by_index[index].kind is VerdictKind.ACCEPTED])
+        refused = {
+            index: by_index[index] for index in final if by_index[index].kind is not VerdictKind.ACCEPTED
+        }
         return self.guard(
             part,
             {index: _refusal(part, verdict.status, verdict.error) for index, verdict in refused.items()},
@@ -314,14 +318,14 @@ class _Case:
 
     def is_final(self, index: int, verdict: Verdict, reply: EffectResult) -> bool:
         """Whether a verdict settles its record. A 500 convicts only after a long and contradicted series."""
-        if verdict.kind is Kind.SUSPECT:
+        if verdict.kind is VerdictKind.SUSPECT:
             return self.convicted_of_500(index, reply)
-        return verdict.kind in (Kind.ACCEPTED, Kind.REFUSED)
+        return verdict.kind in (VerdictKind.ACCEPTED, VerdictKind.REFUSED)
 
     def judge_refusal(self, part: _Part, reply: EffectResult, answer: BatchResponse) -> dict[int, Refusal]:
         """The whole request was refused, perhaps for one record: halve, and convict only what is refused alone, twice, while the inlet accepts others."""
         inlet, indexes = self.inlet, part.indexes
-        detail = f"{answer.status}: {problem(answer.body)}"
+        detail = f"{answer.status}: {error_text(answer.body)}"
         if answer.status == 413 and len(indexes) > 1:
             inlet.refuses_size(body_size([self.batch.pieces[at] for at in indexes]))
         inlet.refusals += 1
@@ -368,7 +372,7 @@ class _Case:
         not_only_refusing = reply.evidence > suspicion.alone_refused or silent
         if accepted_since and not_only_refusing and reply.now >= suspicion.second_look_at:
             return self.guard(
-                part, {index: _refusal(part, answer.status, problem(answer.body))}, accepted=False
+                part, {index: _refusal(part, answer.status, error_text(answer.body))}, accepted=False
             )
         why = "refused alone, and nothing else was accepted since"
         self.again(part, max(SECOND_LOOK_S, inlet.backoff(part.attempts)), why, detail)
@@ -376,11 +380,11 @@ class _Case:
 
     def judge_error(self, part: _Part, reply: EffectResult, answer: BatchResponse) -> dict[int, Refusal]:
         """500: waits like an outage, until others pass."""
-        inlet, detail = self.inlet, f"500: {problem(answer.body)}"
+        inlet, detail = self.inlet, f"500: {error_text(answer.body)}"
         inlet.unreadable = 0
         if len(part.indexes) == 1 and self.convicted_of_500(part.indexes[0], reply):
             return self.guard(
-                part, {part.indexes[0]: _refusal(part, 500, problem(answer.body))}, accepted=False
+                part, {part.indexes[0]: _refusal(part, 500, error_text(answer.body))}, accepted=False
             )
         wait = inlet.failed("status 500", detail, reply.sent, reply.now, part.attempts)
         others_pass = part.first_500 is not None and reply.evidence > part.first_500
@@ -407,7 +411,7 @@ class _Case:
 
     def judge_credentials(self, part: _Part, reply: EffectResult, answer: BatchResponse) -> None:
         """401, 403: a token that was good is refreshed at once; else the inlet holds."""
-        detail = f"{answer.status}: {problem(answer.body)}"
+        detail = f"{answer.status}: {error_text(answer.body)}"
         if answer.token_was_good:
             self.again(part, 0.0, "token refused", detail)
             return
@@ -416,7 +420,7 @@ class _Case:
 
     def judge_outage(self, part: _Part, reply: EffectResult, answer: BatchResponse) -> None:
         """429, 503 and their like: again, without limit."""
-        detail = f"{answer.status}: {problem(answer.body)}"
+        detail = f"{answer.status}: {error_text(answer.body)}"
         after = self.inlet.retry_after(answer.headers)
         wait = self.inlet.failed(f"status {answer.status}", detail, reply.sent, reply.now, part.attempts)
         if answer.status == 429:

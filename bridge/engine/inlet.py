@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
 
-from bridge.codec.request import MAX_REQUEST
+from bridge.codec.request import MAX_REQUEST_BYTES
 from bridge.engine.concurrency import Concurrency
 from bridge.engine.rate import Rate
 
@@ -30,7 +30,7 @@ MOST_ROWS, LONGEST_KEY = 1000, 200
 class Policy:
     """The delivery settings that an inlet needs. Seconds and bytes."""
 
-    max_bytes: int = MAX_REQUEST
+    max_bytes: int = MAX_REQUEST_BYTES
     max_in_flight: int = 8
     window_bytes: int = 33_554_432
     request_timeout_s: float = 30.0
@@ -70,7 +70,7 @@ class Inlet:
     in_flight: int = 0
     used: float = 0.0
     """Bytes of everything read for this inlet and not settled."""
-    max_bytes: int = MAX_REQUEST
+    max_bytes: int = MAX_REQUEST_BYTES
     """The byte limit of a request body, lowered by 413."""
     not_before: float = -math.inf
     why_not: str = ""

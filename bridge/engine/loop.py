@@ -17,7 +17,7 @@ from operator import is_not, itemgetter
 from typing import Any
 
 from bridge.codec.routes import Route
-from bridge.codec.validation import Run, sort
+from bridge.codec.validation import RecordGroup, group_records
 from bridge.engine.batcher import Batch, Batcher, Key
 from bridge.engine.delivery import Delivery, EffectResult, PublishDeadLetters, Settled, Wait, deliver
 from bridge.engine.events import Events
@@ -122,11 +122,11 @@ class _Topics:
         return self._find(self._records[at].topic())
 
 
-def _originals(values: Sequence[bytes | None], run: Run) -> int:
+def _originals(values: Sequence[bytes | None], run: RecordGroup) -> int:
     """Bytes of the values that are held, for a dead letter, beside the messages that were made of them."""
     if run.pieces is values:
         return 0
-    originals = run.of(values)
+    originals = run.select(values)
     return sum(compress(map(len, originals), map(is_not, originals, run.pieces)))  # type: ignore[arg-type]  # what is sent has a value
 
 
@@ -287,7 +287,7 @@ class Engine:
             overhead = part.overhead / len(records)
             taken: list[tuple[int, Batch]] = []
             full: list[Batch] = []
-            for run in sort(route, part.values, in_order=self._settings.ordered):
+            for run in group_records(route, part.values, in_order=self._settings.ordered):
                 if run.refusal is not None:
                     key = Key(inlet.name, run.dataset, None, route.name)
                     record = records[run.start]
@@ -305,7 +305,7 @@ class Engine:
                     self._events.oversize(topic, run.oversize)
                 inlet.dry(route.name)
                 key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
-                own = run.of(records)
+                own = run.select(records)
                 held = overhead + _originals(part.values, run) / len(run)
                 for batch, at, is_full, weight in self.batcher.add(key, lane, own, run.pieces, held, now):
                     inlet.used += weight

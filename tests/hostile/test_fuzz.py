@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bridge.codec.multi_status import Kind, problem, verdicts
-from bridge.codec.request import body, body_size, envelope
+from bridge.codec.envelope import entity_wrapper
+from bridge.codec.multi_status import VerdictKind, error_text, verdicts
+from bridge.codec.request import body, body_size
 from bridge.codec.routes import Route
-from bridge.codec.validation import sort
+from bridge.codec.validation import group_records
 from bridge.config.loader import ConfigurationError, load
 from bridge.config.settings import Settings
 from bridge.http.oauth import TokenError, TokenSource
@@ -35,7 +36,7 @@ ROUTES = [
         Format.ENTITY,
         "i",
         "d",
-        envelope(schema_id="https://s", schema_version="1", ims_org_id="A@AdobeOrg", dataset_id="d"),
+        entity_wrapper(schema_id="https://s", schema_version="1", ims_org_id="A@AdobeOrg", dataset_id="d"),
     ),
     Route("t", Format.RAW, "i", "d"),
 ]
@@ -116,7 +117,7 @@ def test_every_record_is_routed_refused_or_skipped_and_never_raises(
     batch: list[bytes | None], route: Route
 ) -> None:
     """The runs cover the slice in order; what goes out is one JSON object that AEP's own reader would take, within the limit; what does not has a text."""
-    runs = sort(route, batch)
+    runs = group_records(route, batch)
 
     assert [at for run in runs for at in range(run.start, run.stop)] == list(range(len(batch)))
     for run in runs:
@@ -137,7 +138,7 @@ def test_every_record_is_routed_refused_or_skipped_and_never_raises(
 @given(values)
 def test_one_record_spoils_no_request(batch: list[bytes | None]) -> None:
     """Whatever passes the check can stand beside any other in one body, which is JSON of the size that was computed."""
-    pieces = [piece for run in sort(ROUTES[0], batch) if run.refusal is None for piece in run.pieces]
+    pieces = [piece for run in group_records(ROUTES[0], batch) if run.refusal is None for piece in run.pieces]
     sent = body(pieces)
 
     assert len(json.loads(sent)["messages"]) == len(pieces)
@@ -187,11 +188,11 @@ def test_no_answer_raises_and_each_message_gets_one_verdict(answer: bytes, count
 
     assert count == len(found)
     assert all(len(each.error) <= 20_000 for each in found)
-    assert len(problem(answer)) <= 20_000
+    assert len(error_text(answer)) <= 20_000
     try:
         json.loads(answer)
     except (ValueError, RecursionError):
-        assert all(each.kind is Kind.UNKNOWN for each in found)
+        assert all(each.kind is VerdictKind.UNKNOWN for each in found)
 
 
 @FUZZ

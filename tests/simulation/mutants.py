@@ -185,7 +185,7 @@ MUTANTS = (
     _bug(
         "dead-letters a message that got 429",
         payload,
-        "kind_of",
+        "kind_of_status",
         "status in TRANSIENT",
         "status in TRANSIENT - {429}",
     ),

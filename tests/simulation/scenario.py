@@ -7,14 +7,14 @@ import math
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from bridge.codec.request import envelope
+from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route
 from bridge.engine.inlet import Policy
 from bridge.engine.loop import EngineSettings
 from bridge.model import Format, TopicPartition
 from tests.simulation.truth import Nature, Rec
 
-WRAPPER = envelope(
+WRAPPER = entity_wrapper(
     schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities"
 )
 TEXTS = ("plain", "näïve café", "日本語のテキスト", "🙂🙃🙂🙃", "x" * 60)

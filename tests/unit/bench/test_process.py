@@ -23,9 +23,9 @@ from bench.figures import Results
 from bench.plan import Step
 from bench.process import Child, together
 from bench.sink import Sink
-from bridge.codec.request import envelope
+from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route
-from bridge.codec.validation import sort
+from bridge.codec.validation import group_records
 from bridge.model import Format
 
 Script = Callable[..., Child]
@@ -252,11 +252,11 @@ def test_a_step_that_fails_costs_no_other_one_and_a_part_is_dated_before_it(
 def test_every_shape_of_event_becomes_messages_of_the_same_size(shape: str, dataset: set[str]) -> None:
     """The sink counts by length; datasets come in turn in each partition."""
     mapping = SHAPES[shape][1]
-    wrapper = envelope(schema_id=SCHEMA, schema_version="1", ims_org_id=ORG, dataset_id=DATASET)
+    wrapper = entity_wrapper(schema_id=SCHEMA, schema_version="1", ims_org_id=ORG, dataset_id=DATASET)
     route = Route("t", Format(mapping.get("format", "envelope")), "inlet", mapping.get("dataset_id"), wrapper)
     values = list(events(1000, 1024, shape))
     for partition in range(PARTITIONS):
-        runs = sort(route, values[partition::PARTITIONS])
+        runs = group_records(route, values[partition::PARTITIONS])
         assert all(run.refusal is None for run in runs)
         assert {1024} == {len(piece) for run in runs for piece in run.pieces}
         assert dataset == {run.dataset for run in runs}

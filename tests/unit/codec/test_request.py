@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.codec import multi_status
-from bridge.codec.multi_status import ACCEPTED, UNKNOWN, Kind, Verdict, kind_of, problem, verdicts
-from bridge.codec.request import FRAME, body, body_size, envelope, insert_dataset
+from bridge.codec.envelope import entity_wrapper, insert_dataset_id
+from bridge.codec.multi_status import (
+    ACCEPTED,
+    UNKNOWN,
+    Verdict,
+    VerdictKind,
+    error_text,
+    kind_of_status,
+    verdicts,
+)
+from bridge.codec.request import FRAME_BYTES, body, body_size
 from tests.support.jsontext import ANY, OBJECT, as_bytes
 
 DATASET = "5d86d1a29ba7e11648cc3afb"
@@ -47,15 +56,15 @@ def test_the_bytes_arrive_as_they_were_produced(pieces: list[bytes]) -> None:
 def test_the_frame_is_what_a_body_has_beside_its_messages() -> None:
     """15 bytes, and a comma between two."""
 
-    assert len(body([])) == FRAME == body_size([])
-    assert len(body([b"{}"])) == FRAME + 2
-    assert len(body([b"{}", b"{}"])) == FRAME + 5
+    assert len(body([])) == FRAME_BYTES == body_size([])
+    assert len(body([b"{}"])) == FRAME_BYTES + 2
+    assert len(body([b"{}", b"{}"])) == FRAME_BYTES + 5
 
 
 @given(as_bytes(OBJECT), st.text(st.characters(exclude_categories=("Cs",)), max_size=20))
 def test_an_entity_is_wrapped_and_nothing_else(entity: bytes, dataset: str) -> None:
     """The entity's bytes stand in the middle of a valid message, whatever the ids hold."""
-    before, after = envelope(
+    before, after = entity_wrapper(
         schema_id='https://ns/"1"', schema_version="1", ims_org_id="o@AdobeOrg", dataset_id=dataset
     )
     message = before + entity + after
@@ -101,7 +110,7 @@ def test_an_entity_is_wrapped_and_nothing_else(entity: bytes, dataset: str) -> N
 )
 def test_the_dataset_is_spliced_into_the_header(value: bytes, absent: bool, expected: bytes) -> None:
     """In front where there is none, behind a null; into the header that a last-wins reader sees."""
-    made = insert_dataset(value, DATASET, absent=absent)
+    made = insert_dataset_id(value, DATASET, absent=absent)
 
     assert made == expected % MEMBER
     assert json.loads(made)["header"]["datasetId"] == DATASET
@@ -113,7 +122,7 @@ def test_the_dataset_is_spliced_into_the_header(value: bytes, absent: bool, expe
 def test_without_a_header_object_nothing_is_inserted(value: bytes) -> None:
     """There is no place for it."""
 
-    assert insert_dataset(value, DATASET, absent=True) is None
+    assert insert_dataset_id(value, DATASET, absent=True) is None
 
 
 def test_a_megabyte_in_one_string_is_passed_over() -> None:
@@ -121,7 +130,7 @@ def test_a_megabyte_in_one_string_is_passed_over() -> None:
     text = b'\\"{[' * 200_000
     value = b'{"body":"%b","header":{"a":1}}' % text
 
-    assert insert_dataset(value, DATASET, absent=True) == b'{"body":"%b","header":{%b,"a":1}}' % (
+    assert insert_dataset_id(value, DATASET, absent=True) == b'{"body":"%b","header":{%b,"a":1}}' % (
         text,
         MEMBER,
     )
@@ -141,24 +150,24 @@ YES = {"xactionId": "1565628583792:1485:153:0"}
         ({"statusCode": "202", "xactionId": "a"}, ACCEPTED),
         (
             {"statusCode": 400, "message": "Message has  unknown\nxdm format"},
-            Verdict(Kind.REFUSED, 400, "Message has unknown xdm format"),
+            Verdict(VerdictKind.REFUSED, 400, "Message has unknown xdm format"),
         ),
         (
             {"status": 400, "message": "The 'header' field is mandatory."},
-            Verdict(Kind.REFUSED, 400, "The 'header' field is mandatory."),
+            Verdict(VerdictKind.REFUSED, 400, "The 'header' field is mandatory."),
         ),
         (
             {"xactionId": "9341f8eb-494a-4c89-9879-4d06a58d2dc7-0", "status": 400, "message": "m"},
-            Verdict(Kind.REFUSED, 400, "m"),
+            Verdict(VerdictKind.REFUSED, 400, "m"),
         ),
-        ({"status": "400"}, Verdict(Kind.REFUSED, 400, "no error text")),
-        ({"statusCode": " 422 ", "title": "t"}, Verdict(Kind.REFUSED, 422, "t")),
-        ({"status": 400, "report": {"message": "r"}}, Verdict(Kind.REFUSED, 400, "r")),
-        ({"status": 200, "statusCode": 413}, Verdict(Kind.REFUSED, 413, "no error text")),
-        ({"status": 413, "statusCode": 200}, Verdict(Kind.REFUSED, 413, "no error text")),
-        ({"status": 429}, Verdict(Kind.LATER, 429, "no error text")),
-        ({"statusCode": "503"}, Verdict(Kind.LATER, 503, "no error text")),
-        ({"status": 500, "xactionId": "a:0"}, Verdict(Kind.SUSPECT, 500, "no error text")),
+        ({"status": "400"}, Verdict(VerdictKind.REFUSED, 400, "no error text")),
+        ({"statusCode": " 422 ", "title": "t"}, Verdict(VerdictKind.REFUSED, 422, "t")),
+        ({"status": 400, "report": {"message": "r"}}, Verdict(VerdictKind.REFUSED, 400, "r")),
+        ({"status": 200, "statusCode": 413}, Verdict(VerdictKind.REFUSED, 413, "no error text")),
+        ({"status": 413, "statusCode": 200}, Verdict(VerdictKind.REFUSED, 413, "no error text")),
+        ({"status": 429}, Verdict(VerdictKind.RETRY, 429, "no error text")),
+        ({"statusCode": "503"}, Verdict(VerdictKind.RETRY, 503, "no error text")),
+        ({"status": 500, "xactionId": "a:0"}, Verdict(VerdictKind.SUSPECT, 500, "no error text")),
         ({}, UNKNOWN),
         ({"message": "hm"}, UNKNOWN),
         ({"xactionId": ""}, UNKNOWN),
@@ -171,9 +180,9 @@ YES = {"xactionId": "1565628583792:1485:153:0"}
         ({"xactionId": "a:0", "status": 0}, UNKNOWN),
         ({"xactionId": "a:0", "status": 302}, UNKNOWN),
         ({"status": 100}, UNKNOWN),
-        ({"status": 4000}, Verdict(Kind.UNKNOWN, 4000, "no error text")),
+        ({"status": 4000}, Verdict(VerdictKind.UNKNOWN, 4000, "no error text")),
         ({"status": "99999999999999999999"}, UNKNOWN),
-        ({"status": 10**30, "xactionId": "a:0"}, Verdict(Kind.UNKNOWN, 10**30, "no error text")),
+        ({"status": 10**30, "xactionId": "a:0"}, Verdict(VerdictKind.UNKNOWN, 10**30, "no error text")),
     ],
 )
 def test_every_shape_of_an_entry_is_understood(entry: dict[str, object], expected: Verdict) -> None:
@@ -181,7 +190,7 @@ def test_every_shape_of_an_entry_is_understood(entry: dict[str, object], expecte
     [found] = verdicts(answer(entry), 1)
 
     assert expected.kind is found.kind
-    if expected.kind is not Kind.UNKNOWN:
+    if expected.kind is not VerdictKind.UNKNOWN:
         assert expected == found
 
 
@@ -195,14 +204,16 @@ def test_suffixes_that_agree_with_the_position_map_by_position(form: str) -> Non
         3,
     )
 
-    assert [Kind.ACCEPTED, Kind.REFUSED, Kind.ACCEPTED] == [verdict.kind for verdict in found]
+    assert [VerdictKind.ACCEPTED, VerdictKind.REFUSED, VerdictKind.ACCEPTED] == [
+        verdict.kind for verdict in found
+    ]
 
 
 def test_shuffled_entries_are_mapped_by_their_suffixes() -> None:
     """Where every entry has one, and it is unique and in range."""
     entries = [{"xactionId": "b:2"}, {"xactionId": "b:0", "status": 400}, {"xactionId": "b:1"}]
 
-    assert [Kind.REFUSED, Kind.ACCEPTED, Kind.ACCEPTED] == [
+    assert [VerdictKind.REFUSED, VerdictKind.ACCEPTED, VerdictKind.ACCEPTED] == [
         verdict.kind for verdict in verdicts(answer(*entries), 3)
     ]
 
@@ -240,9 +251,13 @@ def test_fewer_entries_that_all_name_their_message_are_used() -> None:
     """And the messages that no entry names are unknown."""
     found = verdicts(answer({"xactionId": "b:4"}, {"xactionId": "b:0", "status": 400}), 5)
 
-    assert [Kind.REFUSED, Kind.UNKNOWN, Kind.UNKNOWN, Kind.UNKNOWN, Kind.ACCEPTED] == [
-        verdict.kind for verdict in found
-    ]
+    assert [
+        VerdictKind.REFUSED,
+        VerdictKind.UNKNOWN,
+        VerdictKind.UNKNOWN,
+        VerdictKind.UNKNOWN,
+        VerdictKind.ACCEPTED,
+    ] == [verdict.kind for verdict in found]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +290,7 @@ def test_an_error_text_may_have_half_a_surrogate_pair_in_it() -> None:
     """It repeats what a message had: the answer is understood all the same."""
     raw = rb'{"responses":[{"xactionId":"b:0"},{"xactionId":"b:1","status":400,"message":"bad name \ud83d\\ude00"}]}'
 
-    assert [ACCEPTED, Verdict(Kind.REFUSED, 400, r"bad name ?\ude00")] == verdicts(raw, 2)
+    assert [ACCEPTED, Verdict(VerdictKind.REFUSED, 400, r"bad name ?\ude00")] == verdicts(raw, 2)
 
 
 def test_the_top_level_is_read_leniently() -> None:
@@ -317,13 +332,13 @@ def test_nothing_is_accepted_without_evidence(entries: list[dict[str, object]], 
 
     assert len(found) == count
     for at, verdict in enumerate(found):
-        if verdict.kind is Kind.ACCEPTED:
+        if verdict.kind is VerdictKind.ACCEPTED:
             own = [
                 entry for entry in entries if str(entry.get("xactionId", "")).endswith((f":{at}", f"-{at}"))
             ]
             own += [entries[at]] if len(entries) == count else []
             assert any(map(evidence, own))
-    assert sum(verdict.kind is Kind.ACCEPTED for verdict in found) <= sum(map(evidence, entries))
+    assert sum(verdict.kind is VerdictKind.ACCEPTED for verdict in found) <= sum(map(evidence, entries))
 
 
 LISTED = st.lists(ANY, max_size=3).map(lambda items: f'{{"responses":[{",".join(items)}]}}'.encode())
@@ -336,38 +351,38 @@ def test_no_answer_raises(raw: bytes, count: int) -> None:
     found = verdicts(raw, count)
 
     assert len(found) == count
-    assert isinstance(problem(raw), str)
+    assert isinstance(error_text(raw), str)
     if b"xactionId" not in raw and b"status" not in raw:
-        assert all(verdict.kind is Kind.UNKNOWN for verdict in found)
+        assert all(verdict.kind is VerdictKind.UNKNOWN for verdict in found)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, Kind.REFUSED),
-        (404, Kind.REFUSED),
-        (413, Kind.REFUSED),
-        (422, Kind.REFUSED),
-        (401, Kind.LATER),
-        (403, Kind.LATER),
-        (408, Kind.LATER),
-        (425, Kind.LATER),
+        (400, VerdictKind.REFUSED),
+        (404, VerdictKind.REFUSED),
+        (413, VerdictKind.REFUSED),
+        (422, VerdictKind.REFUSED),
+        (401, VerdictKind.RETRY),
+        (403, VerdictKind.RETRY),
+        (408, VerdictKind.RETRY),
+        (425, VerdictKind.RETRY),
     ]
     + [
-        (429, Kind.LATER),
-        (500, Kind.SUSPECT),
-        (501, Kind.LATER),
-        (502, Kind.LATER),
-        (503, Kind.LATER),
-        (504, Kind.LATER),
-        (599, Kind.LATER),
-        (600, Kind.UNKNOWN),
+        (429, VerdictKind.RETRY),
+        (500, VerdictKind.SUSPECT),
+        (501, VerdictKind.RETRY),
+        (502, VerdictKind.RETRY),
+        (503, VerdictKind.RETRY),
+        (504, VerdictKind.RETRY),
+        (599, VerdictKind.RETRY),
+        (600, VerdictKind.UNKNOWN),
     ],
 )
-def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: Kind) -> None:
+def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: VerdictKind) -> None:
     """A permanent one is the record's; the others are nobody's."""
 
-    assert kind is kind_of(status)
+    assert kind is kind_of_status(status)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +405,7 @@ def test_the_status_of_one_message_tells_whose_fault_it_is(status: int, kind: Ki
 def test_the_error_text_of_a_refusal(raw: bytes, text: str) -> None:
     """Adobe's problem JSON, or the beginning of whatever else came."""
 
-    assert text == problem(raw)
+    assert text == error_text(raw)
 
 
 SPELLINGS = st.tuples(

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.codec.request import FRAME, MAX_REQUEST, envelope
+from bridge.codec.envelope import entity_wrapper
+from bridge.codec.request import FRAME_BYTES, MAX_REQUEST_BYTES
 from bridge.codec.routes import Route
-from bridge.codec.validation import PART, PROFILE_LIMIT, Run, _sort_each, _sort_fast, sort
+from bridge.codec.validation import PART, PROFILE_LIMIT, RecordGroup, _sort_each, _sort_fast, group_records
 from bridge.model import Format, Reason
 from tests.support.jsontext import ANY, ENVELOPE, OBJECT, as_bytes
 
 DATASET = "route-dataset"
 MEMBER = b'"datasetId":"route-dataset"'
-WRAPPER = envelope(schema_id="s", schema_version="1", ims_org_id="o", dataset_id=DATASET)
+WRAPPER = entity_wrapper(schema_id="s", schema_version="1", ims_org_id="o", dataset_id=DATASET)
 
 
 def route(
@@ -28,7 +29,7 @@ def route(
     )
 
 
-def flat(runs: list[Run], count: int) -> list[tuple[str | None, bytes | None, Reason | None]]:
+def flat(runs: list[RecordGroup], count: int) -> list[tuple[str | None, bytes | None, Reason | None]]:
     """One line for each record, whatever the runs."""
     lines: list[tuple[str | None, bytes | None, Reason | None]] = []
     for run in runs:
@@ -45,11 +46,11 @@ def flat(runs: list[Run], count: int) -> list[tuple[str | None, bytes | None, Re
     return lines
 
 
-def scattered(runs: list[Run], count: int) -> list[tuple[str | None, bytes | None, Reason | None]]:
+def scattered(runs: list[RecordGroup], count: int) -> list[tuple[str | None, bytes | None, Reason | None]]:
     """One line for each record, wherever its run is."""
     lines: dict[int, tuple[str | None, bytes | None, Reason | None]] = {}
     for run in runs:
-        rows = list(run.of(range(count)))
+        rows = list(run.select(range(count)))
         assert rows == sorted(rows), "a run keeps the order of its records"
         assert (len(run), run.start, run.stop) == (len(rows), rows[0], rows[-1] + 1)
         for place, at in enumerate(rows):
@@ -73,7 +74,7 @@ def test_neighbours_with_one_dataset_are_one_run() -> None:
     named = [b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"a", b"b", b"a")]
 
     assert [(0, 2, "a"), (2, 3, "b"), (3, 4, "a")] == [
-        (run.start, run.stop, run.dataset) for run in sort(route(), named)
+        (run.start, run.stop, run.dataset) for run in group_records(route(), named)
     ]
 
 
@@ -81,15 +82,15 @@ def test_where_order_is_not_kept_a_dataset_is_one_run() -> None:
     """Whatever lies between its records, what can't be sent too."""
     named = [b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b", b"a", b"b", b"c")]
 
-    runs = sort(route(), named, in_order=False)
-    assert [("a", [0, 2]), ("b", [1, 3]), ("c", [4])] == [(run.dataset, run.of(range(5))) for run in runs]
+    runs = group_records(route(), named, in_order=False)
+    assert [("a", [0, 2]), ("b", [1, 3]), ("c", [4])] == [(run.dataset, run.select(range(5))) for run in runs]
     assert [(0, 3), (1, 4), (4, 5)] == [(run.start, run.stop) for run in runs]
     assert [[named[0], named[2]], [named[1], named[3]], [named[4]]] == [run.pieces for run in runs]
 
-    refused, *others = sort(route(), [named[0], b"7", named[2], named[1], None], in_order=False)
+    refused, *others = group_records(route(), [named[0], b"7", named[2], named[1], None], in_order=False)
     assert (1, Reason.NOT_AN_OBJECT) == (refused.start, refused.refusal and refused.refusal.reason)
     assert [("a", [0, 2], 2), ("b", [3], 1), (None, [4], 1)] == [
-        (run.dataset, run.of(range(5)), len(run)) for run in others
+        (run.dataset, run.select(range(5)), len(run)) for run in others
     ]
 
 
@@ -101,21 +102,23 @@ def test_a_message_without_a_dataset_gets_the_routes() -> None:
         ("a", values[0], None),
         (DATASET, b'{"header":{%b,"x":1}}' % MEMBER, None),
         (DATASET, b'{"header":{"datasetId":null,%b}}' % MEMBER, None),
-    ] == flat(sort(route(), values), 3)
+    ] == flat(group_records(route(), values), 3)
 
 
 def test_a_message_without_a_header_goes_as_it_is() -> None:
     """AEP says what is wrong with it."""
 
-    assert [(DATASET, b'{"body":{}}', None)] == flat(sort(route(), [b'{"body":{}}']), 1)
+    assert [(DATASET, b'{"body":{}}', None)] == flat(group_records(route(), [b'{"body":{}}']), 1)
 
 
 def test_an_entity_is_wrapped_and_a_raw_value_is_not() -> None:
     """Each goes to its route's dataset."""
     value = b' {"_id":"1"}\n'
 
-    assert [(DATASET, WRAPPER[0] + value + WRAPPER[1], None)] == flat(sort(route(Format.ENTITY), [value]), 1)
-    assert [(None, value, None)] == flat(sort(route(Format.RAW, None), [value]), 1)
+    assert [(DATASET, WRAPPER[0] + value + WRAPPER[1], None)] == flat(
+        group_records(route(Format.ENTITY), [value]), 1
+    )
+    assert [(None, value, None)] == flat(group_records(route(Format.RAW, None), [value]), 1)
 
 
 # -- what is refused ----------------------------------------------------------------------
@@ -165,7 +168,7 @@ def test_an_entity_is_wrapped_and_a_raw_value_is_not() -> None:
 def test_a_bad_value_is_refused_with_a_clear_text(value: bytes, reason: Reason, text: str) -> None:
     """One bad record poisons neither its slice nor its batch."""
     good = b'{"header":{"datasetId":"a"}}'
-    runs = sort(route(), [good, value, good])
+    runs = group_records(route(), [good, value, good])
 
     assert [None, reason, None] == [line[2] for line in flat(runs, 3)]
     refusal = runs[1].refusal
@@ -203,7 +206,7 @@ HALVES = [
 def test_half_a_surrogate_pair_goes_as_it_is(half: bytes, frame: bytes, expected: bytes) -> None:
     """JSON's grammar has it, producers write it, AEP's reader takes it: what is wrong with it is AEP's to say."""
     good = b'{"header":{"datasetId":"a"}}'
-    [first, line, last] = flat(sort(route(), [good, frame % half, good]), 3)
+    [first, line, last] = flat(group_records(route(), [good, frame % half, good]), 3)
 
     assert ("a", good, None) == first == last
     assert (expected % half, None) == line[1:]
@@ -214,21 +217,23 @@ def test_half_a_surrogate_pair_in_an_entity_and_in_a_raw_value() -> None:
     """Wrapped, and as it is."""
     value = rb'{"_id":"\udc00"}'
 
-    assert [(DATASET, WRAPPER[0] + value + WRAPPER[1], None)] == flat(sort(route(Format.ENTITY), [value]), 1)
-    assert [(None, value, None)] == flat(sort(route(Format.RAW, None), [value]), 1)
+    assert [(DATASET, WRAPPER[0] + value + WRAPPER[1], None)] == flat(
+        group_records(route(Format.ENTITY), [value]), 1
+    )
+    assert [(None, value, None)] == flat(group_records(route(Format.RAW, None), [value]), 1)
 
 
 def test_a_backslash_that_is_escaped_begins_no_escape() -> None:
     """Such a backslash and `ud83d` are plain text, in a dataset's id too; what follows may be half a pair all the same."""
     plain = rb'{"header":{"datasetId":"a\\ud83d"},"b":"\\ud83d\ude00"}'
 
-    assert [("a\\ud83d", plain, None)] == flat(sort(route(), [plain]), 1)
+    assert [("a\\ud83d", plain, None)] == flat(group_records(route(), [plain]), 1)
 
 
 def test_a_message_that_names_no_dataset_needs_a_route_that_does() -> None:
     """Otherwise there is nowhere to send it."""
     values = [b'{"header":{}}', b'{"header":{"datasetId":null}}', b"{}", b'{"header":5}']
-    runs = sort(route(dataset=None), values)
+    runs = group_records(route(dataset=None), values)
 
     assert [Reason.NO_ROUTE] * 4 == [line[2] for line in flat(runs, 4)]
     assert runs[0].refusal is not None
@@ -239,29 +244,32 @@ def test_a_message_that_names_no_dataset_needs_a_route_that_does() -> None:
 def test_null_values_are_skipped_or_refused_as_configured(format: Format) -> None:
     """Tombstones mean nothing to AEP."""
     value = b'{"header":{"datasetId":"a"}}'
-    skipped = sort(route(format), [None, None, value, None])
+    skipped = group_records(route(format), [None, None, value, None])
 
     assert [(0, 2, True), (2, 3, False), (3, 4, True)] == [
         (run.start, run.stop, not run.pieces) for run in skipped
     ]
     assert all(run.refusal is None for run in skipped)
     assert [Reason.TOMBSTONE] * 2 == [
-        run.refusal and run.refusal.reason for run in sort(route(format, tombstones=True), [None, None])
+        run.refusal and run.refusal.reason
+        for run in group_records(route(format, tombstones=True), [None, None])
     ]
 
 
 def of_size(size: int, format: Format) -> bytes:
     frame = b'{"header":{"datasetId":"a"},"body":"%b"}'
     wrapper = len(WRAPPER[0]) + len(WRAPPER[1]) if format is Format.ENTITY else 0
-    return frame % (b"x" * (size - wrapper - FRAME - len(frame) + 2))
+    return frame % (b"x" * (size - wrapper - FRAME_BYTES - len(frame) + 2))
 
 
 @pytest.mark.parametrize("format", list(Format))
 def test_a_request_of_exactly_a_million_bytes_is_sent_and_one_byte_more_is_refused(format: Format) -> None:
     """The wrapper included."""
-    fits, too_large = (sort(route(format), [of_size(size, format)])[0] for size in (1_000_000, 1_000_001))
+    fits, too_large = (
+        group_records(route(format), [of_size(size, format)])[0] for size in (1_000_000, 1_000_001)
+    )
 
-    assert [1_000_000] == [len(piece) + FRAME for piece in fits.pieces]
+    assert [1_000_000] == [len(piece) + FRAME_BYTES for piece in fits.pieces]
     assert too_large.refusal is not None
     assert too_large.refusal.reason is Reason.TOO_LARGE
     assert "999,986 bytes" in too_large.refusal.error
@@ -269,10 +277,10 @@ def test_a_request_of_exactly_a_million_bytes_is_sent_and_one_byte_more_is_refus
 
 def test_the_spliced_dataset_counts() -> None:
     """A value that fits alone, but not with the dataset that we add."""
-    value = b'{"header":{"a":1},"body":"%b"}' % (b"x" * (MAX_REQUEST - FRAME - 27 - 10))
-    [run] = sort(route(), [value])
+    value = b'{"header":{"a":1},"body":"%b"}' % (b"x" * (MAX_REQUEST_BYTES - FRAME_BYTES - 27 - 10))
+    [run] = group_records(route(), [value])
 
-    assert len(value) + FRAME <= MAX_REQUEST
+    assert len(value) + FRAME_BYTES <= MAX_REQUEST_BYTES
     assert run.refusal is not None
     assert run.refusal.reason is Reason.TOO_LARGE
 
@@ -282,8 +290,8 @@ def test_what_profile_would_drop_is_counted() -> None:
     large = b'{"header":{"datasetId":"a"},"body":"%b"}' % (b"x" * PROFILE_LIMIT)
     small = b'{"header":{"datasetId":"a"}}'
 
-    assert [2] == [run.oversize for run in sort(route(), [large, small, large])]
-    assert [2, 0] == [run.oversize for run in sort(route(), [large, small, large, None])]
+    assert [2] == [run.oversize for run in group_records(route(), [large, small, large])]
+    assert [2, 0] == [run.oversize for run in group_records(route(), [large, small, large, None])]
 
 
 @pytest.mark.parametrize("stack", [0, 1, 2, 7, 100, 500])
@@ -291,7 +299,7 @@ def test_what_profile_would_drop_is_counted() -> None:
 def test_deep_nesting_is_refused_and_never_raised(stack: int, format: Format) -> None:
     """At every depth, called from every depth of the stack: the limit is met in one decoder or another."""
 
-    def below(frames: int, what: Callable[[], list[Run]]) -> list[Run]:
+    def below(frames: int, what: Callable[[], list[RecordGroup]]) -> list[RecordGroup]:
         return what() if frames == 0 else below(frames - 1, what)
 
     frames = [
@@ -303,12 +311,12 @@ def test_deep_nesting_is_refused_and_never_raised(stack: int, format: Format) ->
     for depth in [*range(1, 60, 20), *range(1000 - stack - 100, 1000 - stack + 10)]:
         for frame in frames:
             value = frame % (b"[" * depth, b"]" * depth)
-            [run] = below(stack, lambda value=value: sort(route(format), [value]))
+            [run] = below(stack, lambda value=value: group_records(route(format), [value]))
             kinds.add(run.refusal and run.refusal.error.split(";")[0][:32])
 
     assert "the value nests too deeply (some" in kinds
     assert None in kinds
-    [run] = sort(route(format), [b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}"])
+    [run] = group_records(route(format), [b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}"])
     assert run.refusal is not None
     assert run.refusal.reason is Reason.NOT_JSON
 
@@ -347,16 +355,16 @@ def test_the_fast_path_agrees_with_the_careful_one(
         fast = careful
 
     assert careful == fast
-    assert careful == flat(sort(where, values), len(values))
-    assert careful == [line for value in values for line in flat(sort(where, [value]), 1)]
-    assert careful == scattered(sort(where, values, in_order=False), len(values))
+    assert careful == flat(group_records(where, values), len(values))
+    assert careful == [line for value in values for line in flat(group_records(where, [value]), 1)]
+    assert careful == scattered(group_records(where, values, in_order=False), len(values))
 
 
 @settings(max_examples=400)
 @given(as_bytes(ENVELOPE))
 def test_a_dataset_is_only_ever_inserted(value: bytes) -> None:
     """Take our member out, and the value is as it was; with it, a reader that keeps the last of two keys finds the dataset that the batch is for."""
-    [(dataset, piece, reason)] = flat(sort(route(), [value]), 1)
+    [(dataset, piece, reason)] = flat(group_records(route(), [value]), 1)
     if reason is not None:
         assert reason is Reason.NO_ROUTE
         return
@@ -383,9 +391,11 @@ def test_half_a_surrogate_pair_changes_nothing(
     """With it in the place of another escape the same becomes of a value, and every byte goes out as it was produced."""
     where = route(format, dataset if format is not Format.ENTITY else DATASET)
     other = value.replace(rb"\u0041", half)
-    [(named, piece, reason)] = flat(sort(where, [value]), 1)
+    [(named, piece, reason)] = flat(group_records(where, [value]), 1)
 
-    assert [(named, piece and piece.replace(rb"\u0041", half), reason)] == flat(sort(where, [other]), 1)
+    assert [(named, piece and piece.replace(rb"\u0041", half), reason)] == flat(
+        group_records(where, [other]), 1
+    )
 
 
 @given(
@@ -399,12 +409,12 @@ def test_half_a_surrogate_pair_changes_nothing(
 )
 def test_odd_records_in_a_long_slice(values: list[bytes | None]) -> None:
     """Wherever they are: it is sorted in parts, and each record is judged as if it were alone; neighbours that go the same way are one run."""
-    runs = sort(route(), values)
+    runs = group_records(route(), values)
 
     assert (
         flat(_sort_each(route(), values), len(values))
         == flat(runs, len(values))
-        == scattered(sort(route(), values, in_order=False), len(values))
+        == scattered(group_records(route(), values, in_order=False), len(values))
     )
     assert len(_sort_each(route(), values)) == len(runs)
 
@@ -438,7 +448,7 @@ def test_what_is_sent_is_json(value: bytes, mutations: list[tuple[int, int, bool
         text[where : where + (not insert)] = bytes([byte])
     mutated = bytes(text)
     for format in Format:
-        for _, piece, reason in flat(sort(route(format), [mutated]), 1):
+        for _, piece, reason in flat(group_records(route(format), [mutated]), 1):
             if piece is not None:
                 assert strict(piece)
             if reason is Reason.NOT_JSON:
@@ -449,4 +459,4 @@ def test_what_is_sent_is_json(value: bytes, mutations: list[tuple[int, int, bool
 def test_random_bytes_never_raise(value: bytes) -> None:
     """Whatever is in a topic."""
     for format in Format:
-        flat(sort(route(format), [value]), 1)
+        flat(group_records(route(format), [value]), 1)

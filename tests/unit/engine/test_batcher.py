@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.codec.request import FRAME, body
+from bridge.codec.request import FRAME_BYTES, body
 from bridge.engine.batcher import Batch, Batcher, Key
 from bridge.engine.offsets import Lane
 from bridge.model import Reason, Refusal
@@ -59,7 +59,7 @@ def test_a_first_record_always_fits() -> None:
 
 def test_a_full_batch_that_took_nothing_says_so() -> None:
     """The caller dispatches it, and enters nothing into the ledger."""
-    batches, home = batcher(max_bytes=FRAME + 10), lane()
+    batches, home = batcher(max_bytes=FRAME_BYTES + 10), lane()
     add(batches, home, [b"x" * 8])
     taken = add(batches, home, [b"y" * 8], first=1)
 

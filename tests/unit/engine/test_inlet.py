@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.codec.request import MAX_REQUEST
+from bridge.codec.request import MAX_REQUEST_BYTES
 from bridge.engine.inlet import FLOOR_BYTES, LONGEST_KEY, MOST_ROWS, UNAVAILABLE_AFTER
 from tests.support.engine import inlet
 
@@ -231,7 +231,7 @@ def test_the_byte_limit_has_a_floor() -> None:
         one.refuses_size(one.max_bytes)
 
     assert one.max_bytes == FLOOR_BYTES
-    assert inlet().max_bytes == MAX_REQUEST
+    assert inlet().max_bytes == MAX_REQUEST_BYTES
     assert inlet(max_bytes=500_000).max_bytes == 500_000
 
 
