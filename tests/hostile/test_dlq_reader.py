@@ -228,7 +228,7 @@ def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> No
         shown.append(run(folder, "show", f"t.dlq/0/{at}", "-o", "table"))
     for more in ((), ("--to", "source"), ("--patch", str(folder / "p.json"), "--leave-unpatched")):
         shown.append(run(folder, "replay", "-o", "table", *more, code=frozenset({0, 1, 2})))
-    assert [] == [text for text in shown if "\x1b" in text or "\x9b" in text]
+    assert [text for text in shown if "\x1b" in text or "\x9b" in text] == []
 
 
 def test_what_is_no_mark_marks_nothing() -> None:
@@ -246,15 +246,15 @@ def test_what_is_no_mark_marks_nothing() -> None:
 
     found = Replayed(marks._understood(Marks(None), Bounds()))
 
-    assert [(f"k{len(bad)}", 1)] == found._base.execute("SELECT identity, count FROM marks").fetchall()
+    assert found._base.execute("SELECT identity, count FROM marks").fetchall() == [(f"k{len(bad)}", 1)]
 
 
 def test_times_outside_of_the_calendar_are_its_ends() -> None:
     """And all others are to the second."""
-    assert "9999-12-31T23:59:59Z" == stamp(10**18)
-    assert "0001-01-01T00:00:00Z" == stamp(-(10**18))
-    assert "2026-11-24T12:00:00Z" == stamp(1_795_521_600_999)
-    assert "1969-12-31T23:59:59Z" == stamp(-1)
+    assert stamp(10**18) == "9999-12-31T23:59:59Z"
+    assert stamp(-(10**18)) == "0001-01-01T00:00:00Z"
+    assert stamp(1_795_521_600_999) == "2026-11-24T12:00:00Z"
+    assert stamp(-1) == "1969-12-31T23:59:59Z"
 
 
 def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
@@ -309,7 +309,7 @@ def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
     found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
 
     assert list(own) == carried[: len(own)]
-    assert "t" == found.source.topic
+    assert found.source.topic == "t"
     assert ("refused", "no", "400", "d") == (found.reason, found.error, found.status, found.dataset)
     assert plan([found], Bounds({DEAD: 0}, {DEAD: 9}), Replayed(), Selection(), None, 3).where_to.keys() <= {
         ("t", Does.SEND),
@@ -337,7 +337,7 @@ def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: 
     Reading.given = [MemoryRecord(DEAD, 0, b"{}", None, None)]
     done = CliRunner().invoke(app, ["replay", "--to", "source", "--config", str(folder / "c.yaml")])
 
-    assert 2 == done.exit_code
+    assert done.exit_code == 2
     assert "don't say which topic they came from" in done.output
 
 
@@ -349,5 +349,5 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reader() -> None:
         (found,) = reader.letters(reader.bounds({"t.dlq": 1}))
         reader.close()
 
-    assert [b"x", b"y"] == [value for _, value in found.record.headers() or ()]
+    assert [value for _, value in found.record.headers() or ()] == [b"x", b"y"]
     assert found.place == found.source

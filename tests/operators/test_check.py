@@ -61,9 +61,9 @@ def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Configure, tmp_path: 
         }
         code, found, error = check(configure(sim, topic, aep={"auth": auth}), tmp_path, "--send-test", topic)
 
-        assert ["x"] == list(sim.accepted)
+        assert list(sim.accepted) == ["x"]
     assert (0, set(), "") == (code, {each["what"] for each in found if each["level"] == "FAIL"}, error)
-    assert {
+    assert {each["what"] for each in found} >= {
         "configuration",
         "environment",
         "memory",
@@ -73,7 +73,7 @@ def test_a_sound_set_up_is_all_ok(kafka: Kafka, configure: Configure, tmp_path: 
         f"topic {topic}",
         f"dead-letter topic {topic}.dlq",
         f"test from {topic}",
-    } <= {each["what"] for each in found}
+    }
 
 
 def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_what_is_wrong_is_named_with_what_to_do(kafka: Kafka, configure: Configu
         code, found, error = check(configure(sim, topic, "no-such-topic", aep={"auth": auth}), tmp_path)
     failed = {each["what"]: each["found"] for each in found if each["level"] == "FAIL"}
 
-    assert 1 == code
-    assert {"topic no-such-topic", f"dead-letter topic {topic}.dlq"} <= failed.keys()
+    assert code == 1
+    assert failed.keys() >= {"topic no-such-topic", f"dead-letter topic {topic}.dlq"}
     assert "invalid" in next(text for what, text in failed.items() if what.startswith("token"))
     assert "not-the-secret" not in json.dumps(found) + error
 
@@ -106,7 +106,7 @@ def test_brokers_that_are_away_are_exit_code_3(configure: Configure, tmp_path: P
 
     assert (3, 0) == (code, offline)
     assert any(each["what"] == "brokers" and each["do"] for each in found)
-    assert "" == error
+    assert error == ""
 
 
 def test_on_a_terminal_and_for_scripts(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -118,16 +118,16 @@ def test_on_a_terminal_and_for_scripts(kafka: Kafka, configure: Configure, tmp_p
             terminal.expect("ok    configuration: ")
             terminal.expect("WARN  partitions: 2 in all, for 5 replicas: 3 of them would have nothing to do")
             terminal.expect("→ plan at most 2 replicas")
-            assert 0 == terminal.wait()
+            assert terminal.wait() == 0
         found = json.loads(aep_bridge("check", "-c", file, "--replicas", "2").stdout)
-        assert "ok" == one(found, "partitions")["level"]
+        assert one(found, "partitions")["level"] == "ok"
     (tmp_path / "bad.yaml").write_text(file.read_text().replace("inlet_url", "inlet_uri"))
     (wrong, *_) = json.loads(aep_bridge("check", "-c", tmp_path / "bad.yaml", code=2).stdout)
     assert ("FAIL", "configuration") == (wrong["level"], wrong["what"])
     assert f"{tmp_path / 'bad.yaml'}:" in wrong["found"]
     with on_a_terminal("check", "-c", tmp_path / "bad.yaml") as terminal:
         terminal.expect("FAIL  configuration: ")
-        assert 2 == terminal.wait()
+        assert terminal.wait() == 2
 
 
 def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -147,10 +147,10 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
         code, found, _ = check(config, tmp_path, http_proxy=proxy.address("user:right"))
         assert (0, "ok") == (code, one(found, name)["level"])
         assert (
-            f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections"
-            == one(found, name)["found"]
+            one(found, name)["found"]
+            == f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections"
         )
-        assert 2 <= len(proxy.seen)
+        assert len(proxy.seen) >= 2
 
         code, found, _ = check(config, tmp_path, http_proxy=down.address())
         assert (3, "FAIL") == (code, one(found, name)["level"])
@@ -161,15 +161,15 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
             {**config, "aep": {**config["aep"], "proxy_url": proxy.address("user:canary")}}, tmp_path
         )
         assert (
-            f"127.0.0.1:{proxy.port}, by aep.proxy_url, with a password: takes connections"
-            == one(found, name)["found"]
+            one(found, name)["found"]
+            == f"127.0.0.1:{proxy.port}, by aep.proxy_url, with a password: takes connections"
         )
-        assert 1 <= code
+        assert code >= 1
         assert "407" in json.dumps(found)
         assert "canary" not in json.dumps(found) + error
 
         code, found, _ = check(config, tmp_path, http_proxy=down.address(), no_proxy="127.0.0.1")
-        assert (0, True) == (code, "NO_PROXY takes 127.0.0.1 out of http_proxy" in one(found, name)["found"])
+        assert (code, "NO_PROXY takes 127.0.0.1 out of http_proxy" in one(found, name)["found"]) == (0, True)
 
 
 def test_the_clock_is_held_against_the_inlet(configure: Configure, tmp_path: Path) -> None:
@@ -197,10 +197,10 @@ def test_the_environment_is_looked_at(configure: Configure, tmp_path: Path) -> N
         config["topics"][0]["dataset_id"] = "${DATASET}"
         code, found, _ = check(config, tmp_path, "--offline", AEPBRIDGE_BATCH__LINGER_MS="1", DATASETS="x")
 
-    assert 0 == code
+    assert code == 0
     assert (
-        "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
-        == one(found, "environment AEPBRIDGE_BATCH__LINGER_MS")["do"]
+        one(found, "environment AEPBRIDGE_BATCH__LINGER_MS")["do"]
+        == "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
     )
     assert "topics[0].dataset_id" in one(found, "environment ${DATASET}")["found"]
     assert "(it has DATASETS)" in one(found, "environment ${DATASET}")["found"]
@@ -253,7 +253,7 @@ def test_brokers_that_refuse_are_told_from_those_that_are_away(
     assert ("FAIL", code) == (brokers["level"], ended)
     assert re.search(told, brokers["found"])
     assert do in brokers["do"]
-    assert "ok" == one(found, "inlet 0123456789ab")["level"]
+    assert one(found, "inlet 0123456789ab")["level"] == "ok"
     assert "password-canary" not in json.dumps(found) + error
 
 
@@ -261,5 +261,5 @@ def test_nothing_is_sent_offline(tmp_path: Path) -> None:
     """`--offline` with `--send-test` is wrong use, said before anything is looked at: the test was not made, and must not seem to have passed."""
     done = aep_bridge("check", "-c", tmp_path / "none.yaml", "--offline", "--send-test", "t", code=2)
 
-    assert "" == done.stdout
+    assert done.stdout == ""
     assert "--offline and --send-test exclude each other" in done.stderr

@@ -48,11 +48,11 @@ def test_the_first_dead_letters_are_told_with_all_their_headers(report: Report) 
     assert 3 <= len(letters) <= 4
     for letter in letters:
         names = [name for name, _ in letter["headers"]]
-        assert ["sample", "1"] == letter["headers"][0]
+        assert letter["headers"][0] == ["sample", "1"]
         assert set(OURS) < set(names)
-        assert [
+        assert letter["headers"] == [
             list(pair) for each in report.dead if each.key == letter["key"] for pair in each.headers
-        ] == letter["headers"]
+        ]
 
 
 @pytest.mark.parametrize("width", [80, 160])

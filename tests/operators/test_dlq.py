@@ -30,7 +30,7 @@ def bury(kafka: Kafka, config: dict, topic: str, values: list[bytes], tmp_path: 
             60,
             bridge.tail(),
         )
-        assert 0 == bridge.stop()
+        assert bridge.stop() == 0
 
 
 def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -46,16 +46,16 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         file = write(config, tmp_path / "bridge.yaml")
 
         groups = json.loads(aep_bridge("dlq", "list", "-c", file, "-o", "json").stdout)
-        assert 30 == groups[0]["count"]
-        assert "refused" == groups[0]["reason"]
+        assert groups[0]["count"] == 30
+        assert groups[0]["reason"] == "refused"
         assert "wrong ims org" in groups[0]["error"]
-        assert [topic] == groups[0]["topics"]
+        assert groups[0]["topics"] == [topic]
         assert "wrong ims org" in aep_bridge("dlq", "list", "-c", file, "-o", "table").stdout
 
         shown = json.loads(aep_bridge("dlq", "show", groups[0]["sample"], "-c", file).stdout)
         assert shown["source"].startswith(f"{topic}/0/")
-        assert f"m{shown['source'].rpartition('/')[2]}" == shown["payload"]["body"]["xdmEntity"]["_id"]
-        assert shown == json.loads(aep_bridge("dlq", "show", shown["source"], "-c", file).stdout)
+        assert shown["payload"]["body"]["xdmEntity"]["_id"] == f"m{shown['source'].rpartition('/')[2]}"
+        assert json.loads(aep_bridge("dlq", "show", shown["source"], "-c", file).stdout) == shown
         assert bad[0].decode() == aep_bridge("dlq", "show", f"{topic}/0/0", "--raw", "-c", file).stdout
         assert "imsOrgId" in aep_bridge("dlq", "show", f"{topic}/0/0", "-o", "table", "-c", file).stdout
         assert (
@@ -64,36 +64,39 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         )
 
         lines = [json.loads(line) for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()]
-        assert 32 == len(lines)
+        assert len(lines) == 32
         assert {value.decode() for value in bad} == {
             line["payload"] for line in lines if line["reason"] == "refused"
         }
-        assert ["//4="] == [line["payload_base64"] for line in lines if line["payload_base64"]]
+        assert [line["payload_base64"] for line in lines if line["payload_base64"]] == ["//4="]
         aep_bridge(
             "dlq", "export", "-c", file, "--format", "csv", "--reason", "ims org", "--to", tmp_path / "x.csv"
         )
-        assert 30 == len(list(csv.DictReader((tmp_path / "x.csv").open())))
-        assert "" == aep_bridge("dlq", "export", "-c", file, "--dataset", "nobody").stdout
-        assert 30 == len(
-            aep_bridge(
-                "dlq",
-                "export",
-                "-c",
-                file,
-                "--dataset",
-                DATASETS[0],
-                "--since",
-                "1h",
-                "--source-topic",
-                topic,
-            ).stdout.splitlines()
+        assert len(list(csv.DictReader((tmp_path / "x.csv").open()))) == 30
+        assert aep_bridge("dlq", "export", "-c", file, "--dataset", "nobody").stdout == ""
+        assert (
+            len(
+                aep_bridge(
+                    "dlq",
+                    "export",
+                    "-c",
+                    file,
+                    "--dataset",
+                    DATASETS[0],
+                    "--since",
+                    "1h",
+                    "--source-topic",
+                    topic,
+                ).stdout.splitlines()
+            )
+            == 30
         )
-        assert 32 == json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)["total"]
+        assert json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)["total"] == 32
 
         dry = aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "table").stdout
         assert "30 to replay" in dry
         assert "Nothing was sent" in dry
-        assert {} == dict(sim.accepted)
+        assert dict(sim.accepted) == {}
 
         # Without a patch it fails again, and goes to the end of the topic, outside the bounds.
         once = json.loads(
@@ -108,11 +111,11 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
             once["left"],
         )
         letters = kafka.clients.read_all(f"{topic}.dlq")
-        assert 62 == len(letters)
+        assert len(letters) == 62
         names = [name for name, _ in letters[-1].headers()]
-        assert 1 == names.count("__connect.errors.offset")
-        assert [b"0", b"1"] == [value for name, value in letters[-1].headers() if name == "aep.replay.count"]
-        assert ("trace", b"\x00\xff") == letters[-1].headers()[0]
+        assert names.count("__connect.errors.offset") == 1
+        assert [value for name, value in letters[-1].headers() if name == "aep.replay.count"] == [b"0", b"1"]
+        assert letters[-1].headers()[0] == ("trace", b"\x00\xff")
 
         fix = tmp_path / "fix.json"
         fix.write_text(json.dumps([{"op": "replace", "path": "/header/imsOrgId", "value": sim.config.org}]))
@@ -125,15 +128,15 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
             ).stdout
         )
         assert (30, 0, 30) == (done["accepted"], done["dead_lettered_again"], done["repeats"])
-        assert {f"m{number}" for number in range(30)} == sim.accepted.keys()
-        assert {} == sim.duplicates
+        assert sim.accepted.keys() == {f"m{number}" for number in range(30)}
+        assert sim.duplicates == {}
 
         # Nothing of it is left for another run; the two that are no JSON go on being what they are, until they are parked.
         assert (
-            0
-            == json.loads(
-                aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "json").stdout
-            )["replay"]
+            json.loads(aep_bridge("dlq", "replay", "-c", file, "--reason", "ims org", "-o", "json").stdout)[
+                "replay"
+            ]
+            == 0
         )
         for count in (1, 2):
             junk = json.loads(
@@ -170,8 +173,8 @@ def test_from_the_reason_to_the_replay(kafka: Kafka, configure: Configure, tmp_p
         )
         assert (0, 2) == (junk["dead_lettered_again"], junk["parked"])
         parked = kafka.clients.read_all(f"{topic}.dlq.parked")
-        assert {b"not json", b"\xff\xfe"} == {message.value() for message in parked}
-        assert 3 == sum(name == "aep.replay.count" for name, _ in parked[0].headers())
+        assert {message.value() for message in parked} == {b"not json", b"\xff\xfe"}
+        assert sum(name == "aep.replay.count" for name, _ in parked[0].headers()) == 3
 
 
 def test_an_interrupted_replay_goes_on_where_it_stood(
@@ -221,8 +224,8 @@ def test_an_interrupted_replay_goes_on_where_it_stood(
         rest = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
 
         assert (told["left"], 1, told["accepted"]) == (rest["accepted"], rest["repeats"], rest["done_before"])
-        assert 200 == len(sim.accepted)
-        assert {} == sim.duplicates
+        assert len(sim.accepted) == 200
+        assert sim.duplicates == {}
 
 
 def test_back_to_the_source_topic(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -244,15 +247,15 @@ def test_back_to_the_source_topic(kafka: Kafka, configure: Configure, tmp_path: 
         assert (2, True) == (told["accepted"], told["finished"])
         back = kafka.clients.read_all(two)
         assert [message.value() for message in back[:2]] == [message.value() for message in back[2:]]
-        assert [b"k", b"k"] == [message.key() for message in back[2:]]
-        assert 1 == sum(name == "aep.replay.count" for name, _ in back[2].headers())
+        assert [message.key() for message in back[2:]] == [b"k", b"k"]
+        assert sum(name == "aep.replay.count" for name, _ in back[2].headers()) == 1
         sim.faults.clear()
         told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
         assert (1, 0, 2) == (told["accepted"], told["dead_lettered_again"], told["done_before"])
-        assert {"x1"} == sim.accepted.keys()
+        assert sim.accepted.keys() == {"x1"}
         told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--again", "--yes", "-o", "json").stdout)
         assert (3, 0, 0) == (told["accepted"], told["dead_lettered_again"], told["done_before"])
-        assert {"x1", "x2", "x3"} == sim.accepted.keys()
+        assert sim.accepted.keys() == {"x1", "x2", "x3"}
 
 
 def test_what_one_filter_has_sent_no_other_sends_again(
@@ -289,8 +292,8 @@ def test_what_one_filter_has_sent_no_other_sends_again(
             assert (0, 5) == (told["replay"], told["done_before"]), filters
         again = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json", code=1).stdout)
         assert (0, 1, 5) == (again["accepted"], again["dead_lettered_again"], again["done_before"])
-        assert 1 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["replay"]
-        assert {} == sim.duplicates
+        assert json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["replay"] == 1
+        assert sim.duplicates == {}
 
         groups = {
             group["reason"]: group
@@ -300,18 +303,21 @@ def test_what_one_filter_has_sent_no_other_sends_again(
         assert (2, 1) == (groups["not_json"]["count"], groups["not_json"]["replayed"])
         assert "replayed" in aep_bridge("dlq", "list", "-c", file, "-o", "table").stdout
         assert (
-            "aep"
-            == json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)["replayed"]["to"]
+            json.loads(aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file).stdout)["replayed"]["to"]
+            == "aep"
         )
         assert "to aep" in aep_bridge("dlq", "show", f"{topic}/0/0", "-c", file, "-o", "table").stdout
-        assert 6 == sum(
-            bool(json.loads(line)["replayed_at"])
-            for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()
+        assert (
+            sum(
+                bool(json.loads(line)["replayed_at"])
+                for line in aep_bridge("dlq", "export", "-c", file).stdout.splitlines()
+            )
+            == 6
         )
         stats = json.loads(aep_bridge("dlq", "stats", "-c", file).stdout)
-        assert {("refused", 0, True, 5), ("not_json", 0, True, 1), ("not_json", 1, False, 1)} == {
+        assert {
             (row["reason"], row["replay_count"], row["replayed"], row["count"]) for row in stats["groups"]
-        }
+        } == {("refused", 0, True, 5), ("not_json", 0, True, 1), ("not_json", 1, False, 1)}
         wrong = aep_bridge("dlq", "replay", "-c", file, "--parking-topic", topic, "--yes", code=2).stderr
         assert "the bridge would read it" in wrong
 
@@ -355,10 +361,10 @@ def test_two_replays_at_once(kafka: Kafka, configure: Configure, tmp_path: Path)
         refused = aep_bridge("dlq", "replay", "-c", file, "--since", "1h", "--yes", "-o", "json", code=1)
         assert "another replay is running" in refused.stderr
         assert "Nothing was sent" in refused.stderr
-        assert "" == refused.stdout
+        assert refused.stdout == ""
         assert slow.poll() is None
         assert (
-            300 == json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["letters"]
+            json.loads(aep_bridge("dlq", "replay", "-c", file, "-o", "json").stdout)["letters"] == 300
         )  # a dry run is always possible
         slow.send_signal(signal.SIGTERM)
         assert not json.loads(slow.communicate(timeout=60)[0])["finished"]
@@ -368,12 +374,12 @@ def test_two_replays_at_once(kafka: Kafka, configure: Configure, tmp_path: Path)
             process.communicate(timeout=120)
             for process in [start("--rate", "100"), start("--rate", "100", "--since", "1h")]
         ]
-        assert before < len(sim.accepted), ended
+        assert len(sim.accepted) > before, ended
         last = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
 
         assert last["finished"]
-        assert 300 == len(sim.accepted)
-        assert {} == sim.duplicates
+        assert len(sim.accepted) == 300
+        assert sim.duplicates == {}
 
 
 def test_wrong_use_says_what_to_do(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -442,6 +448,6 @@ def test_a_killed_replay_and_an_outage_lose_nothing(
         rest = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes", "-o", "json").stdout)
 
         assert rest["finished"]
-        assert 60 == len(sim.accepted)
-        assert 0 == rest["dead_lettered_again"]
-        assert 60 == len(kafka.clients.read_all(f"{topic}.dlq"))
+        assert len(sim.accepted) == 60
+        assert rest["dead_lettered_again"] == 0
+        assert len(kafka.clients.read_all(f"{topic}.dlq")) == 60

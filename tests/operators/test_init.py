@@ -85,20 +85,20 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.expect("Client id")
             terminal.say("\n")
             terminal.expect("aep-bridge check --config")
-            assert 0 == terminal.wait()
+            assert terminal.wait() == 0
         config = yaml.safe_load(file.read_text())
         entry = {
             "format": "entity",
             "dataset_id": DATASETS[0],
             "schema_id": "https://ns.adobe.com/t/schemas/1",
         }
-        assert [{"topic": first, **entry}, {"topic": second, **entry}] == config["topics"]
-        assert {"inlet_url": sim.inlet_url, "ims_org_id": sim.config.org} == config["aep"]
+        assert config["topics"] == [{"topic": first, **entry}, {"topic": second, **entry}]
+        assert config["aep"] == {"inlet_url": sim.inlet_url, "ims_org_id": sim.config.org}
         aep_bridge("check", "-c", file)
 
         with on_a_terminal("init", tmp_path / "never.yaml") as terminal:
             terminal.expect("Kafka's brokers")
-            assert 1 == terminal.interrupt()
+            assert terminal.interrupt() == 1
         assert not (tmp_path / "never.yaml").exists()
 
         (tmp_path / "client-secret").write_text("s")
@@ -117,7 +117,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.say("\n")
             terminal.expect("Client id")
             terminal.say("my-client\n")
-            assert 0 == terminal.wait()
+            assert terminal.wait() == 0
         config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
         assert ("my-client", "envelope", INLET) == (
             config["aep"]["auth"]["client_id"],
@@ -126,7 +126,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
         )
 
         with on_a_terminal("init", tmp_path / "flags.yaml", *flags, "--inlet-url", sim.inlet_url) as terminal:
-            assert 0 == terminal.wait()
+            assert terminal.wait() == 0
             assert "[" not in terminal.text.replace("[0m", "")
 
 
@@ -158,23 +158,23 @@ def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path
         done.close()
         told = aep_bridge(*flags, "--take-offsets").stdout
         assert "secret-canary" not in told + file.read_text()
-        assert "secret-canary" == (tmp_path / "client-secret").read_text().strip()
-        assert 0o600 == stat.S_IMODE((tmp_path / "client-secret").stat().st_mode)
+        assert (tmp_path / "client-secret").read_text().strip() == "secret-canary"
+        assert stat.S_IMODE((tmp_path / "client-secret").stat().st_mode) == 0o600
         assert all(name in told for name in given["config"] if not name.startswith("topics"))
         assert "TO DO BY HAND  transforms" in told
         assert f"{topic}/0: from 7 on, 3 to go" in told
         assert "dry run" in told
-        assert {} == kafka.clients.committed("aep-bridge", topic)
+        assert kafka.clients.committed("aep-bridge", topic) == {}
         config = yaml.safe_load(file.read_text())
         config["kafka"]["group_id"] = unique("ours")
         file.write_text(yaml.safe_dump(config))
         aep_bridge(*flags, "--take-offsets", "--yes")
-        assert {0: 7} == kafka.clients.committed(config["kafka"]["group_id"], topic)
+        assert kafka.clients.committed(config["kafka"]["group_id"], topic) == {0: 7}
         with Bridge(config, tmp_path, name="run") as bridge:
             until(lambda: len(sim.accepted) == 3, 40, bridge.tail())
             assert "stop the bridge first" in aep_bridge(*flags, "--take-offsets", "--yes", code=1).stderr
-            assert 0 == bridge.stop()
-        assert {"c7", "c8", "c9"} == sim.accepted.keys()
+            assert bridge.stop() == 0
+        assert sim.accepted.keys() == {"c7", "c8", "c9"}
 
 
 def test_what_is_no_connector_is_told(tmp_path: Path) -> None:
@@ -207,9 +207,9 @@ def test_what_is_no_connector_is_told(tmp_path: Path) -> None:
         json.dumps(config | more | {"aep.connection.auth.client.secret": "${file:/x:y}"}), "k:9092", "s"
     )
 
-    assert "^shop-.*$" == made.config["topics"][0]["topic"]
-    assert "http://u:p%40ss@p:443" == made.proxy
-    assert "" == made.secret
+    assert made.config["topics"][0]["topic"] == "^shop-.*$"
+    assert made.proxy == "http://u:p%40ss@p:443"
+    assert made.secret == ""
     assert any("client.secret" in name for name, _ in made.by_hand)
     assert "p@ss" not in repr(made)
     assert _NOT_NEEDED

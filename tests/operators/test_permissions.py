@@ -90,12 +90,12 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
         guarded.clients.produce(topic, [envelope(f"g{number}", sim.config.org) for number in range(10)])
         with Bridge(config, tmp_path) as bridge:
             until(lambda: guarded.clients.committed(group, topic).get(0) == 10, 60, bridge.tail())
-            assert 0 == bridge.stop()
+            assert bridge.stop() == 0
         sim.faults.clear()
 
         assert "may this principal read" in aep_bridge("dlq", "list", "-c", file, code=3).stderr
         grant(guarded, ResourceType.TOPIC, dead, AclOperation.READ)
-        assert 10 == json.loads(aep_bridge("dlq", "list", "-c", file).stdout)[0]["count"]
+        assert json.loads(aep_bridge("dlq", "list", "-c", file).stdout)[0]["count"] == 10
         assert f"{group}.replayed" in aep_bridge("dlq", "replay", "-c", file, "--yes", code=1).stderr
         grant(
             guarded,
@@ -107,9 +107,9 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
             AclOperation.DESCRIBE_CONFIGS,
         )
         assert "ACL READ" in aep_bridge("dlq", "replay", "-c", file, "--yes", code=1).stderr
-        assert {} == dict(sim.accepted)
+        assert dict(sim.accepted) == {}
         grant(guarded, ResourceType.GROUP, f"{group}.replay", AclOperation.READ)
         told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes").stdout)
 
         assert (10, True) == (told["accepted"], told["finished"])
-        assert 10 == len(sim.accepted)
+        assert len(sim.accepted) == 10

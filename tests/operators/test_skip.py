@@ -87,16 +87,16 @@ def test_a_user_without_a_name_has_to_say_who_it_is(desk: Desk) -> None:
     assert (2, []) == (asked.exit_code, desk.orders)
     assert "uid 65532000" in asked.stderr
     assert "say with --who" in asked.stderr
-    assert 0 == desk.order("--who", "ada").exit_code
-    assert [("t", 0, 1, "ada", "ticket 4711")] == desk.orders
+    assert desk.order("--who", "ada").exit_code == 0
+    assert desk.orders == [("t", 0, 1, "ada", "ticket 4711")]
 
 
 def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one in the audit."""
     monkeypatch.setenv("LOGNAME", "grace")
 
-    assert 0 == desk.order().exit_code
-    assert [("t", 0, 1, "grace", "ticket 4711")] == desk.orders
+    assert desk.order().exit_code == 0
+    assert desk.orders == [("t", 0, 1, "grace", "ticket 4711")]
 
 
 @pytest.mark.parametrize(

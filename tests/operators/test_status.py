@@ -37,7 +37,7 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             kafka.clients.produce(topic, [envelope("s1", sim.config.org)])
             until(lambda: "s1" in sim.accepted, 20)
             seen = json.loads(aep_bridge("status", one.admin, two.admin).stdout)
-            assert {0, 1, 2, 3} == {entry["partition"] for replica in seen for entry in replica["partitions"]}
+            assert {entry["partition"] for replica in seen for entry in replica["partitions"]} == {0, 1, 2, 3}
 
             def rates() -> bool:
                 """A rate is told for what had a watermark at both looks, so the first look after the first record may have none."""
@@ -54,7 +54,7 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             shown = aep_bridge("status", one.admin, two.admin, "-o", "table").stdout
             assert all(f"{topic}/{number}" in shown for number in range(4))
             assert f"{topic} → inlet {seen[0]['routes'][0]['inlet']}" in shown
-            assert [2, 2] == [replica["routes"][0]["partitions"] for replica in seen]
+            assert [replica["routes"][0]["partitions"] for replica in seen] == [2, 2]
             assert all(
                 0
                 < replica["memory"]["now_bytes"]
@@ -70,7 +70,7 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             )
             assert [json.loads(watching.stdout.readline())[0]["admin"] for _ in range(2)] == [one.admin] * 2
             watching.send_signal(signal.SIGINT)
-            assert 0 == watching.wait(20)
+            assert watching.wait(20) == 0
             sim.fault(Rule(action="status", status=404))
             for number in range(4):
                 kafka.clients.produce(topic, [envelope("s2", sim.config.org)], partition=number)
@@ -102,21 +102,21 @@ def test_routes_in_sum() -> None:
     ]
     summed, entries = routed(routes, partitions)
 
-    assert ["a", "a", "^a.*"] == [entry["route"] for entry in entries]
-    assert [("a", 2, 7, 4, 1), ("^a.*", 1, None, 0, 0), ("b", 0, 0, 0.0, 0)] == [
+    assert [entry["route"] for entry in entries] == ["a", "a", "^a.*"]
+    assert [
         (each["route"], each["partitions"], each["lag"], each["oldest_unsettled_s"], each["waiting"])
         for each in summed
-    ]
-    assert ["a.dlq", "<topic>.dlq", "b.dlq"] == [each["dead_letter_topic"] for each in summed]
+    ] == [("a", 2, 7, 4, 1), ("^a.*", 1, None, 0, 0), ("b", 0, 0, 0.0, 0)]
+    assert [each["dead_letter_topic"] for each in summed] == ["a.dlq", "<topic>.dlq", "b.dlq"]
 
 
 def test_the_sentence() -> None:
     """The worst comes first, and what is unknown is not called delivered."""
     well = {"joined": True, "partitions": [{"lag": 0, "uncommitted": 0}], "inlets": []}
 
-    assert "Everything is delivered" == summary(well)["title"]
+    assert summary(well)["title"] == "Everything is delivered"
     assert "not known" in summary({**well, "partitions": [{"lag": None, "uncommitted": 0}]})["title"]
-    assert "Delivering" == summary({**well, "partitions": [{"lag": 5, "uncommitted": 0}]})["title"]
+    assert summary({**well, "partitions": [{"lag": 5, "uncommitted": 0}]})["title"] == "Delivering"
     waits = [
         {"inlet": "i", "reason": "status 429", "next_try_s": 12, "detail": ""},
         {"inlet": "i", "reason": "dead-letter topic unavailable", "next_try_s": 1, "detail": "x"},
@@ -124,6 +124,6 @@ def test_the_sentence() -> None:
     told = summary(
         {**well, "waits": waits, "tokens": {"i": {"error": "invalid_client", "expires_in_s": None}}}
     )
-    assert "stopped" == told["level"]
-    assert ["stopped", "stopped", "waiting"] == [reason["level"] for reason in told["reasons"]]
+    assert told["level"] == "stopped"
+    assert [reason["level"] for reason in told["reasons"]] == ["stopped", "stopped", "waiting"]
     assert "Waiting for Kafka" in summary({"joined": False, "partitions": []})["title"]

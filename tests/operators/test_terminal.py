@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(170)
 def shown(*arguments: object, code: int = 0) -> str:
     """What a command shows on a terminal."""
     with on_a_terminal(*arguments) as terminal:
-        assert code == terminal.wait(90), terminal.text
+        assert terminal.wait(90) == code, terminal.text
         return terminal.text
 
 
@@ -56,39 +56,39 @@ def test_every_reading_command_over_sasl_and_tls(
             )
             text, seen = both("status", bridge.admin)
             assert f"{topic}/0" in text
-            assert topic == seen[0]["partitions"][0]["topic"]
+            assert seen[0]["partitions"][0]["topic"] == topic
             with on_a_terminal("status", bridge.admin, "--watch") as watching:
                 watching.expect(f"{topic}/1")
                 watching.say("\x03")
-                assert 0 == watching.wait()
-            assert 0 == bridge.stop()
+                assert watching.wait() == 0
+            assert bridge.stop() == 0
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
 
         text, found = both("check", "-c", file)
         assert "answer over SASL_SSL" in text
-        assert {"ok"} == {each["level"] for each in found}
+        assert {each["level"] for each in found} == {"ok"}
         text, counts = both("partitions", "-c", file)
-        assert {topic: 2} == counts["topics"]
+        assert counts["topics"] == {topic: 2}
         assert topic in text
         text, groups = both("dlq", "list", "-c", file)
-        assert 20 == groups[0]["count"]
+        assert groups[0]["count"] == 20
         assert "not today" in text
         text, letter = both("dlq", "show", f"{topic}/0/0", "-c", file)
-        assert "s0" == letter["payload"]["body"]["xdmEntity"]["_id"]
+        assert letter["payload"]["body"]["xdmEntity"]["_id"] == "s0"
         assert '"_id": "s0"' in text
         text, stats = both("dlq", "stats", "-c", file)
-        assert 20 == stats["total"]
+        assert stats["total"] == 20
         assert "20 dead letters" in text
         text, plan = both("dlq", "replay", "-c", file)
-        assert 20 == plan["replay"]
+        assert plan["replay"] == 20
         assert "20 to replay" in text
         assert "Nothing was sent" in text
 
         text = shown("dlq", "replay", "-c", file, "--yes", "--rate", "20")
         assert "20/20" in text  # the progress bar
         assert "20 delivered, 0 dead-lettered again, 0 parked, 0 left" in text
-        assert 20 == len(sim.accepted)
+        assert len(sim.accepted) == 20
         assert "20 replayed already" in shown("dlq", "replay", "-c", file)
     said.append(text)
 
@@ -110,20 +110,20 @@ def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(
                 60,
                 bridge.tail(),
             )
-            assert 0 == bridge.stop()
+            assert bridge.stop() == 0
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
         with on_a_terminal("dlq", "replay", "-c", file, "--yes", "--rate", "10") as terminal:
             terminal.expect("100 to replay")
             until(lambda: len(sim.accepted) >= 5, 40, "nothing was replayed")
             terminal.say("\x03")
-            assert 1 == terminal.wait()
+            assert terminal.wait() == 1
             assert "Interrupted at" in terminal.text
             assert "run the same command to go on" in terminal.text
         assert 5 <= len(sim.accepted) < 100
         assert "0 left" in shown("dlq", "replay", "-c", file, "--yes")
-        assert 100 == len(sim.accepted)
-        assert {} == sim.duplicates
+        assert len(sim.accepted) == 100
+        assert sim.duplicates == {}
 
 
 def test_configuration_and_wrong_use(tmp_path: Path) -> None:
@@ -136,15 +136,15 @@ def test_configuration_and_wrong_use(tmp_path: Path) -> None:
     )
     assert "bootstrap_servers: k:1" in shown("config", "show", "-c", file)
     assert (
-        "k:1"
-        == json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)["kafka"][
+        json.loads(aep_bridge("config", "show", "-c", file, "-o", "json").stdout)["kafka"][
             "bootstrap_servers"
         ]
+        == "k:1"
     )
     assert "milliseconds" in shown("config", "explain", "batch.linger_ms").lower()
     assert (
-        "batch.linger_ms"
-        == json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["key"]
+        json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)["key"]
+        == "batch.linger_ms"
     )
     for command in (
         ("status",),

@@ -51,9 +51,11 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     }
     assert "bridge/ops/status_page/page.html" in inside
     assert package == {name for name in inside if ".dist-info/" not in name}
-    assert {"confluent-kafka", "jsonpatch", "typer"} <= set(
-        re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE)
-    )
+    assert set(re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE)) >= {
+        "confluent-kafka",
+        "jsonpatch",
+        "typer",
+    }
 
     def aep_bridge(*words: str) -> str:
         command = [
@@ -72,8 +74,8 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
             check=False,
             env={**os.environ, "PYTHONPATH": ""},
         )
-        assert 0 == done.returncode, done.stderr
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert f"aep-bridge {__version__}\n" == aep_bridge("--version")
+    assert aep_bridge("--version") == f"aep-bridge {__version__}\n"
     assert '"lost": 0' in aep_bridge("demo", "--events", "400", "-o", "json")

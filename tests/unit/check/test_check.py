@@ -34,7 +34,7 @@ from tests.unit.config.test_settings import settings
 )
 def test_a_variable_that_looks_like_ours_is_named_with_what_was_meant(name: str, meant: str) -> None:
     """What is misspelt in its first part is not refused at start, since it is nobody's; `check` sees it."""
-    assert meant == nearest(name)
+    assert nearest(name) == meant
 
 
 def test_the_environment_is_told_without_values() -> None:
@@ -51,31 +51,31 @@ def test_the_environment_is_told_without_values() -> None:
     }
     found = [finding for finding in offline(made, environ) if finding.what.startswith("environment")]
 
-    assert [Level.OK, Level.WARN, Level.WARN, Level.WARN] == [finding.level for finding in found]
+    assert [finding.level for finding in found] == [Level.OK, Level.WARN, Level.WARN, Level.WARN]
     assert "AEP_BRIDGE_BATCH__LINGER_MS" in found[0].found
-    assert "did you mean AEP_BRIDGE_BATCH__LINGER_MS?" == found[1].do
+    assert found[1].do == "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
     assert "kafka.properties.sasl.password" in found[2].found
     assert "has no" not in found[2].found
     assert "AEP_BRIDGE_KAFKA__PROPERTIES__SASL_PASSWORD" in found[2].do
     assert "has no DATASET (it has DATASETS)" in found[3].found
     assert "AEP_BRIDGE_TOPICS__0__DATASET_ID" in found[3].do
     assert "value-canary" not in repr(found)
-    assert ["no variable of ours is set"] == [
-        finding.found for finding in offline(settings(), {}) if finding.what == "environment"
+    assert [finding.found for finding in offline(settings(), {}) if finding.what == "environment"] == [
+        "no variable of ours is set"
     ]
 
 
 def test_a_dollar_alone_is_no_reference() -> None:
     """A regex, a price, an empty pair of braces."""
-    assert [] == list(references({"a": "^shop-.*$", "b": "$5", "c": "${}", "d": "{X}"}))
+    assert list(references({"a": "^shop-.*$", "b": "$5", "c": "${}", "d": "{X}"})) == []
 
 
 def test_replicas_are_held_against_partitions() -> None:
     """More replicas than partitions is a warning with the number that has work; a fitting number and an unknown one are fine."""
-    assert (Level.WARN, True) == (
+    assert (
         (warn := _replicas(4, 6)).level,
         "2 of them" in warn.found and "at most 4" in warn.do,
-    )
+    ) == (Level.WARN, True)
     assert (Level.OK, "4 in all, for 3 replicas: up to 2 each") == (
         (fits := _replicas(4, 3)).level,
         fits.found,
@@ -103,33 +103,33 @@ def test_which_proxy_applies_and_who_says_so(monkeypatch: pytest.MonkeyPatch) ->
     with socket.create_server(("127.0.0.1", 0)) as listener:
         here = f"127.0.0.1:{listener.getsockname()[1]}"
 
-        assert [
+        assert told(monkeypatch, {}) == [
             (
                 "ok",
                 "proxy of inlet x",
                 "none: neither aep.proxy_url nor HTTPS_PROXY is set; connects directly",
             )
-        ] == told(monkeypatch, {})
-        assert [
-            ("ok", "proxy of inlet x", f"{here}, by HTTPS_PROXY, with a password: takes connections")
-        ] == told(monkeypatch, {"HTTPS_PROXY": f"http://u:canary@{here}", "HTTP_PROXY": "http://other:1"})
-        assert [
+        ]
+        assert told(
+            monkeypatch, {"HTTPS_PROXY": f"http://u:canary@{here}", "HTTP_PROXY": "http://other:1"}
+        ) == [("ok", "proxy of inlet x", f"{here}, by HTTPS_PROXY, with a password: takes connections")]
+        assert told(monkeypatch, {"https_proxy": f"http://{here}", "NO_PROXY": "ims.example"}) == [
             ("ok", "proxy of inlet x (inlet)", f"{here}, by https_proxy: takes connections"),
             (
                 "ok",
                 "proxy of inlet x (token endpoint)",
                 "none: NO_PROXY takes ims.example out of https_proxy; connects directly",
             ),
-        ] == told(monkeypatch, {"https_proxy": f"http://{here}", "NO_PROXY": "ims.example"})
-        assert [("ok", "proxy of inlet x", f"{here}, by aep.proxy_url: takes connections")] == told(
-            monkeypatch, {"HTTPS_PROXY": "http://other:1"}, proxy_url=f"http://{here}"
-        )
+        ]
+        assert told(monkeypatch, {"HTTPS_PROXY": "http://other:1"}, proxy_url=f"http://{here}") == [
+            ("ok", "proxy of inlet x", f"{here}, by aep.proxy_url: takes connections")
+        ]
         assert (
             "aep.proxy_url is empty"
             in told(monkeypatch, {"HTTPS_PROXY": "http://other:1"}, proxy_url="")[0][2]
         )
     gone = told(monkeypatch, {"ALL_PROXY": f"http://{here}"})
-    assert [("FAIL", "proxy of inlet x", f"{here}, by ALL_PROXY: Connection refused")] == gone
+    assert gone == [("FAIL", "proxy of inlet x", f"{here}, by ALL_PROXY: Connection refused")]
     assert (
         "other kinds of proxy are not supported" in told(monkeypatch, {"HTTPS_PROXY": "socks5://p:1"})[0][2]
     )
@@ -147,6 +147,6 @@ def test_a_date_that_is_none_ends_no_check(date: str) -> None:
         _asked(client, AepSettings(inlet_url="https://inlet.example/collection/abc"), {}, "inlet abc")
     )
 
-    assert ["clock", "inlet abc"] == [each.what for each in found]
+    assert [each.what for each in found] == ["clock", "inlet abc"]
     assert Level.FAIL not in {each.level for each in found}
     assert found[0].level is Level.WARN

@@ -21,7 +21,7 @@ def test_topics_have_the_partitions_that_were_asked_for() -> None:
             .topics
         )
 
-    assert {"a": 1, "b": 7} == {name: len(topic.partitions) for name, topic in topics.items()}
+    assert {name: len(topic.partitions) for name, topic in topics.items()} == {"a": 1, "b": 7}
 
 
 def test_a_missing_symbol_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

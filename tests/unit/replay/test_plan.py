@@ -79,9 +79,9 @@ def test_of_several_letters_of_a_record_one_counts() -> None:
     for order in (letters, letters[::-1]):
         made = planned(*order)
 
-        assert {2: ("t", Does.SEND), 3: ("t", Does.SEND)} == sent(made)
+        assert sent(made) == {2: ("t", Does.SEND), 3: ("t", Does.SEND)}
         assert (2, 3, 5) == (made.sending, made.repeats, made.seen)
-        assert {DEAD: 2} == made.starts()
+        assert made.starts() == {DEAD: 2}
 
 
 def test_what_was_replayed_is_not_sent_again_until_it_fails_again() -> None:
@@ -91,15 +91,15 @@ def test_what_was_replayed_is_not_sent_again_until_it_fails_again() -> None:
         letter(1, 5), letter(2, 6), letter(3, 7, count=1), letter(4, 5, made="8"), letter(5, 8), marks=marks
     )
 
-    assert {3, 4, 5} == set(sent(made))
+    assert set(sent(made)) == {3, 4, 5}
     assert (3, 2, 0) == (made.sending, made.count(Does.DONE), made.repeats)
-    assert {("t/0/7@7", 1), ("t/0/8@7", 0)} <= set(made.identities(DEAD, 0, 1000))
+    assert set(made.identities(DEAD, 0, 1000)) >= {("t/0/7@7", 1), ("t/0/8@7", 0)}
 
 
 def test_a_repeat_of_a_replayed_letter_is_done_too() -> None:
     """As a crash repeats it: the same record, the same count, another place; also where the first was deleted by retention."""
-    assert 0 == planned(letter(1, 5), letter(9, 5, failed=5000), marks={"t/0/5@7": 0}).sending
-    assert 0 == planned(letter(9, 5, failed=5000), marks={"t/0/5@7": 0}).sending
+    assert planned(letter(1, 5), letter(9, 5, failed=5000), marks={"t/0/5@7": 0}).sending == 0
+    assert planned(letter(9, 5, failed=5000), marks={"t/0/5@7": 0}).sending == 0
 
 
 def test_filters_caps_and_patches(tmp_path: Path) -> None:
@@ -120,15 +120,15 @@ def test_filters_caps_and_patches(tmp_path: Path) -> None:
         patch=Patch(tmp_path / "p.json"),
     )
 
-    assert {1: ("t", Does.SEND), 3: ("t", Does.PARK)} == sent(made)
-    assert {("t", Does.SEND): 1, ("t", Does.PARK): 1} == made.where_to
+    assert sent(made) == {1: ("t", Does.SEND), 3: ("t", Does.PARK)}
+    assert made.where_to == {("t", Does.SEND): 1, ("t", Does.PARK): 1}
     assert (2, 1, 1) == (made.count(Does.UNPATCHABLE), made.count(Does.DONE), made.count(Does.NOT_MEANT))
     assert made.unpatchable is not None
     assert Coordinates("t.dlq", 0, 2) == made.unpatchable[0]
-    assert [("no", 1)] == made.reasons
-    assert ["t.dlq"] == made.parking_from()
-    assert None is planned().unpatchable
-    assert {DEAD: 1000} == planned().starts()
+    assert made.reasons == [("no", 1)]
+    assert made.parking_from() == ["t.dlq"]
+    assert planned().unpatchable is None
+    assert planned().starts() == {DEAD: 1000}
 
 
 def test_no_payload_is_held() -> None:
@@ -145,10 +145,10 @@ def test_no_payload_is_held() -> None:
     finally:
         tracemalloc.stop()
 
-    assert 60_000 == made.sending
+    assert made.sending == 60_000
     assert left < 1 << 20
     assert peak < 2 << 20
-    assert 500 == len(made.chosen(DEAD, 30_000, 30_500))
+    assert len(made.chosen(DEAD, 30_000, 30_500)) == 500
 
 
 def test_no_room_for_the_coordinates_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +156,7 @@ def test_no_room_for_the_coordinates_is_told(capsys: pytest.CaptureFixture[str])
     with pytest.raises(typer.Exit) as ended, reading(settings()):
         raise sqlite3.OperationalError("database or disk is full")
 
-    assert 1 == ended.value.exit_code
+    assert ended.value.exit_code == 1
     assert "SQLITE_TMPDIR" in capsys.readouterr().err
 
 
@@ -218,21 +218,21 @@ def test_settled_letters_are_marked_and_not_sent_again_after_a_partition_was_los
     kafka.listener.assigned({DEAD: 2})
     kafka.next = [records(2, 5)]
     (part,) = replay.read(500, 0)
-    assert [2, 4] == [record.offset() for record in part.records]
+    assert [record.offset() for record in part.records] == [2, 4]
     replay.store({part.source: 3})
-    assert [("t/0/2@7", 0)] == marked
+    assert marked == [("t/0/2@7", 0)]
     kafka.listener.lost([DEAD])
     kafka.listener.assigned({DEAD: 2})
     kafka.next = [records(2, 5)]
     (part,) = replay.read(500, 0)
-    assert [4] == [record.offset() for record in part.records]
+    assert [record.offset() for record in part.records] == [4]
     replay.store({part.source: 2})
-    assert {DEAD: 3} == replay.position()
+    assert replay.position() == {DEAD: 3}
     assert not replay.finished
     replay.store({part.source: 1000})
-    assert [("t/0/2@7", 0), ("t/0/4@7", 0), ("t/0/990@7", 0)] == marked
+    assert marked == [("t/0/2@7", 0), ("t/0/4@7", 0), ("t/0/990@7", 0)]
     assert replay.finished
-    assert {DEAD: 1000} == kafka.stored
+    assert kafka.stored == {DEAD: 1000}
 
 
 def test_a_group_that_somebody_else_moved_stops_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +251,6 @@ def test_topics_of_replays_are_never_read() -> None:
         topics=[{"topic": "^.*"}, {"topic": "a", "dead_letter_topic": "dead"}],
     )
 
-    assert "my_group.replayed" == made.replayed_topic
+    assert made.replayed_topic == "my_group.replayed"
     assert all(map(made.is_dead_letter_topic, ("my_group.replayed", "a.dlq.parked", "dead.parked", "x.dlq")))
     assert not any(map(made.is_dead_letter_topic, ("a.parked", "other.replayed", "a")))
