@@ -25,7 +25,7 @@ from bridge.engine import loop as pump
 from bridge.engine.batcher import Batcher
 from bridge.engine.events import Events
 from bridge.http import connection as transport
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 from bridge.kafka.consumer import KafkaSource
 from bridge.ops.telemetry import Telemetry
 
@@ -39,7 +39,7 @@ DOORS: dict[str, list[tuple[Any, str]]] = {
     "judge the answer": [(delivery, "verdicts")],
     "settle, and free the records": [
         (pump.Engine, "_came_back"),
-        (CompletionQueue, "take"),
+        (Reactor, "take"),
         (pump.Engine, "complete"),
     ],
     "store offsets": [(pump.Engine, "store")],

@@ -24,16 +24,16 @@ import httpx
 from bridge import __version__
 from bridge.codec.request import body
 from bridge.http.connection import (
-    DEFAULT_MAX_ANSWER_BYTES,
-    KEPT_S,
-    AnswerTooLarge,
-    LeanTransport,
-    Need,
-    Steps,
+    DEFAULT_MAX_RESPONSE_BYTES,
+    KEEP_ALIVE_S,
+    HttpConnection,
+    NonBlocking,
+    ResponseTooLarge,
+    SocketWait,
     Tls,
 )
 from bridge.http.oauth import TokenError, TokenSource
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 from bridge.model import BatchRequest, BatchResponse, Fault
 
 OnCrash = Callable[[str, BaseException], None]
@@ -71,14 +71,14 @@ class HttpSender:
     def __init__(
         self,
         inlets: Mapping[str, Endpoint],
-        completions: CompletionQueue,
+        completions: Reactor,
         *,
-        max_answer_bytes: int = DEFAULT_MAX_ANSWER_BYTES,
+        max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES,
         on_crash: OnCrash | None = None,
     ) -> None:
         """Raises ValueError for a proxy that isn't one and for headers that can't be sent, OSError or ssl.SSLError for unusable TLS files."""
         self._crews = {
-            name: _Crew(inlet, completions, max_answer_bytes, on_crash) for name, inlet in inlets.items()
+            name: _Crew(inlet, completions, max_response_bytes, on_crash) for name, inlet in inlets.items()
         }
 
     def send(self, ticket: object, post: BatchRequest) -> None:
@@ -95,22 +95,22 @@ class _Crew:
     """One inlet's connections."""
 
     def __init__(
-        self, inlet: Endpoint, completions: CompletionQueue, max_answer_bytes: int, on_crash: OnCrash | None
+        self, inlet: Endpoint, completions: Reactor, max_response_bytes: int, on_crash: OnCrash | None
     ) -> None:
         self._inlet = inlet
         self._completions = completions
-        self._max_answer_bytes = max_answer_bytes
+        self._max_answer_bytes = max_response_bytes
         self._on_crash = on_crash
         self._tls = Tls(inlet.ca_file, inlet.cert_file, inlet.key_file)
         if inlet.url.startswith("https:"):
             self._tls.context()
-        LeanTransport(tls=self._tls, proxy=inlet.proxy).close()
+        HttpConnection(tls=self._tls, proxy=inlet.proxy).close()
         self._url = httpx.URL(inlet.url)
         self._reread = inlet.headers if callable(inlet.headers) else None
         self._head = _Head(
             inlet.headers() if callable(inlet.headers) else inlet.headers, self._url, inlet.name
         )
-        self._idle: list[LeanTransport] = []
+        self._idle: list[HttpConnection] = []
         """Without work, the latest last."""
         self._flights: set[_Flight] = set()
         self._closed = False
@@ -125,10 +125,10 @@ class _Crew:
             self._completions.put(ticket, self._unexpected(error, self._head.secrets))
 
     def _send(self, ticket: object, post: BatchRequest) -> None:
-        transport = self._idle.pop() if self._idle else LeanTransport(tls=self._tls, proxy=self._inlet.proxy)
+        transport = self._idle.pop() if self._idle else HttpConnection(tls=self._tls, proxy=self._inlet.proxy)
         self._completions.forget(transport.fileno())
         token = self._inlet.token
-        bearer = None if token is None else token.at_hand()
+        bearer = None if token is None else token.cached_bearer()
         if (token is None or bearer is not None) and transport.ready(self._url):
             flight = _Flight(
                 transport.fileno(),
@@ -154,13 +154,13 @@ class _Crew:
         while self._idle:
             self._drop(self._idle[-1])
 
-    def _carry_slowly(self, transport: LeanTransport, ticket: object, post: BatchRequest) -> None:
+    def _carry_slowly(self, transport: HttpConnection, ticket: object, post: BatchRequest) -> None:
         """On a thread of its own."""
         answer = transport.wait_for(self._carry(transport, post, None, prepares=True))
         self._completions.call(partial(self._landed, transport, ticket, answer))
 
     def _landed(
-        self, transport: LeanTransport, ticket: object, answer: BatchResponse, flight: _Flight | None = None
+        self, transport: HttpConnection, ticket: object, answer: BatchResponse, flight: _Flight | None = None
     ) -> None:
         if flight is not None:
             self._flights.discard(flight)
@@ -170,19 +170,19 @@ class _Crew:
             self._idle.append(transport)
             # Closed when the peer closes, and before it has been idle for so long that it would.
             self._completions.watch(
-                fileno, select.POLLIN, time.monotonic() + KEPT_S, lambda _: self._drop(transport)
+                fileno, select.POLLIN, time.monotonic() + KEEP_ALIVE_S, lambda _: self._drop(transport)
             )
         self._completions.put(ticket, answer)
 
-    def _drop(self, transport: LeanTransport) -> None:
+    def _drop(self, transport: HttpConnection) -> None:
         """An idle connection ends."""
         self._completions.forget(transport.fileno())
         transport.close()
         self._idle.remove(transport)
 
     def _carry(
-        self, transport: LeanTransport, post: BatchRequest, bearer: str | None, *, prepares: bool = False
-    ) -> Steps[BatchResponse]:
+        self, transport: HttpConnection, post: BatchRequest, bearer: str | None, *, prepares: bool = False
+    ) -> NonBlocking[BatchResponse]:
         """The answer to one post. Never raises. Where it `prepares`, it blocks until there are a token and a connection."""
         began, secrets = time.monotonic(), list(self._head.secrets)
         try:
@@ -205,7 +205,7 @@ class _Crew:
             answer = self._judge(status, heads, text, head, bearer)
         except TokenError as error:
             answer = BatchResponse(fault=Fault.CREDENTIALS, error=_clean(str(error), secrets))
-        except AnswerTooLarge as error:
+        except ResponseTooLarge as error:
             answer = BatchResponse(fault=Fault.OVERSIZE, error=str(error))
         except httpx.TimeoutException as error:
             answer = BatchResponse(
@@ -258,8 +258,8 @@ class _Flight:
     def __init__(
         self,
         fileno: int,
-        completions: CompletionQueue,
-        steps: Steps[BatchResponse],
+        completions: Reactor,
+        steps: NonBlocking[BatchResponse],
         landed: Callable[[BatchResponse, _Flight], None],
     ) -> None:
         self._fileno, self._completions, self._steps, self._landed = fileno, completions, steps, landed
@@ -267,7 +267,7 @@ class _Flight:
     def go_on(self, late: bool) -> None:
         """As far as it gets."""
         try:
-            need: Need = self._steps.throw(TimeoutError("out of time")) if late else next(self._steps)
+            need: SocketWait = self._steps.throw(TimeoutError("out of time")) if late else next(self._steps)
         except StopIteration as end:
             self._completions.forget(self._fileno)
             self._landed(end.value, self)

@@ -31,9 +31,9 @@ from bridge.config.settings import AepSettings, Settings, TopicSettings
 from bridge.engine import inlet
 from bridge.engine import loop as pump
 from bridge.engine.snapshot import lag
-from bridge.http.connection import LeanTransport, Proxy, Tls
+from bridge.http.connection import HttpConnection, Proxy, Tls
 from bridge.http.oauth import TokenSource
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 from bridge.kafka.consumer import KafkaSource, SourceEvents
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
@@ -90,7 +90,7 @@ class Service:
         self.telemetry = telemetry or Telemetry()
         self.started = time.monotonic()
         self.last_letters: deque[dict[str, Any]] = deque(maxlen=LAST_LETTERS)
-        self._completions = CompletionQueue()
+        self._completions = Reactor()
         self._error: Exception | None = None
         names: dict[object, str] = {}
         self.routes = routes = [self._route(topic, names) for topic in settings.topics]
@@ -253,7 +253,7 @@ class Service:
             client_id=auth.client_id,
             secret=auth.secret,
             scope=auth.scope,
-            client=httpx.Client(transport=LeanTransport(tls=tls, proxy=self._proxies[name])),
+            client=httpx.Client(transport=HttpConnection(tls=tls, proxy=self._proxies[name])),
             refresh_ahead_s=auth.refresh_ahead_s,
             on_failure=lambda error: self.telemetry.token_refresh_failed(name, error),
         )

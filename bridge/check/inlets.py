@@ -12,7 +12,7 @@ import httpx
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.check.proxy import proxies
 from bridge.config.settings import AepSettings, Settings
-from bridge.http.connection import LeanTransport, Tls
+from bridge.http.connection import HttpConnection, Tls
 from bridge.http.oauth import TokenError, TokenSource
 
 SKEW_S = 60.0
@@ -33,7 +33,7 @@ def _inlet(aep: AepSettings) -> Iterator[Finding]:
                 for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)
             )
         )
-        transport = LeanTransport(tls=tls, proxy=aep.proxy())
+        transport = HttpConnection(tls=tls, proxy=aep.proxy())
         headers = aep.header_values()
     except (OSError, ValueError) as problem:
         yield Finding(
@@ -88,7 +88,7 @@ def _asked(client: httpx.Client, aep: AepSettings, headers: dict[str, str], what
     """Sends a batch without messages, which no AEP takes for data."""
     host = httpx.URL(aep.batch_url).host
     try:
-        limits = {"deadline": time.monotonic() + TIMEOUT_S, "max_answer_bytes": 1_000_000}
+        limits = {"deadline": time.monotonic() + TIMEOUT_S, "max_response_bytes": 1_000_000}
         answer = client.post(
             aep.batch_url,
             headers=headers | {"content-type": "application/json"},

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import Settings
-from bridge.http.connection import LeanTransport, Tls
+from bridge.http.connection import HttpConnection, Tls
 from bridge.http.oauth import TokenError, TokenSource
 from bridge.kafka.topics import Topics
 
@@ -61,7 +61,7 @@ def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
             for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)
         )
     )
-    with httpx.Client(transport=LeanTransport(tls=tls, proxy=aep.proxy()), trust_env=False) as client:
+    with httpx.Client(transport=HttpConnection(tls=tls, proxy=aep.proxy()), trust_env=False) as client:
         headers = dict(aep.header_values()) | {"content-type": "application/json"}
         try:
             if aep.auth is not None:
@@ -74,7 +74,7 @@ def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
                     client=client,
                 )
                 headers["authorization"] = f"Bearer {source.bearer(time.monotonic() + TIMEOUT_S)}"
-            limits = {"deadline": time.monotonic() + 30, "max_answer_bytes": 1_000_000}
+            limits = {"deadline": time.monotonic() + 30, "max_response_bytes": 1_000_000}
             answer = client.post(
                 f"{aep.single_url}?syncValidation=true",
                 headers=headers,

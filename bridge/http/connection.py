@@ -1,16 +1,16 @@
 """One kept connection under httpx's API, with a deadline that holds for the whole request and a cap that holds for the whole answer.
 
 httpx's own time-outs are per socket operation, so an answer that drips never ends; and its pool costs three times the CPU that the bytes need.
-A `LeanTransport` belongs to one thread at a time. Each request says, in its `extensions`,
+A `HttpConnection` belongs to one thread at a time. Each request says, in its `extensions`,
 
 - `deadline`: in `time.monotonic()` seconds. Looking the name up, connecting, the proxy, TLS, writing, and the answer to its last byte all fit in it;
-- `max_answer_bytes`: of the answer as it comes over the wire, its head included, and of its body once decompressed.
+- `max_response_bytes`: of the answer as it comes over the wire, its head included, and of its body once decompressed.
 
 Whoever must not wait, the pump's loop, makes sure that a connection is `ready` and walks through `post` step by step.
 
 Nothing is ever sent twice: a kept connection that the peer has closed is noticed before it is used, and whatever breaks later is raised.
 Redirects are answers like any other. Raises httpx's own exceptions, whose texts never hold a password:
-ConnectTimeout, WriteTimeout, ReadTimeout, ConnectError (DNS, refused, TLS), ProxyError, WriteError, ReadError, RemoteProtocolError, AnswerTooLarge.
+ConnectTimeout, WriteTimeout, ReadTimeout, ConnectError (DNS, refused, TLS), ProxyError, WriteError, ReadError, RemoteProtocolError, ResponseTooLarge.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from urllib.request import getproxies, proxy_bypass
 import httptools
 import httpx
 
-KEPT_S: Final = 50.0
+KEEP_ALIVE_S: Final = 50.0
 """A connection that was idle for longer is not used again; load balancers forget theirs after a minute."""
 DEFAULT_TIMEOUT_S: Final = 30.0
-DEFAULT_MAX_ANSWER_BYTES: Final = 4 << 20
+DEFAULT_MAX_RESPONSE_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 64 << 10
 """Bytes that are taken from a socket at once: more than a TLS record holds, so that nothing is left in OpenSSL's hands."""
 _WAITS: Final = {
@@ -47,15 +47,15 @@ _WAITS: Final = {
 }
 """What a socket that does not block says instead of blocking, and what it waits for (0: the obvious)."""
 _T = TypeVar("_T")
-Need = tuple[int, float]
+SocketWait = tuple[int, float]
 """What a socket has to be waited for (`select.POLLIN`, `select.POLLOUT`), and until when, in `time.monotonic()` seconds."""
-Steps = Generator[Need, None, _T]
+NonBlocking = Generator[SocketWait, None, _T]
 """An exchange that says what it waits for instead of waiting. It goes on once that is there, and is thrown what keeps it from coming: TimeoutError mostly."""
 _Origin = tuple[str, str, int]
 _Addresses = Sequence[tuple[int, int, int, str, tuple[str | int | bytes, ...]]]
 
 
-class AnswerTooLarge(httpx.RemoteProtocolError):
+class ResponseTooLarge(httpx.RemoteProtocolError):
     """The answer was larger than the request allowed; the connection is closed."""
 
 
@@ -129,7 +129,7 @@ def proxy_for(origin: _Origin, given: str | None) -> Proxy | None:
         raise httpx.ProxyError(str(error)) from None
 
 
-class LeanTransport(httpx.BaseTransport):
+class HttpConnection(httpx.BaseTransport):
     """See the module. `proxy`: a URL, "" for none, None for the environment's `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`; or what gives that of now."""
 
     def __init__(
@@ -137,14 +137,14 @@ class LeanTransport(httpx.BaseTransport):
         *,
         tls: Tls | None = None,
         proxy: str | Callable[[], str | None] | None = None,
-        kept_s: float = KEPT_S,
+        keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         self._ask_proxy = proxy if callable(proxy) else None
         self._given_proxy = given = proxy() if callable(proxy) else proxy
         if given:
             Proxy.parse(given)
         self._tls = tls or Tls()
-        self._kept_s = kept_s
+        self._kept_s = keep_alive_s
         self._proxy: Proxy | None = None
         self._sock: socket.socket | None = None
         self._origin: _Origin | None = None
@@ -158,7 +158,7 @@ class LeanTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The whole exchange; the answer's body has been read when this returns."""
         deadline = request.extensions.get("deadline", time.monotonic() + DEFAULT_TIMEOUT_S)
-        cap = request.extensions.get("max_answer_bytes", DEFAULT_MAX_ANSWER_BYTES)
+        cap = request.extensions.get("max_response_bytes", DEFAULT_MAX_RESPONSE_BYTES)
         head = partial(_head, request.method, request.url, request.headers.raw)
         self.prepare(request.url, deadline)
         steps = self._exchange(
@@ -175,14 +175,14 @@ class LeanTransport(httpx.BaseTransport):
         content: Callable[[bytes], bytes],
         deadline: float,
         cap: int,
-    ) -> Steps[tuple[int, Sequence[tuple[bytes, bytes]], bytes]]:
+    ) -> NonBlocking[tuple[int, Sequence[tuple[bytes, bytes]], bytes]]:
         """Status, header fields and body of the answer to a POST, without httpx's objects: they cost as much as sending 100 KB. `prepare` goes before it.
 
         `fields` hold Host, and the same object of them is looked at once; `size` is the body's. `content` makes the head's bytes and the body one piece,
         so that they leave together.
         """
 
-        def write(sock: socket.socket, proxy: Proxy | None) -> Steps[None]:
+        def write(sock: socket.socket, proxy: Proxy | None) -> NonBlocking[None]:
             if self._lead[0] is not fields or self._lead[1] is not proxy:
                 self._lead = fields, proxy, _head("POST", url, fields, proxy)
             return _send(sock, content(b"%bContent-Length: %d\r\n\r\n" % (self._lead[2], size)), deadline)
@@ -209,7 +209,7 @@ class LeanTransport(httpx.BaseTransport):
             self.close()
             self._sock, self._origin = self._connect(self._target, deadline), self._target
 
-    def wait_for(self, steps: Steps[_T]) -> _T:
+    def wait_for(self, steps: NonBlocking[_T]) -> _T:
         """The result of an exchange over this connection; blocks."""
         return _waited(steps, self.fileno)
 
@@ -218,8 +218,8 @@ class LeanTransport(httpx.BaseTransport):
         return -1 if self._sock is None else self._sock.fileno()
 
     def _exchange(
-        self, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], Steps[None]]
-    ) -> Steps[tuple[_Answer, bytes]]:
+        self, deadline: float, cap: int, write: Callable[[socket.socket, Proxy | None], NonBlocking[None]]
+    ) -> NonBlocking[tuple[_Answer, bytes]]:
         assert self._sock is not None, "prepare goes before it"
         peer = self._peer
         sock, keep = self._sock, False
@@ -346,7 +346,7 @@ class _Answer:
                 msg = f"the answer's {coding.decode()} can't be read: {error}"
                 raise httpx.RemoteProtocolError(msg) from None
             if inflate.unconsumed_tail:
-                raise AnswerTooLarge(_too_large(cap))
+                raise ResponseTooLarge(_too_large(cap))
         return body
 
     def on_message_begin(self) -> None:
@@ -380,7 +380,7 @@ class _Answer:
 
 def _read(
     sock: socket.socket, deadline: float, cap: int, peer: str, *, tunnel: bool = False
-) -> Steps[_Answer]:
+) -> NonBlocking[_Answer]:
     answer, size = _Answer(tunnel=tunnel), 0
     take = partial(sock.recv, _AT_ONCE)
     try:
@@ -389,7 +389,7 @@ def _read(
             data = yield from _now(take, select.POLLIN, deadline)
             size += len(data)
             if size > cap:
-                raise AnswerTooLarge(_too_large(cap))
+                raise ResponseTooLarge(_too_large(cap))
             if data:
                 try:
                     answer.feed(data)
@@ -408,7 +408,7 @@ def _read(
 
 def _last_words(
     sock: socket.socket, deadline: float, cap: int, peer: str, error: httpx.WriteError
-) -> Steps[_Answer]:
+) -> NonBlocking[_Answer]:
     """A peer that stops reading often answered first (413, 401): that answer is worth more than the reset that follows it."""
     try:
         return (yield from _read(sock, min(deadline, time.monotonic() + 1), cap, peer))
@@ -434,7 +434,7 @@ def _head(method: str, url: httpx.URL, headers: Sequence[tuple[bytes, bytes]], p
     return head
 
 
-def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: float) -> Steps[None]:
+def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: float) -> NonBlocking[None]:
     if not isinstance(request.stream, httpx.SyncByteStream):
         msg = "a synchronous transport sends bytes or an iterable of bytes"
         raise httpx.LocalProtocolError(msg)
@@ -450,14 +450,14 @@ def _write(sock: socket.socket, head: bytes, request: httpx.Request, deadline: f
         yield from _send(sock, b"0\r\n\r\n", deadline)
 
 
-def _send(sock: socket.socket, data: bytes, deadline: float) -> Steps[None]:
+def _send(sock: socket.socket, data: bytes, deadline: float) -> NonBlocking[None]:
     """All of it. OpenSSL writes 16 KB at a time, and each leaves at once: to have the kernel collect them (TCP_CORK) costs more CPU than it saves."""
     view, sent = memoryview(data), 0
     while sent < len(view):
         sent += yield from _now(partial(sock.send, view[sent:]), select.POLLOUT, deadline)
 
 
-def _now(call: Callable[[], _T], event: int, deadline: float) -> Steps[_T]:
+def _now(call: Callable[[], _T], event: int, deadline: float) -> NonBlocking[_T]:
     """The result of a call to a socket that does not block, as soon as it has one."""
     while True:
         try:
@@ -466,7 +466,7 @@ def _now(call: Callable[[], _T], event: int, deadline: float) -> Steps[_T]:
             yield _WAITS[type(reason)] or event, deadline
 
 
-def _waited(steps: Steps[_T], fileno: Callable[[], int]) -> _T:
+def _waited(steps: NonBlocking[_T], fileno: Callable[[], int]) -> _T:
     """Does the waiting."""
     try:
         need = next(steps)

@@ -116,7 +116,7 @@ class TokenSource:
             deadline if token is None or now >= token.expires else min(deadline, now + EARLY_S)
         )
 
-    def at_hand(self) -> str | None:
+    def cached_bearer(self) -> str | None:
         """What `bearer` gives where it need not wait or ask for it; None where it would."""
         with self._changed:
             return self._usable()
@@ -244,7 +244,7 @@ class TokenSource:
                 data=form,
                 headers={"Accept": "application/json", "Accept-Encoding": "identity"},
                 follow_redirects=False,
-                extensions={"deadline": time.monotonic() + left, "max_answer_bytes": _MAX_ANSWER_BYTES},
+                extensions={"deadline": time.monotonic() + left, "max_response_bytes": _MAX_ANSWER_BYTES},
             )
         except httpx.HTTPError as error:
             msg = _without(secret, f"{host} gave no token: {error or type(error).__name__}")

@@ -18,7 +18,7 @@ _CALL: Final = object()
 """The ticket of what is to be called, and is no reply."""
 
 
-class CompletionQueue:
+class Reactor:
     """`ports.Completions`. `put` and `call` are for any thread, everything else for the one that takes."""
 
     def __init__(self) -> None:

@@ -10,7 +10,13 @@ from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartit
 from bridge.ports import Source
 from tests.contract.worlds import World
 from tests.support.clients import unique, until
-from tests.support.listener import Collected, Inbox, Remembering, collect, quiet
+from tests.support.listener import (
+    CollectedRecords,
+    QueuedCompletions,
+    RecordingListener,
+    collect,
+    collect_for,
+)
 
 
 def numbers(start: int, stop: int) -> list[bytes]:
@@ -29,7 +35,7 @@ class SourceContract:
         topic = world.topic(3)
         for partition in range(3):
             world.produce(topic, numbers(0, 700), partition)
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
 
         found = collect(source, lambda got: got.count() >= 2100)
 
@@ -41,7 +47,7 @@ class SourceContract:
         """`limit` bounds the records of one read."""
         topic = world.topic()
         world.produce(topic, numbers(0, 50))
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
 
         found = collect(source, lambda got: got.count() >= 50, limit=7)
 
@@ -50,7 +56,7 @@ class SourceContract:
     def test_the_end_of_a_partition_is_told(self, world: World) -> None:
         """An empty partition gives an empty slice with its end."""
         topic = world.topic()
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
 
         found = collect(source, lambda got: bool(got.slices))
 
@@ -63,7 +69,7 @@ class SourceContract:
         topic = world.topic()
         headers = [("a", b"\xff\x00"), ("b", b""), ("a", None)]
         world.produce(topic, [b"\x00\xfe", b"", None], key=b"\xff", headers=headers)
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
 
         found = collect(source, lambda got: got.count() >= 3)
 
@@ -77,14 +83,14 @@ class SourceContract:
         """A close commits the stored offset, not what was read."""
         topic, group = world.topic(), unique()
         world.produce(topic, numbers(0, 100))
-        first = world.source([topic], Remembering(), group)
+        first = world.source([topic], RecordingListener(), group)
         collect(first, lambda got: got.count() >= 100)
         first.store({TopicPartition(topic, 0): 40})
         first.close()
 
         assert world.committed(group, topic) == {0: 40}
 
-        second = collect(world.source([topic], Remembering(), group), lambda got: got.count() >= 60)
+        second = collect(world.source([topic], RecordingListener(), group), lambda got: got.count() >= 60)
 
         assert numbers(40, 100) == second.values[TopicPartition(topic, 0)]
 
@@ -92,7 +98,7 @@ class SourceContract:
         """Nobody calls commit: reading on is enough."""
         topic, group = world.topic(), unique()
         world.produce(topic, numbers(0, 10))
-        source = world.source([topic], Remembering(), group)
+        source = world.source([topic], RecordingListener(), group)
         collect(source, lambda got: got.count() >= 10)
         source.store({TopicPartition(topic, 0): 7})
 
@@ -107,14 +113,14 @@ class SourceContract:
         topic = world.topic(2)
         held, free = TopicPartition(topic, 0), TopicPartition(topic, 1)
         world.produce(topic, numbers(0, 5), 0)
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
         found = collect(source, lambda got: got.next.keys() == {held, free} and got.count() >= 5)
         source.pause([held])
         world.produce(topic, numbers(5, 10), 0)
         world.produce(topic, numbers(0, 5), 1)
 
         collect(source, lambda got: len(got.values[free]) >= 5, into=found)
-        found.add(quiet(source, 0.3).slices)
+        found.add(collect_for(source, 0.3).slices)
         assert found.values[held] == numbers(0, 5)
 
         source.resume([held])
@@ -126,12 +132,12 @@ class SourceContract:
         """What `assigned` returns is silent from the first record on."""
         topic = world.topic()
         world.produce(topic, numbers(0, 5))
-        listener = Remembering()
+        listener = RecordingListener()
         listener.paused = {TopicPartition(topic, 0)}
         source = world.source([topic], listener, unique())
-        found = Collected()
+        found = CollectedRecords()
         collect(source, lambda _: bool(listener.held), into=found)
-        found.add(quiet(source, 0.5).slices)
+        found.add(collect_for(source, 0.5).slices)
         assert found.count() == 0
 
         source.resume(listener.paused)
@@ -154,10 +160,10 @@ class SourceContract:
         topic, group = world.topic(4), unique()
         for partition in range(4):
             world.produce(topic, numbers(0, 100), partition)
-        listener, other = Remembering(), Remembering()
+        listener, other = RecordingListener(), RecordingListener()
         first: Source = world.source([topic], listener, group)
-        ours, theirs = collect(first, lambda got: got.count() >= 400), Collected()
-        listener.at_revoke = lambda: first.store({source: 60 for source in listener.heard[-1][1]})
+        ours, theirs = collect(first, lambda got: got.count() >= 400), CollectedRecords()
+        listener.at_revoke = lambda: first.store({source: 60 for source in listener.calls[-1][1]})
         second = world.source([topic], other, group)
 
         def handed_over() -> bool:
@@ -177,11 +183,11 @@ class SourceContract:
     def test_a_partition_revoked_while_paused_comes_back_flowing(self, world: World) -> None:
         """The pause dies with the assignment."""
         topic, group = world.topic(2), unique()
-        listener = Remembering()
+        listener = RecordingListener()
         first = world.source([topic], listener, group)
         collect(first, lambda got: len(got.next) == 2)
         first.pause([TopicPartition(topic, 0), TopicPartition(topic, 1)])
-        second = world.source([topic], Remembering(), group)
+        second = world.source([topic], RecordingListener(), group)
 
         def split() -> bool:
             first.read(10, 0.02)
@@ -203,7 +209,7 @@ class SourceContract:
         topic, group = world.topic(), unique()
         lane = TopicPartition(topic, 0)
         world.produce(topic, numbers(0, 10))
-        listener = Remembering()
+        listener = RecordingListener()
         source = world.source([topic], listener, group)
         collect(source, lambda got: got.count() >= 10)
         listener.at_lost = lambda: source.store({lane: 9})
@@ -211,7 +217,7 @@ class SourceContract:
 
         again = collect(source, lambda got: got.count() >= 10)
 
-        assert ("lost", frozenset({lane})) in listener.heard
+        assert ("lost", frozenset({lane})) in listener.calls
         assert again.values[lane] == numbers(0, 10)
         assert world.committed(group, topic) == {}
 
@@ -219,7 +225,7 @@ class SourceContract:
         """Storing for a partition that isn't ours changes nothing."""
         topic, group = world.topic(), unique()
         world.produce(topic, numbers(0, 3))
-        source = world.source([topic], Remembering(), group)
+        source = world.source([topic], RecordingListener(), group)
         collect(source, lambda got: got.count() >= 3)
 
         source.store(
@@ -234,11 +240,11 @@ class SourceContract:
         topic, dead = world.topic(), world.topic()
         world.produce(topic, [b"yes"])
         world.produce(dead, [b"no"])
-        listener = Remembering()
+        listener = RecordingListener()
         source = world.source([f"^({topic}|{dead})$"], listener, unique(), lambda name: name == dead)
 
         found = collect(source, lambda got: got.count() >= 1)
-        found.add(quiet(source, 0.5).slices)
+        found.add(collect_for(source, 0.5).slices)
 
         assert found.values == {TopicPartition(topic, 0): [b"yes"]}
         assert {TopicPartition(topic, 0)} == listener.held
@@ -256,11 +262,11 @@ class DeadLetterContract:
         topic, dead = world.topic(), world.topic()
         own = [("trace", b"\xff"), ("trace", None)]
         world.produce(topic, [b"{bad", None], key=b"\x00k", headers=own)
-        source = world.source([topic], Remembering(), unique())
+        source = world.source([topic], RecordingListener(), unique())
         records = [
             record for part in collect(source, lambda got: got.count() >= 2).slices for record in part.records
         ]
-        inbox = Inbox()
+        inbox = QueuedCompletions()
 
         letters = [
             DeadLetter(each, dead, Refusal(Reason.REFUSED, "é" * 9000, 400, 2), "b1", "i1", None)
@@ -280,7 +286,7 @@ class DeadLetterContract:
 
     def test_no_letters_are_acknowledged_too(self, world: World) -> None:
         """An empty list is answered, not forgotten."""
-        inbox = Inbox()
+        inbox = QueuedCompletions()
 
         world.dead_letters(inbox).publish(1, [])
 

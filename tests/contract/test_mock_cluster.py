@@ -14,7 +14,7 @@ from bridge.model import TopicPartition
 from tests.contract.suite import DeadLetterContract, SourceContract
 from tests.contract.worlds import MockWorld, World
 from tests.support.clients import Clients
-from tests.support.listener import Remembering, collect
+from tests.support.listener import RecordingListener, collect
 
 
 class TestMockCluster(SourceContract, DeadLetterContract):
@@ -36,7 +36,7 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
             {"bootstrap.servers": cluster.bootstrap, "group.id": "g"},
             ["a"],
             lambda _: False,
-            Remembering(),
+            RecordingListener(),
             events,
         )
 

@@ -17,7 +17,7 @@ from tests.end_to_end.test_delivery import fill
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.listener import Inbox
+from tests.support.listener import QueuedCompletions
 from tests.support.memory import MemoryRecord
 from tests.support.xdm import envelope
 
@@ -58,7 +58,7 @@ def test_a_letter_to_a_topic_that_is_not_there_fails_and_creates_nothing(
     willing: Kafka, configured: bool
 ) -> None:
     """With the settings' properties, and with none: the producer asks for no topic to be made, and tells whose is missing."""
-    topic, inbox, missing = unique("nowhere"), Inbox(), []
+    topic, inbox, missing = unique("nowhere"), QueuedCompletions(), []
     given = {"bootstrap_servers": willing.bootstrap(), "properties": QUICK}
     properties = (
         KafkaSettings.model_validate(given).producer_properties()

@@ -12,16 +12,16 @@ import pytest
 
 from bridge.aep.sender import Endpoint, HttpSender
 from bridge.codec.multi_status import verdicts
-from bridge.http.connection import LeanTransport
+from bridge.http.connection import HttpConnection
 from bridge.http.oauth import TokenError, TokenSource
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 from bridge.model import BatchRequest, BatchResponse
 from bridge.simulator import Config, Rule, Simulator
 from tests.hostile.conftest import ORG, Configure, ceiling, crashes, done, events, peak_bytes
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.rawserver import Peer, RawServer, answer
+from tests.support.rawserver import Peer, RawServer, response
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -62,7 +62,7 @@ def test_a_redirect_is_not_followed(kafka: Kafka, configure: Configure, tmp_path
     def elsewhere(peer: Peer) -> None:
         while request := peer.request():
             asked.append(request.line)
-            peer.send(answer())
+            peer.send(response())
 
     with (
         RawServer(elsewhere) as other,
@@ -100,16 +100,16 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(status: int) -> None:
     def elsewhere(peer: Peer) -> None:
         while request := peer.request():
             asked.append(request.line)
-            peer.send(answer(200, b'{"access_token":"theirs","expires_in":3600}'))
+            peer.send(response(200, b'{"access_token":"theirs","expires_in":3600}'))
 
     with RawServer(elsewhere) as other:
 
         def sends_on(peer: Peer) -> None:
             while peer.request():
-                peer.send(answer(status, b"{}", f"Location: {other.url}"))
+                peer.send(response(status, b"{}", f"Location: {other.url}"))
 
         with RawServer(sends_on) as ims:
-            client = httpx.Client(transport=LeanTransport(proxy=""), follow_redirects=True)
+            client = httpx.Client(transport=HttpConnection(proxy=""), follow_redirects=True)
             source = TokenSource(
                 url=ims.url, client_id="c", secret=lambda: "s3cret-canary", scope="s", client=client
             )
@@ -146,7 +146,7 @@ def noise(rng: random.Random) -> bytes:
 
 def test_the_sender_survives_answers_of_random_bytes() -> None:
     """400 of them: every request comes back as an answer or a fault with a bounded text, and the crash hook is not called."""
-    rng, crashed, inbox = random.Random(11), [], CompletionQueue()
+    rng, crashed, inbox = random.Random(11), [], Reactor()
     found: dict[object, object] = {}
 
     def script(peer: Peer) -> None:
@@ -210,4 +210,4 @@ def _forwarded(sim: Simulator, body: bytes) -> bytes:
     import httpx
 
     good = httpx.post(sim.batch_url, content=body, headers={"content-type": "application/json"}, timeout=10)
-    return answer(good.status_code, good.content)
+    return response(good.status_code, good.content)

@@ -20,8 +20,8 @@ from tests.hostile.conftest import ORG, Configure, crashes, events, leaks, said
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.proxy import Proxy
-from tests.support.rawserver import Peer, RawServer, answer
+from tests.support.proxy import ProxyServer
+from tests.support.rawserver import Peer, RawServer, response
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -60,21 +60,23 @@ def test_no_canary_is_seen(kafka: Kafka, configure: Configure, tmp_path: Path) -
                 )  # the first one is refused, whatever else was asked before
                 token = CANARIES["token"]
                 peer.send(
-                    answer(200, f'{{"access_token":"{token}","expires_in":3600}}'.encode())
+                    response(200, f'{{"access_token":"{token}","expires_in":3600}}'.encode())
                     if good
-                    else answer(400, f'{{"error":"{heard}"}}'.encode())
+                    else response(400, f'{{"error":"{heard}"}}'.encode())
                 )
             elif len(seen) % 3 == 0:
-                peer.send(answer(401, f'{{"title":"{heard}"}}'.encode()))
+                peer.send(response(401, f'{{"title":"{heard}"}}'.encode()))
             elif len(seen) % 3 == 1:
-                peer.send(answer(400, f'{{"title":"{heard}","detail":"{heard}"}}'.encode()))
+                peer.send(response(400, f'{{"title":"{heard}","detail":"{heard}"}}'.encode()))
             else:
-                peer.send(answer(207, f'{{"responses":[{{"statusCode":400,"message":"{heard}"}}]}}'.encode()))
+                peer.send(
+                    response(207, f'{{"responses":[{{"statusCode":400,"message":"{heard}"}}]}}'.encode())
+                )
 
     files = {name: tmp_path / name for name in ("client-secret-file", "admin", "proxy-file")}
     for name, path in files.items():
         path.write_text(CANARIES[name] + "\n")
-    with RawServer(echoing) as aep, Proxy("user:right") as proxy:
+    with RawServer(echoing) as aep, ProxyServer("user:right") as proxy:
         base = f"http://127.0.0.1:{aep.port}"
         files["proxy-file"].write_text(proxy.address(f"user:{CANARIES['proxy-file']}"))
         auth = {"token_url": f"{base}/token", "client_id": "c", "scope": "s"}

@@ -15,8 +15,8 @@ from tests.hostile.conftest import ORG, Configure, crashes, done, events, said
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
-from tests.support.proxy import Proxy
-from tests.support.rawserver import Peer, RawServer, answer
+from tests.support.proxy import ProxyServer
+from tests.support.rawserver import Peer, RawServer, response
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,7 +31,7 @@ def context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 def accepting(peer: Peer) -> None:
     """Says 207 to everything."""
     while peer.request():
-        peer.send(answer())
+        peer.send(response())
 
 
 def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
     (tmp_path / "sasl").write_text(properties.pop("sasl.password") + "\n")
     properties["sasl.password_file"] = str(tmp_path / "sasl")
     with (
-        Proxy("user:pass@word") as proxy,
+        ProxyServer("user:pass@word") as proxy,
         Simulator(Config(org=ORG, require_auth=True, client_secrets=["s3cret"], **tls)) as sim,
     ):
         config = {
@@ -129,8 +129,8 @@ def test_what_is_wrong_with_tls_and_proxies_is_said(
         RawServer(accepting, context(authority.issue_cert("elsewhere.example"))) as elsewhere,
         RawServer(accepting, context(expired)) as old,
         RawServer(accepting, mutual) as asking,
-        Proxy("user:right") as proxy,
-        Proxy() as down,
+        ProxyServer("user:right") as proxy,
+        ProxyServer() as down,
     ):
         down.__exit__(None, None, None)
         variants: dict[str, tuple[RawServer, dict[str, Any], str]] = {

@@ -8,7 +8,7 @@ from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
-from tests.support.listener import Inbox
+from tests.support.listener import QueuedCompletions
 from tests.support.memory import MemoryRecord
 
 
@@ -18,7 +18,7 @@ def letter(topic: str, value: bytes = b"{}", offset: int = 5, time_ms: int = 1_0
 
 
 def publish(kafka: Kafka, letters: list[DeadLetter], **more: object) -> PublishResult:
-    inbox = Inbox()
+    inbox = QueuedCompletions()
     properties = {
         **kafka.properties(),
         "log_level": 3,
@@ -91,7 +91,7 @@ def test_a_dead_letter_carries_the_time_of_now(kafka: Kafka) -> None:
 
 def test_close_reports_what_no_broker_acknowledged() -> None:
     """With nobody there the letters come back as failed within close's time."""
-    inbox = Inbox()
+    inbox = QueuedCompletions()
     made = KafkaDeadLetterProducer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
     made.publish("t", [letter("x"), letter("x")])
 

@@ -14,8 +14,8 @@ from bridge.app.service import Service
 from bridge.codec.request import body_size
 from bridge.config.settings import Settings
 from bridge.model import BatchRequest, BatchResponse
-from tests.support.proxy import Proxy
-from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
+from tests.support.proxy import ProxyServer
+from tests.support.rawserver import RESPONSE_207, Peer, RawServer, Request, response
 
 OLD, NEW = "key-number-one-7f1c", "key-number-two-93ab"
 TOKEN = b'{"access_token":"the-token","expires_in":86399}'
@@ -55,12 +55,12 @@ def send(service: Service) -> BatchResponse:
 def once(peer: Peer) -> None:
     """One answer for each connection, as behind the proxy, and said so: a client that is told nothing may use it just before it learns of the end."""
     if peer.request():
-        peer.send(answer(207, ANSWER_207, "Connection: close"))
+        peer.send(response(207, RESPONSE_207, "Connection: close"))
 
 
 def tokens(peer: Peer) -> None:
     if peer.request():
-        peer.send(answer(200, TOKEN, "Connection: close"))
+        peer.send(response(200, TOKEN, "Connection: close"))
 
 
 @pytest.mark.parametrize("authenticated", [False, True])
@@ -72,7 +72,7 @@ def test_a_header_is_read_anew_when_its_file_changes(tmp_path: Path, *, authenti
     def aep(peer: Peer) -> None:
         while request := peer.request():
             seen.append(request)
-            peer.send(answer(207, request.headers["x-api-key"].encode()))
+            peer.send(response(207, request.headers["x-api-key"].encode()))
 
     with RawServer(aep) as server, RawServer(tokens) as issuer:
         auth = (
@@ -109,7 +109,7 @@ def test_a_header_is_read_anew_when_its_file_changes(tmp_path: Path, *, authenti
 def test_the_proxy_is_read_anew_when_its_file_changes(tmp_path: Path) -> None:
     """Its password above all: the connection with the old one is not used again."""
     file = tmp_path / "proxy"
-    with RawServer(once) as server, Proxy("user:new") as proxy:
+    with RawServer(once) as server, ProxyServer("user:new") as proxy:
         file.write_text(proxy.address("user:old"))
         with sending(server, proxy_url=None, proxy_url_file=str(file)) as service:
             assert [407, 407] == [send(service).status for _ in range(2)]
@@ -122,7 +122,7 @@ def test_the_proxy_is_read_anew_when_its_file_changes(tmp_path: Path) -> None:
 def test_the_way_to_tokens_goes_through_the_new_proxy_too(tmp_path: Path) -> None:
     """It is the same key of the configuration."""
     file = tmp_path / "proxy"
-    with RawServer(once) as server, RawServer(tokens) as issuer, Proxy("user:new") as proxy:
+    with RawServer(once) as server, RawServer(tokens) as issuer, ProxyServer("user:new") as proxy:
         file.write_text(proxy.address("user:old"))
         auth = {"token_url": issuer.url, "client_id": "me", "client_secret": "hush-hush"}
         with sending(server, proxy_url=None, proxy_url_file=str(file), auth=auth) as service:

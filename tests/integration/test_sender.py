@@ -17,18 +17,18 @@ import pytest
 from bridge import __version__
 from bridge.aep.sender import Endpoint, HttpSender
 from bridge.codec.request import body_size
-from bridge.http.connection import LeanTransport
+from bridge.http.connection import HttpConnection
 from bridge.http.oauth import TokenSource
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 from bridge.model import BatchRequest, BatchResponse, Fault
-from tests.support.proxy import Proxy
-from tests.support.rawserver import ANSWER_207, Peer, RawServer, Request, answer
+from tests.support.proxy import ProxyServer
+from tests.support.rawserver import RESPONSE_207, Peer, RawServer, Request, response
 
 LONG = 10.0
 SECRET = "p8e-VerySecretIndeed"  # noqa: S105 - of nobody
 
 
-class Inbox(CompletionQueue):
+class Inbox(Reactor):
     """Completions for a test, one by one."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def always(data: bytes, seen: list[Request] | None = None) -> Callable[[Peer], o
 
 
 def tokens(server: RawServer) -> TokenSource:
-    client = httpx.Client(transport=LeanTransport(proxy=""), trust_env=False)
+    client = httpx.Client(transport=HttpConnection(proxy=""), trust_env=False)
     return TokenSource(url=server.url, client_id="me", secret=lambda: SECRET, scope="openid", client=client)
 
 
@@ -70,7 +70,7 @@ def post(inlet: str, pieces: list[bytes], timeout_s: float) -> BatchRequest:
 
 def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> BatchResponse:
     inbox = Inbox()
-    sender = HttpSender({"web": inlet}, inbox, max_answer_bytes=more.get("cap", 1 << 20))
+    sender = HttpSender({"web": inlet}, inbox, max_response_bytes=more.get("cap", 1 << 20))
     sender.send(1, post("web", [b'{"a":1}', b'{"b":2}'], timeout_s))
     reply = inbox.one()
     sender.close()
@@ -80,14 +80,14 @@ def carry(inlet: Endpoint, timeout_s: float = LONG, **more: int) -> BatchRespons
 def test_what_goes_out_and_what_comes_back() -> None:
     """The pieces are joined as they are, the headers are the configured ones and ours; the answer's names are in lower case."""
     seen: list[Request] = []
-    issued = answer(200, b'{"access_token":"the-token","expires_in":"86399"}')
+    issued = response(200, b'{"access_token":"the-token","expires_in":"86399"}')
     with (
-        RawServer(always(answer(207, ANSWER_207, "X-Request-Id: 7"), seen)) as server,
+        RawServer(always(response(207, RESPONSE_207, "X-Request-Id: 7"), seen)) as server,
         RawServer(always(issued)) as ims,
     ):
         reply = carry(Endpoint("web", server.url, {"x-sandbox-name": "prod"}, tokens(ims), ""))
 
-        assert (207, ANSWER_207, None, "7") == (
+        assert (207, RESPONSE_207, None, "7") == (
             reply.status,
             reply.body,
             reply.fault,
@@ -110,9 +110,9 @@ def test_a_refused_token() -> None:
     def ims(peer: Peer) -> None:
         while request := peer.request():
             given.append(request)
-            peer.send(answer(200, b'{"access_token":"token-%d"}' % len(given)))
+            peer.send(response(200, b'{"access_token":"token-%d"}' % len(given)))
 
-    answers = [answer(), answer(401, b"{}"), answer(403, b"")]
+    answers = [response(), response(401, b"{}"), response(403, b"")]
     seen: list[Request] = []
 
     def aep(peer: Peer) -> None:
@@ -139,11 +139,11 @@ def test_faults() -> None:
 
     def half(peer: Peer) -> None:
         peer.request()
-        peer.send(answer()[:-3])
+        peer.send(response()[:-3])
 
     cases: list[tuple[Callable[[Peer], object], Fault, str]] = [
-        (lambda peer: peer.drip(answer(207, b" " * 9999)), Fault.TIMEOUT, "waiting for the answer"),
-        (always(answer(207, b" " * 99_999)), Fault.OVERSIZE, "larger than 50000 bytes"),
+        (lambda peer: peer.drip(response(207, b" " * 9999)), Fault.TIMEOUT, "waiting for the answer"),
+        (always(response(207, b" " * 99_999)), Fault.OVERSIZE, "larger than 50000 bytes"),
         (half, Fault.CONNECTION, "within its answer"),
     ]  # fmt: skip
     for script, fault, text in cases:
@@ -160,7 +160,7 @@ def test_faults() -> None:
 def test_no_token_no_request() -> None:
     """When IMS refuses, nothing is sent to AEP, and the fault carries what IMS said, but not the secret that it echoed."""
     body = b'{"error":"invalid_client","error_description":"invalid client_secret %b"}' % SECRET.encode()
-    with RawServer(always(answer())) as server, RawServer(always(answer(400, body))) as ims:
+    with RawServer(always(response())) as server, RawServer(always(response(400, body))) as ims:
         reply = carry(Endpoint("web", server.url, token=tokens(ims), proxy=""))
 
         assert (reply.fault, server.connections) == (Fault.CREDENTIALS, 0)
@@ -170,7 +170,7 @@ def test_no_token_no_request() -> None:
 
 def test_no_secret_in_an_error() -> None:
     """Neither a proxy's password, nor a header's value, nor the endpoint's repr shows what is secret."""
-    with Proxy("user:right") as proxy:
+    with ProxyServer("user:right") as proxy:
         inlet = Endpoint(
             "web",
             "https://aep.example/collection/batch/x",
@@ -202,10 +202,10 @@ def test_a_dead_inlet_starves_no_other() -> None:
 
     def answers_once(peer: Peer) -> None:
         peer.request()
-        peer.send(answer())
+        peer.send(response())
         peer.stopped.wait(LONG)
 
-    with RawServer(answers_once) as dead, RawServer(always(answer())) as good:
+    with RawServer(answers_once) as dead, RawServer(always(response())) as good:
         inbox = Inbox()
         sender = HttpSender(
             {"dead": Endpoint("dead", dead.url, proxy=""), "good": Endpoint("good", good.url, proxy="")},
@@ -229,7 +229,7 @@ def threads(inlet: str) -> list[threading.Thread]:
 
 def test_only_a_new_connection_takes_a_thread() -> None:
     """One request after another uses one connection, and goes out on the thread that sends; many at once have one each. All are answered."""
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender({"lazy": Endpoint("lazy", server.url, proxy="")}, inbox)
         sender.send(0, post("lazy", [b"{}"], LONG))
@@ -261,9 +261,9 @@ def test_nobody_waits_for_a_token() -> None:
         peer.stopped.wait(LONG)
 
     with (
-        RawServer(always(answer())) as server,
+        RawServer(always(response())) as server,
         RawServer(silent) as ims,
-        RawServer(always(answer(200, b'{"access_token":"t"}'))) as issuer,
+        RawServer(always(response(200, b'{"access_token":"t"}'))) as issuer,
     ):
         inbox = Inbox()
         waits = Endpoint("waits", server.url, token=tokens(ims), proxy="")
@@ -290,7 +290,7 @@ def test_an_idle_connection_that_the_peer_closes() -> None:
 
     def once(peer: Peer) -> None:
         peer.request()
-        peer.send(answer())
+        peer.send(response())
         if not peer.stopped.wait(0.2):
             peer.sock.shutdown(socket.SHUT_WR)
             if peer.read(1) == b"":
@@ -320,10 +320,10 @@ def test_the_connection_that_became_idle_last_goes_first() -> None:
     def script(peer: Peer) -> None:
         if peer.request():
             meet.wait(LONG)  # the burst: all three are under way at once
-            peer.send(answer())
+            peer.send(response())
         while peer.request():
             served.append(id(peer))
-            peer.send(answer())
+            peer.send(response())
 
     with RawServer(script) as server:
         inbox = Inbox()
@@ -345,7 +345,7 @@ def test_nothing_is_kept_of_what_was_answered() -> None:
     class Ticket:
         """Can be referred to weakly."""
 
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
         tickets = [Ticket() for _ in range(3)]
@@ -366,7 +366,7 @@ def test_what_nobody_expected() -> None:
     crashes: list[BaseException] = []
     broken: Any = ["not bytes"]
 
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender(
             {"web": Endpoint("web", server.url, proxy="")},
@@ -392,7 +392,7 @@ def test_what_can_not_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
 
     crashes: list[BaseException] = []
     proxy = [""]
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender(
             {"web": Endpoint("web", server.url, proxy=lambda: proxy[0])},
@@ -419,7 +419,7 @@ def test_a_wait_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise MemoryError
 
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
         monkeypatch.setattr("bridge.http.connection._wait", fails)
@@ -436,13 +436,13 @@ def test_a_connection_that_ended_is_not_in_the_way_of_one_that_is_there() -> Non
     def script(peer: Peer) -> None:
         peer.request()
         meet.wait(LONG)
-        peer.send(answer())
+        peer.send(response())
         while peer.request():
             if not closes.is_set():
                 closes.set()
-                peer.send(answer(207, ANSWER_207, "Connection: close"))
+                peer.send(response(207, RESPONSE_207, "Connection: close"))
                 return
-            peer.send(answer())
+            peer.send(response())
 
     with RawServer(script) as server:
         inbox = Inbox()
@@ -463,7 +463,7 @@ def test_what_could_not_be_sent_is_let_go() -> None:
 
     def script(peer: Peer) -> None:
         peer.request()
-        peer.send(answer())
+        peer.send(response())
         peer.stopped.wait(0.2)
         peer.reset()
 
@@ -497,7 +497,7 @@ def test_an_answer_that_is_slow_in_coming_ends_at_its_deadline() -> None:
 
     def script(peer: Peer) -> None:
         peer.request()
-        peer.send(answer())
+        peer.send(response())
         peer.stopped.wait(LONG)
 
     with RawServer(script) as server:
@@ -521,7 +521,7 @@ def test_what_is_under_way_at_the_end_is_closed() -> None:
 
     def script(peer: Peer) -> None:
         peer.request()
-        peer.send(answer())
+        peer.send(response())
         peer.request()
         assert peer.read(1) == b""
         gone.wait(LONG)

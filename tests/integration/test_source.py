@@ -12,7 +12,7 @@ from bridge.model import TopicPartition
 from bridge.ports import Fatal
 from tests.support.clients import Clients, unique, until
 from tests.support.kafka import Kafka
-from tests.support.listener import Remembering, collect
+from tests.support.listener import RecordingListener, collect
 
 PROTOCOLS = [
     {"partition.assignment.strategy": "cooperative-sticky"},
@@ -23,7 +23,7 @@ PROTOCOLS = [
 
 
 def source(
-    kafka: Kafka, topics: list[str], group: str, listener: Remembering | None = None, **more: object
+    kafka: Kafka, topics: list[str], group: str, listener: RecordingListener | None = None, **more: object
 ) -> KafkaSource:
     events = more.pop("events", None)
     excluded = more.pop("excluded", lambda _: False)
@@ -33,7 +33,7 @@ def source(
         "log_level": 3,
         **{key.replace("_", "."): value for key, value in more.items()},
     }
-    return KafkaSource(properties, topics, excluded, listener or Remembering(), events)  # type: ignore[arg-type]
+    return KafkaSource(properties, topics, excluded, listener or RecordingListener(), events)  # type: ignore[arg-type]
 
 
 def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: Kafka) -> None:
@@ -72,7 +72,7 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
         for partition in range(4):
             clients.produce(topic, [b"%d" % each for each in range(20)], partition=partition)
     lanes = [TopicPartition(name, partition) for partition in range(4)]
-    listeners = [Remembering(), Remembering()]
+    listeners = [RecordingListener(), RecordingListener()]
     ignored: list[set[TopicPartition]] = [set(), set()]
 
     def member(number: int) -> KafkaSource:
@@ -117,7 +117,7 @@ def test_a_static_member_comes_back_without_a_rebalance(kafka: Kafka) -> None:
     topic, group = kafka.clients.create_topic(unique(), 2), unique()
     kafka.clients.produce(topic, [b"1", b"2"])
     lane = TopicPartition(topic, 0)
-    watcher = Remembering()
+    watcher = RecordingListener()
     first = source(kafka, [topic], group, group_instance_id="a")
     collect(first, lambda got: got.count() >= 2)
     first.store({lane: 1})
@@ -128,7 +128,7 @@ def test_a_static_member_comes_back_without_a_rebalance(kafka: Kafka) -> None:
     second.close()
 
     assert found.values[lane] == [b"2"]
-    assert len(watcher.held) == 0 or watcher.heard[0][1] == {lane, TopicPartition(topic, 1)}
+    assert len(watcher.held) == 0 or watcher.calls[0][1] == {lane, TopicPartition(topic, 1)}
 
 
 def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:
@@ -241,7 +241,10 @@ def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str
     topic = secure_kafka.clients.create_topic(unique())
     Clients(secure_kafka.properties(listener)).produce(topic, [b"1"])
     reader = KafkaSource(
-        {**secure_kafka.properties(listener), "group.id": unique()}, [topic], lambda _: False, Remembering()
+        {**secure_kafka.properties(listener), "group.id": unique()},
+        [topic],
+        lambda _: False,
+        RecordingListener(),
     )
 
     found = collect(reader, lambda got: got.count() >= 1)
@@ -253,7 +256,7 @@ def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str
 def test_a_callback_that_raises_ends_the_reading_with_fatal(kafka: Kafka) -> None:
     """The exception does not leave the callback; `read` raises `Fatal`, `close` still works."""
 
-    class Broken(Remembering):
+    class Broken(RecordingListener):
         def assigned(self, offsets: object) -> list[TopicPartition]:
             raise ValueError("boom")
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from bridge.http.connection import AnswerTooLarge, LeanTransport
-from tests.support.rawserver import ANSWER_207, Peer, RawServer, answer
+from bridge.http.connection import HttpConnection, ResponseTooLarge
+from tests.support.rawserver import RESPONSE_207, Peer, RawServer, response
 
 LONG = 10.0
 SHORT = 0.4
@@ -18,14 +18,14 @@ CHUNKS = b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
 
 
 def post(
-    transport: LeanTransport, url: str, content: bytes = b"{}", timeout_s: float = LONG, cap: int = 1 << 20
+    transport: HttpConnection, url: str, content: bytes = b"{}", timeout_s: float = LONG, cap: int = 1 << 20
 ) -> httpx.Response:
     return transport.handle_request(
         httpx.Request(
             "POST",
             url,
             content=content,
-            extensions={"deadline": time.monotonic() + timeout_s, "max_answer_bytes": cap},
+            extensions={"deadline": time.monotonic() + timeout_s, "max_response_bytes": cap},
         )
     )
 
@@ -50,11 +50,11 @@ def once(act: Callable[[Peer], object]) -> Callable[[Peer], object]:
 
 def test_a_connection_is_kept() -> None:
     """Many requests of one transport use one connection, and each answer is whole."""
-    with RawServer(always(answer(207, ANSWER_207, "X-Request-Id: 7"))) as server:
-        transport = LeanTransport(proxy="")
+    with RawServer(always(response(207, RESPONSE_207, "X-Request-Id: 7"))) as server:
+        transport = HttpConnection(proxy="")
         answers = [post(transport, server.url, b"x" * 900_000) for _ in range(5)]
 
-        assert [(207, ANSWER_207, "7")] * 5 == [
+        assert [(207, RESPONSE_207, "7")] * 5 == [
             (a.status_code, a.content, a.headers["x-request-id"]) for a in answers
         ]
         assert server.connections == 1
@@ -63,33 +63,33 @@ def test_a_connection_is_kept() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"HTTP/1.1 100 Continue\r\n\r\n" + answer(),
+        b"HTTP/1.1 100 Continue\r\n\r\n" + response(),
         b'HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"res\r\nb\r\nponses":[]}\r\n0\r\n\r\n',
         b"HTTP/1.1 207 Multi\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
-        % (len(gzip.compress(ANSWER_207)), gzip.compress(ANSWER_207)),
-        answer() + b"and something nobody asked for",
-        answer() + answer(),
+        % (len(gzip.compress(RESPONSE_207)), gzip.compress(RESPONSE_207)),
+        response() + b"and something nobody asked for",
+        response() + response(),
     ],
     ids=["100 first", "chunked", "gzip", "surplus", "two answers"],
 )
 def test_odd_but_whole_answers_are_understood(data: bytes) -> None:
     """The body comes out the same, however it was framed, and the next request is not answered with leftovers."""
     with RawServer(always(data)) as server:
-        transport = LeanTransport(proxy="")
+        transport = HttpConnection(proxy="")
 
-        assert [ANSWER_207] * 2 == [post(transport, server.url).content for _ in range(2)]
+        assert [RESPONSE_207] * 2 == [post(transport, server.url).content for _ in range(2)]
 
 
 def test_an_answer_may_end_with_the_connection() -> None:
     """Without a length, the body lasts until the peer closes."""
-    with RawServer(once(lambda peer: peer.send(b"HTTP/1.1 207 Multi\r\n\r\n" + ANSWER_207))) as server:
-        assert post(LeanTransport(proxy=""), server.url).content == ANSWER_207
+    with RawServer(once(lambda peer: peer.send(b"HTTP/1.1 207 Multi\r\n\r\n" + RESPONSE_207))) as server:
+        assert post(HttpConnection(proxy=""), server.url).content == RESPONSE_207
 
 
 def test_a_redirect_is_an_answer() -> None:
     """A 3xx comes back as it is; nothing goes to its Location."""
-    with RawServer(always(answer(302, b"", "Location: http://localhost:1/"))) as server:
-        assert post(LeanTransport(proxy=""), server.url).status_code == 302
+    with RawServer(always(response(302, b"", "Location: http://localhost:1/"))) as server:
+        assert post(HttpConnection(proxy=""), server.url).status_code == 302
         assert server.connections == 1
 
 
@@ -97,7 +97,7 @@ def test_a_redirect_is_an_answer() -> None:
     "script",
     [
         once(lambda peer: peer.drip(b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 9999)),
-        once(lambda peer: peer.drip(answer(207, b" " * 9999))),
+        once(lambda peer: peer.drip(response(207, b" " * 9999))),
         once(lambda peer: peer.drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 9999, 0.01)),
         once(lambda peer: peer.stopped.wait(LONG)),
         lambda peer: peer.stopped.wait(LONG),
@@ -109,7 +109,7 @@ def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], objec
     with RawServer(script) as server:
         began = time.monotonic()
         with pytest.raises(httpx.TimeoutException, match=f"localhost:{server.port}"):
-            post(LeanTransport(proxy=""), server.url, b"x" * 50_000_000, SHORT)
+            post(HttpConnection(proxy=""), server.url, b"x" * 50_000_000, SHORT)
 
         assert SHORT * 0.9 < time.monotonic() - began < SHORT + 1.0
 
@@ -117,7 +117,7 @@ def test_the_deadline_holds_for_the_whole_request(script: Callable[[Peer], objec
 @pytest.mark.parametrize(
     "data",
     [
-        answer(207, b" " * 200_000),
+        response(207, b" " * 200_000),
         b"HTTP/1.1 207 Multi\r\n" + b"X: y\r\n" * 50_000,
         b"HTTP/1.1 207 Multi\r\nX: " + b"y" * 300_000,
         b"HTTP/1.1 207 Multi\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 50_000,
@@ -131,16 +131,16 @@ def test_a_huge_answer_is_cut_off(data: bytes) -> None:
     """What exceeds the cap, in head, body or decompressed, ends the request, whatever length was announced."""
     with (
         RawServer(once(lambda peer: peer.send(data))) as server,
-        pytest.raises(AnswerTooLarge, match="100000"),
+        pytest.raises(ResponseTooLarge, match="100000"),
     ):
-        post(LeanTransport(proxy=""), server.url, cap=100_000)
+        post(HttpConnection(proxy=""), server.url, cap=100_000)
 
 
 @pytest.mark.parametrize(
     ("act", "error"),
     [
         (lambda peer: None, "without an answer"),
-        (lambda peer: peer.send(answer(207, b"x" * 100)[:-50]), "within its answer"),
+        (lambda peer: peer.send(response(207, b"x" * 100)[:-50]), "within its answer"),
         (lambda peer: peer.send(b"HTTP/1.1 207 Mul"), "within its answer"),
         (
             lambda peer: peer.send(b"HTTP/1.1 207 M\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"),
@@ -171,13 +171,13 @@ def test_a_broken_answer_is_an_error(act: Callable[[Peer], object], error: str) 
         RawServer(once(act)) as server,
         pytest.raises((httpx.NetworkError, httpx.RemoteProtocolError), match=error),
     ):
-        post(LeanTransport(proxy=""), server.url)
+        post(HttpConnection(proxy=""), server.url)
 
 
 def test_a_connection_that_the_peer_closed_is_not_used_again() -> None:
     """A stale connection is noticed before anything is sent on it, so the request succeeds on a new one."""
-    with RawServer(once(lambda peer: peer.send(answer()))) as server:
-        transport = LeanTransport(proxy="")
+    with RawServer(once(lambda peer: peer.send(response()))) as server:
+        transport = HttpConnection(proxy="")
         for _ in range(3):
             assert post(transport, server.url).status_code == 207
             until = time.monotonic() + LONG
@@ -198,10 +198,10 @@ def test_a_request_whose_time_is_up_does_not_leave() -> None:
     def script(peer: Peer) -> None:
         while request := peer.request():
             seen.append(request.line)
-            peer.send(answer())
+            peer.send(response())
 
     with RawServer(script) as server:
-        transport = LeanTransport(proxy="")
+        transport = HttpConnection(proxy="")
         post(transport, server.url)
         with pytest.raises(httpx.WriteTimeout, match="out of time"):
             post(transport, server.url, timeout_s=-1)
@@ -211,9 +211,9 @@ def test_a_request_whose_time_is_up_does_not_leave() -> None:
 
 
 def test_a_long_idle_connection_is_not_used_again() -> None:
-    """Past `kept_s` the connection is replaced although it looks alive."""
-    with RawServer(always(answer())) as server:
-        transport = LeanTransport(proxy="", kept_s=-1)
+    """Past `keep_alive_s` the connection is replaced although it looks alive."""
+    with RawServer(always(response())) as server:
+        transport = HttpConnection(proxy="", keep_alive_s=-1)
         post(transport, server.url)
         post(transport, server.url)
 
@@ -229,10 +229,10 @@ def test_nothing_is_sent_twice() -> None:
             seen.append(request.line)
             if len(seen) == 2:
                 return
-            peer.send(answer())
+            peer.send(response())
 
     with RawServer(script) as server:
-        transport = LeanTransport(proxy="")
+        transport = HttpConnection(proxy="")
         post(transport, server.url)
         with pytest.raises(httpx.RemoteProtocolError, match="without an answer"):
             post(transport, server.url)
@@ -245,11 +245,11 @@ def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
 
     def script(peer: Peer) -> None:
         peer.sock.recv(10)
-        peer.send(answer(413, b""))
+        peer.send(response(413, b""))
 
     with RawServer(script) as server:
         try:
-            status = post(LeanTransport(proxy=""), server.url, b"x" * 20_000_000).status_code
+            status = post(HttpConnection(proxy=""), server.url, b"x" * 20_000_000).status_code
         except httpx.NetworkError:
             pytest.skip("this kernel dropped the answer with the reset")
 
@@ -258,24 +258,24 @@ def test_an_answer_that_comes_before_the_body_was_read_counts() -> None:
 
 def test_nobody_listens() -> None:
     """A refused connection names the host and the port."""
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         url = server.url
     with pytest.raises(httpx.ConnectError, match="connecting to localhost:[0-9]+: Connection refused"):
-        post(LeanTransport(proxy=""), url)
+        post(HttpConnection(proxy=""), url)
 
 
 def test_a_name_that_does_not_exist() -> None:
     """DNS failures are connection errors."""
     with pytest.raises((httpx.ConnectError, httpx.ConnectTimeout), match=r"nowhere\.invalid"):
-        post(LeanTransport(proxy=""), "http://nowhere.invalid/", timeout_s=3)
+        post(HttpConnection(proxy=""), "http://nowhere.invalid/", timeout_s=3)
 
 
 def test_a_header_can_not_smuggle_another() -> None:
     """A line break in a configured header is refused, and the text does not repeat it."""
-    with RawServer(always(answer())) as server:
+    with RawServer(always(response())) as server:
         request = httpx.Request("POST", server.url, headers={"X-Key": "hidden\r\nX: y"}, content=b"")
         with pytest.raises(httpx.LocalProtocolError) as caught:
-            LeanTransport(proxy="").handle_request(request)
+            HttpConnection(proxy="").handle_request(request)
 
         assert "hidden" not in str(caught.value)
 
@@ -289,10 +289,10 @@ def test_an_iterable_is_sent_in_chunks() -> None:
         assert request is not None
         assert request.headers["transfer-encoding"] == "chunked"
         seen.append(peer.read(len(CHUNKS)))
-        peer.send(answer())
+        peer.send(response())
 
     with RawServer(script) as server:
-        LeanTransport(proxy="").handle_request(
+        HttpConnection(proxy="").handle_request(
             httpx.Request("POST", server.url, content=iter([b"ab", b"", b"c"]))
         )
 

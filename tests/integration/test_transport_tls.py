@@ -12,9 +12,9 @@ import httpx
 import pytest
 import trustme
 
-from bridge.http.connection import LeanTransport, Tls
-from tests.support.proxy import Proxy
-from tests.support.rawserver import ANSWER_207, Peer, RawServer, answer
+from bridge.http.connection import HttpConnection, Tls
+from tests.support.proxy import ProxyServer
+from tests.support.rawserver import RESPONSE_207, Peer, RawServer, response
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +38,11 @@ def context(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 def always(peer: Peer) -> None:
     while peer.request():
-        peer.send(answer())
+        peer.send(response())
 
 
 def post(
-    transport: LeanTransport, url: str, timeout_s: float = 10, content: bytes = b"x" * 900_000
+    transport: HttpConnection, url: str, timeout_s: float = 10, content: bytes = b"x" * 900_000
 ) -> httpx.Response:
     return transport.handle_request(
         httpx.Request("POST", url, content=content, extensions={"deadline": time.monotonic() + timeout_s})
@@ -58,9 +58,9 @@ def server(authority: trustme.CA) -> Iterator[RawServer]:
 
 def test_a_private_authority(server: RawServer, ca_file: str) -> None:
     """With its CA file a server is trusted, and the connection is kept."""
-    transport = LeanTransport(tls=Tls(ca_file), proxy="")
+    transport = HttpConnection(tls=Tls(ca_file), proxy="")
 
-    assert [ANSWER_207] * 4 == [post(transport, server.url).content for _ in range(4)]
+    assert [RESPONSE_207] * 4 == [post(transport, server.url).content for _ in range(4)]
     assert server.connections == 1
 
 
@@ -69,17 +69,17 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(
     authority: trustme.CA, ca_file: str, *, apart: bool
 ) -> None:
     """However it lies in TLS's records, a second answer to a first request only costs the connection."""
-    stray = answer(200, b"stray")
+    stray = response(200, b"stray")
 
     def script(peer: Peer) -> None:
         while peer.request():
-            for data in (answer(), stray) if apart else (answer() + stray,):
+            for data in (response(), stray) if apart else (response() + stray,):
                 peer.send(data)
 
     with RawServer(script, context(authority.issue_cert("localhost"))) as server:
-        transport = LeanTransport(tls=Tls(ca_file), proxy="")
+        transport = HttpConnection(tls=Tls(ca_file), proxy="")
         for number in range(1, 4):
-            assert post(transport, server.url).content == ANSWER_207
+            assert post(transport, server.url).content == RESPONSE_207
             assert server.connections == number
             until = time.monotonic() + 10
             while (
@@ -93,7 +93,7 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(
 def test_an_unknown_authority(server: RawServer) -> None:
     """Without the CA file the certificate is refused, and the text says so."""
     with pytest.raises(httpx.ConnectError, match="not trusted: (self|unable)"):
-        post(LeanTransport(proxy=""), server.url)
+        post(HttpConnection(proxy=""), server.url)
 
 
 def test_a_wrong_host(authority: trustme.CA, ca_file: str) -> None:
@@ -102,7 +102,7 @@ def test_a_wrong_host(authority: trustme.CA, ca_file: str) -> None:
         RawServer(always, context(authority.issue_cert("elsewhere.example"))) as server,
         pytest.raises(httpx.ConnectError, match="Hostname mismatch"),
     ):
-        post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
+        post(HttpConnection(tls=Tls(ca_file), proxy=""), server.url)
 
 
 def test_an_expired_certificate(authority: trustme.CA, ca_file: str) -> None:
@@ -112,7 +112,7 @@ def test_an_expired_certificate(authority: trustme.CA, ca_file: str) -> None:
         "localhost", not_before=long_ago, not_after=long_ago + datetime.timedelta(days=1)
     )
     with RawServer(always, context(expired)) as server, pytest.raises(httpx.ConnectError, match="expired"):
-        post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
+        post(HttpConnection(tls=Tls(ca_file), proxy=""), server.url)
 
 
 def test_a_client_certificate(authority: trustme.CA, ca_file: str, tmp_path: Path) -> None:
@@ -125,12 +125,12 @@ def test_a_client_certificate(authority: trustme.CA, ca_file: str, tmp_path: Pat
     with RawServer(always, mutual) as server:
         assert (
             post(
-                LeanTransport(tls=Tls(ca_file, str(tmp_path / "client.pem")), proxy=""), server.url
+                HttpConnection(tls=Tls(ca_file, str(tmp_path / "client.pem")), proxy=""), server.url
             ).status_code
             == 207
         )
         with pytest.raises(httpx.NetworkError, match=f"localhost:{server.port}"):
-            post(LeanTransport(tls=Tls(ca_file), proxy=""), server.url)
+            post(HttpConnection(tls=Tls(ca_file), proxy=""), server.url)
 
 
 def test_a_missing_file_is_named() -> None:
@@ -145,7 +145,7 @@ def test_plain_http_where_tls_was_expected() -> None:
         RawServer(lambda peer: peer.send(b"HTTP/1.1 400 Bad\r\n\r\n")) as server,
         pytest.raises(httpx.ConnectError, match="TLS with"),
     ):
-        post(LeanTransport(proxy=""), server.url.replace("http:", "https:"))
+        post(HttpConnection(proxy=""), server.url.replace("http:", "https:"))
 
 
 def test_the_deadline_holds_with_tls(authority: trustme.CA, ca_file: str) -> None:
@@ -156,7 +156,7 @@ def test_the_deadline_holds_with_tls(authority: trustme.CA, ca_file: str) -> Non
 
     def dripping(peer: Peer) -> None:
         peer.request()
-        peer.drip(answer(207, b" " * 999))
+        peer.drip(response(207, b" " * 999))
 
     secure = context(authority.issue_cert("localhost"))
     for script, tls in ((silent, None), (silent, secure), (dripping, secure)):
@@ -164,7 +164,7 @@ def test_the_deadline_holds_with_tls(authority: trustme.CA, ca_file: str) -> Non
             began = time.monotonic()
             with pytest.raises(httpx.TimeoutException):
                 post(
-                    LeanTransport(tls=Tls(ca_file), proxy=""),
+                    HttpConnection(tls=Tls(ca_file), proxy=""),
                     server.url.replace("http:", "https:"),
                     0.4,
                     b"x" * 30_000_000,
@@ -176,8 +176,8 @@ def test_the_deadline_holds_with_tls(authority: trustme.CA, ca_file: str) -> Non
 @pytest.mark.parametrize("login", ["", "user:pass%40word"])
 def test_a_proxy_tunnels_https(server: RawServer, ca_file: str, login: str) -> None:
     """https goes through CONNECT, with the password where there is one, and the tunnel is kept."""
-    with Proxy(login.replace("%40", "@")) as proxy:
-        transport = LeanTransport(tls=Tls(ca_file), proxy=proxy.address(login))
+    with ProxyServer(login.replace("%40", "@")) as proxy:
+        transport = HttpConnection(tls=Tls(ca_file), proxy=proxy.address(login))
 
         assert [207, 207] == [post(transport, server.url).status_code for _ in range(2)]
         assert [f"CONNECT localhost:{server.port} HTTP/1.1"] == proxy.seen
@@ -186,30 +186,30 @@ def test_a_proxy_tunnels_https(server: RawServer, ca_file: str, login: str) -> N
 @pytest.mark.parametrize("login", ["", "user:password"])
 def test_a_proxy_fetches_http(login: str) -> None:
     """http is asked for in absolute form, with the password where there is one."""
-    with RawServer(always) as server, Proxy(login) as proxy:
-        assert post(LeanTransport(proxy=proxy.address(login)), server.url).status_code == 207
+    with RawServer(always) as server, ProxyServer(login) as proxy:
+        assert post(HttpConnection(proxy=proxy.address(login)), server.url).status_code == 207
         assert [f"POST {server.url} HTTP/1.1"] == proxy.seen
 
 
 def test_a_wrong_password(server: RawServer, ca_file: str) -> None:
     """A refused tunnel is the proxy's error, says so, and keeps the password to itself; over http the 407 is the answer."""
-    with Proxy("user:right") as proxy, RawServer(always) as plain:
+    with ProxyServer("user:right") as proxy, RawServer(always) as plain:
         with pytest.raises(httpx.ProxyError, match="status 407: it wants another user or password") as caught:
-            post(LeanTransport(tls=Tls(ca_file), proxy=proxy.address("user:wrong")), server.url)
+            post(HttpConnection(tls=Tls(ca_file), proxy=proxy.address("user:wrong")), server.url)
 
         assert "wrong" not in str(caught.value)
-        assert post(LeanTransport(proxy=proxy.address("user:wrong")), plain.url).status_code == 407
+        assert post(HttpConnection(proxy=proxy.address("user:wrong")), plain.url).status_code == 407
 
 
 def test_a_proxy_that_is_down(server: RawServer) -> None:
     """The error names the proxy, not the host behind it."""
-    with Proxy() as proxy:
+    with ProxyServer() as proxy:
         address = proxy.address("user:hidden")
     for url in (server.url, "http://localhost:1/"):
         with pytest.raises(
             httpx.ProxyError, match=f"the proxy 127.0.0.1:{proxy.port}: Connection refused"
         ) as caught:
-            post(LeanTransport(proxy=address), url)
+            post(HttpConnection(proxy=address), url)
 
         assert "hidden" not in str(caught.value)
 
@@ -218,12 +218,12 @@ def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """HTTP_PROXY is used, unless NO_PROXY names the host or the setting says none."""
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with RawServer(always) as server, Proxy() as proxy:
+    with RawServer(always) as server, ProxyServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy.address())
-        post(LeanTransport(), server.url)
-        post(LeanTransport(proxy=""), server.url)
+        post(HttpConnection(), server.url)
+        post(HttpConnection(proxy=""), server.url)
         monkeypatch.setenv("no_proxy", "localhost")
-        post(LeanTransport(), server.url)
+        post(HttpConnection(), server.url)
 
         assert len(proxy.seen) == 1
 
@@ -240,6 +240,6 @@ def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_proxy_of_another_kind_is_refused_at_once(url: str) -> None:
     """Only http:// proxies are known; the text doesn't repeat the URL."""
     with pytest.raises(ValueError, match="a proxy is given as") as caught:
-        LeanTransport(proxy=url)
+        HttpConnection(proxy=url)
 
     assert "hidden" not in str(caught.value)

@@ -14,7 +14,7 @@ from bridge.simulator import Config, Simulator
 from tests.operators.conftest import Configure, aep_bridge, on_a_terminal, write
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
-from tests.support.proxy import Proxy
+from tests.support.proxy import ProxyServer
 from tests.support.xdm import envelope
 
 pytestmark = pytest.mark.timeout(120)
@@ -133,7 +133,11 @@ def test_on_a_terminal_and_for_scripts(kafka: Kafka, configure: Configure, tmp_p
 def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
     """The variable's or the setting's, used for token and inlet; one that is away is exit code 3 and the inlet is not blamed; a wrong password is 407."""
     topic = kafka.clients.create_topic(unique("proxied"), 1)
-    with Simulator(Config(require_auth=True)) as sim, Proxy("user:right") as proxy, Proxy() as down:
+    with (
+        Simulator(Config(require_auth=True)) as sim,
+        ProxyServer("user:right") as proxy,
+        ProxyServer() as down,
+    ):
         down.__exit__(None, None, None)
         auth = {
             "token_url": sim.token_url,

@@ -11,33 +11,33 @@ from bridge.ports import Source
 from tests.support.clients import until
 
 
-class Remembering:
+class RecordingListener:
     """A listener: remembers what it heard; `paused` is what starts paused, `at_revoke` runs inside `revoked`, `at_lost` inside `lost`."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.calls: list[tuple[str, frozenset[TopicPartition]]] = []
         self.held: set[TopicPartition] = set()
         self.paused: set[TopicPartition] = set()
         self.at_revoke: Callable[[], None] = lambda: None
         self.at_lost: Callable[[], None] = lambda: None
 
     def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
-        self.heard.append(("assigned", frozenset(offsets)))
+        self.calls.append(("assigned", frozenset(offsets)))
         self.held |= set(offsets)
         return self.paused & set(offsets)
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        self.heard.append(("revoked", frozenset(partitions)))
+        self.calls.append(("revoked", frozenset(partitions)))
         self.at_revoke()
-        self.held -= self.heard[-1][1]
+        self.held -= self.calls[-1][1]
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
-        self.heard.append(("lost", frozenset(partitions)))
+        self.calls.append(("lost", frozenset(partitions)))
         self.at_lost()
-        self.held -= self.heard[-1][1]
+        self.held -= self.calls[-1][1]
 
 
-class Inbox:
+class QueuedCompletions:
     """`ports.Completions` over a queue."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Inbox:
             return []
 
 
-class Collected:
+class CollectedRecords:
     """What a source delivered: values and next offset by partition, and every slice."""
 
     def __init__(self) -> None:
@@ -75,13 +75,13 @@ class Collected:
 
 def collect(
     source: Source,
-    done: Callable[[Collected], bool],
+    done: Callable[[CollectedRecords], bool],
     timeout_s: float = 30,
-    into: Collected | None = None,
+    into: CollectedRecords | None = None,
     limit: int = 500,
-) -> Collected:
+) -> CollectedRecords:
     """Reads until `done` holds; raises `AssertionError` at the deadline."""
-    found = into or Collected()
+    found = into or CollectedRecords()
 
     def step() -> bool:
         found.add(source.read(limit, 0.05))
@@ -91,9 +91,9 @@ def collect(
     return found
 
 
-def quiet(source: Source, seconds: float) -> Collected:
+def collect_for(source: Source, seconds: float) -> CollectedRecords:
     """What a source delivers within a time."""
-    found = Collected()
+    found = CollectedRecords()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found.add(source.read(500, 0.02))

@@ -8,10 +8,10 @@ from contextlib import suppress
 from threading import Thread
 from urllib.parse import urlsplit
 
-from tests.support.rawserver import Peer, RawServer, answer
+from tests.support.rawserver import Peer, RawServer, response
 
 
-class Proxy(RawServer):
+class ProxyServer(RawServer):
     """`seen` holds each request's line, so that a test can tell that the proxy was used."""
 
     def __init__(self, login: str = "") -> None:
@@ -27,7 +27,7 @@ class Proxy(RawServer):
         while request := peer.request():
             self.seen.append(request.line)
             if self._wanted and request.headers.get("proxy-authorization", "") != self._wanted:
-                peer.send(answer(407, b"who are you?"))
+                peer.send(response(407, b"who are you?"))
                 continue
             method, target, _ = request.line.split()
             if method == "CONNECT":

@@ -12,10 +12,10 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import Self
 
-ANSWER_207 = b'{"responses":[]}'
+RESPONSE_207 = b'{"responses":[]}'
 
 
-def answer(status: int = 207, body: bytes = ANSWER_207, *headers: str) -> bytes:
+def response(status: int = 207, body: bytes = RESPONSE_207, *headers: str) -> bytes:
     """A well-formed answer."""
     return (
         "\r\n".join(

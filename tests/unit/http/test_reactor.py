@@ -7,14 +7,14 @@ import socket
 import threading
 import time
 
-from bridge.http.reactor import CompletionQueue
+from bridge.http.reactor import Reactor
 
 LONG = 10.0
 
 
 def test_replies_come_in_order_and_nobody_waits_for_more() -> None:
     """Everything that is there is taken at once; with nothing there, nothing comes, after the time that was given."""
-    completions = CompletionQueue()
+    completions = Reactor()
     for n in range(5):
         completions.put(n, str(n))
 
@@ -27,7 +27,7 @@ def test_replies_come_in_order_and_nobody_waits_for_more() -> None:
 
 def test_another_thread_wakes_the_one_that_waits() -> None:
     """Again and again; each reply is taken once, however the two meet."""
-    completions, found = CompletionQueue(), []
+    completions, found = Reactor(), []
     pause = threading.Event()
 
     def put() -> None:
@@ -49,7 +49,7 @@ def test_another_thread_wakes_the_one_that_waits() -> None:
 
 def test_what_is_called_is_no_reply() -> None:
     """It runs on the thread that takes, and what it puts is taken with the rest."""
-    completions, ran = CompletionQueue(), []
+    completions, ran = Reactor(), []
 
     def call() -> None:
         ran.append(threading.get_ident())
@@ -65,7 +65,7 @@ def test_what_is_called_is_no_reply() -> None:
 
 def test_a_socket_is_watched_until_it_is_forgotten() -> None:
     """Each time that something is there to read; what is watched for anew counts from then on; a closed socket can be forgotten."""
-    completions, ours = CompletionQueue(), []
+    completions, ours = Reactor(), []
     here, there = socket.socketpair()
     here.setblocking(False)
     fileno = here.fileno()
@@ -97,7 +97,7 @@ def test_a_socket_is_watched_until_it_is_forgotten() -> None:
 
 def test_time_is_up() -> None:
     """Who is too late is told so, once, in time, and nobody else; what has come by then counts as come."""
-    completions, told = CompletionQueue(), []
+    completions, told = Reactor(), []
     pairs = [socket.socketpair() for _ in range(3)]
     began = time.monotonic()
     for n, seconds in enumerate((0.05, LONG, 0.1)):
@@ -126,7 +126,7 @@ def test_time_is_up() -> None:
 
 def test_two_that_answer_together() -> None:
     """One of them may end the watch over the other."""
-    completions, told = CompletionQueue(), []
+    completions, told = Reactor(), []
     pairs = [socket.socketpair() for _ in range(2)]
     filenos = [pair[0].fileno() for pair in pairs]
 
@@ -148,7 +148,7 @@ def test_two_that_answer_together() -> None:
 
 def test_no_hurry_after_what_is_over() -> None:
     """Once nothing is watched, a time that was up long ago is no reason not to wait: the loop would turn and turn while AEP is away."""
-    completions = CompletionQueue()
+    completions = Reactor()
     here, there = socket.socketpair()
     completions.watch(here.fileno(), select.POLLIN, time.monotonic() + 0.01, lambda late: None)
     completions.forget(here.fileno())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bridge.kafka.consumer import KafkaSource, SourceEvents
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
-from tests.support.listener import Remembering
+from tests.support.listener import RecordingListener
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -80,14 +80,14 @@ class Scripted:
 
 def make(
     events: SourceEvents | None = None, properties: dict[str, str] | None = None
-) -> tuple[KafkaSource, Scripted, Remembering]:
+) -> tuple[KafkaSource, Scripted, RecordingListener]:
     made: list[Scripted] = []
 
     def client(config: dict[str, Any]) -> Consumer:
         made.append(Scripted(config))
         return made[0]  # type: ignore[return-value]
 
-    listener = Remembering()
+    listener = RecordingListener()
     source = KafkaSource(
         properties or {}, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client
     )
@@ -216,7 +216,7 @@ def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
 
     client.on_revoke(client, positions(A, B))
 
-    assert listener.heard[-1] == ("revoked", frozenset({A}))
+    assert listener.calls[-1] == ("revoked", frozenset({A}))
     assert client.calls[-1] == ("incremental_unassign", [("t", 0)])
 
 
@@ -230,7 +230,7 @@ def test_a_share_of_ignored_partitions_only_is_taken_and_given_back_with_nothing
     client.on_revoke(client, positions(dead))
 
     assert client.calls == [("incremental_assign", []), ("incremental_unassign", [])]
-    assert listener.heard == []
+    assert listener.calls == []
     assert ignored == [[dead]]
 
 

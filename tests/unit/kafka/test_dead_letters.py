@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
-from tests.support.listener import Inbox
+from tests.support.listener import QueuedCompletions
 from tests.support.memory import MemoryRecord
 
 LETTER = DeadLetter(
@@ -45,7 +45,7 @@ def run(*acts: Callable[[Scripted], KafkaError | None], letters: int = 2) -> tup
         made.append(Scripted(config, acts[min(len(made), len(acts) - 1)]))
         return made[-1]
 
-    inbox = Inbox()
+    inbox = QueuedCompletions()
     dead = KafkaDeadLetterProducer({}, inbox, client=client)
     replies = []
     for number in range(len(acts)):
@@ -106,14 +106,14 @@ def test_acks_and_idempotence_are_enforced() -> None:
         seen.append(config)
         return Scripted(config, lambda _: None)  # type: ignore[return-value]
 
-    KafkaDeadLetterProducer({"acks": "0"}, Inbox(), client=client).close(0)
+    KafkaDeadLetterProducer({"acks": "0"}, QueuedCompletions(), client=client).close(0)
 
     assert (seen[0]["acks"], seen[0]["enable.idempotence"]) == ("all", True)
 
 
 def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None:
     """Its topic would not keep it; the others of the list are written."""
-    inbox, made = Inbox(), []
+    inbox, made = QueuedCompletions(), []
 
     def client(config: dict[str, Any]) -> Producer:
         made.append(Scripted(config, lambda _: None))
@@ -132,7 +132,7 @@ def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None
 
 def test_whose_topic_is_missing_is_told() -> None:
     """By the source of the letter, for what Kafka does not find, and for nothing else."""
-    inbox, missing = Inbox(), []
+    inbox, missing = QueuedCompletions(), []
     errors = [
         KafkaError(KafkaError._UNKNOWN_PARTITION),
         KafkaError(KafkaError.MSG_SIZE_TOO_LARGE),
