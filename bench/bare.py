@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.app import service
 from bridge.cli import main
-from bridge.engine.events import Events
+from bridge.engine.events import HOOKS, Observers
 from bridge.engine.inlet import Inlet
 from bridge.engine.loop import Engine
 from bridge.engine.offsets import Offsets
@@ -19,7 +19,6 @@ from bridge.kafka.consumer import KafkaSource
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.ops.admin import Admin
-from bridge.ops.telemetry import Telemetry
 
 OFF = {
     "metrics": "nothing is counted, observed or logged for a slice or a batch; the admin port is not there (nobody scrapes it in the other runs either: a scrape is not in what they cost); the status is never put together",
@@ -66,8 +65,7 @@ def _without_snapshots(self: Engine, source: Any, *, force: bool = False) -> Non
 
 def switch_off() -> None:
     """All of `OFF`, for the whole process."""
-    silent = {name: method for name, method in vars(Events).items() if not name.startswith("_")}
-    _replace(Telemetry, **silent)
+    _replace(Observers, **dict.fromkeys(HOOKS, _nothing), __init__=_nothing)
     _replace(Admin, start=_nothing, stop=_nothing)
     _replace(Offsets, took=_nothing, advance=_nothing, resolve=_nothing, moved=lambda *_: {})
     _replace(KafkaDeadLetterProducer, __init__=_nothing, close=_nothing, publish=_nothing)

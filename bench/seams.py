@@ -23,11 +23,12 @@ from bridge.cli import main
 from bridge.engine import delivery
 from bridge.engine import loop as pump
 from bridge.engine.batcher import Batcher
-from bridge.engine.events import Events
+from bridge.engine.events import HOOKS
 from bridge.http import connection as transport
 from bridge.http.reactor import Reactor
 from bridge.kafka.consumer import KafkaSource
-from bridge.ops.telemetry import Telemetry
+from bridge.ops.event_log import EventLog
+from bridge.ops.metrics import Metrics
 
 DOORS: dict[str, list[tuple[Any, str]]] = {
     "read: out of the client's queue": [(KafkaSource, "read")],
@@ -43,7 +44,7 @@ DOORS: dict[str, list[tuple[Any, str]]] = {
         (pump.Engine, "complete"),
     ],
     "store offsets": [(pump.Engine, "store")],
-    "metrics and log": [(Telemetry, name) for name in vars(Events) if not name.startswith("_")],
+    "metrics and log": [(kind, name) for kind in (Metrics, EventLog) for name in HOOKS if name in vars(kind)],
     "the loop itself": [(pump.Engine, "turn")],
     "splice": [(sender, "body")],
     "send: TLS and socket": [(transport, "_send")],

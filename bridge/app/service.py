@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -22,14 +21,16 @@ import structlog
 
 from bridge import __version__
 from bridge.aep.sender import Endpoint, HttpSender
+from bridge.app.last_dead_letters import LastDeadLetters
 from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route, routes_by_topic
 from bridge.config.memory_ceiling import ceiling, used
 from bridge.config.reloading import Rereading
 from bridge.config.sections import secret_of
 from bridge.config.settings import AepSettings, Settings, TopicSettings
-from bridge.engine import inlet
+from bridge.engine import events, inlet
 from bridge.engine import loop as pump
+from bridge.engine.events import Observer
 from bridge.engine.snapshot import lag
 from bridge.http.connection import HttpConnection, Proxy, Tls
 from bridge.http.oauth import TokenSource
@@ -38,7 +39,7 @@ from bridge.kafka.consumer import KafkaSource, SourceEvents
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.kafka.topics import TopicError, Topics
-from bridge.model import DeadLetter, TopicPartition
+from bridge.model import TopicPartition
 from bridge.ops import tuning
 from bridge.ops.admin import Admin, View
 from bridge.ops.shutdown import watched
@@ -54,7 +55,6 @@ HUNG_S = 120.0
 """When it has not turned for so long, the process ends, whether anybody asks `/livez` or not."""
 WATCHDOG_S = 15.0
 """What a drain may take beyond its deadline before the process is ended with all its stacks printed."""
-LAST_LETTERS = 20
 STATISTICS_MS = 2000
 """How often the client tells of itself, which the lag is told from; unless `kafka.properties` says otherwise."""
 T = TypeVar("T")
@@ -81,16 +81,31 @@ class _Stats(msgspec.Struct):
 _stats = msgspec.json.Decoder(_Stats)
 
 
+class _TopicPreparation(Observer):
+    """Has the dead-letter topics of newly assigned partitions looked at, and created where they are missing."""
+
+    def __init__(self, topics: TopicMonitor) -> None:
+        self._topics = topics
+
+    def partitions_assigned(self, event: events.PartitionsAssigned) -> None:
+        self._topics.prepare(partition.topic for partition in event.partitions)
+
+
 class Service:
     """Everything one process needs. Build it, `run` it once."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        telemetry: Telemetry | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
         """Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be used, KafkaException for properties."""
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self.started = time.monotonic()
-        self.last_letters: deque[dict[str, Any]] = deque(maxlen=LAST_LETTERS)
         self._completions = Reactor()
+        self.last_dead_letters = LastDeadLetters()
         self._error: Exception | None = None
         names: dict[object, str] = {}
         self.routes = routes = [self._route(topic, names) for topic in settings.topics]
@@ -111,10 +126,6 @@ class Service:
             for name, aep in inlets.items()
             if (source := self._token_source(name, aep)) is not None
         }
-        self._on_buried = self.telemetry.buried
-        self.telemetry.buried = self._buried  # type: ignore[method-assign]  # one more listener, for the status page
-        self._assigned = self.telemetry.assigned
-        self.telemetry.assigned = self._on_assigned  # type: ignore[method-assign]
         self.sender = HttpSender(
             {name: self._endpoint(name, aep) for name, aep in inlets.items()},
             self._completions,
@@ -156,10 +167,15 @@ class Service:
                 ordered=delivery.ordering == "partition",
                 name=secrets.token_hex(4),
             ),
-            events=self.telemetry,
+            observers=[
+                *self.telemetry.observers,
+                self.last_dead_letters,
+                _TopicPreparation(self.topics),
+                *observers,
+            ],
         )
         self.telemetry.watch(lambda: self.pump.status, lambda: self.topics.ends, self._token_ages)
-        self.telemetry.expose_topics(topic.topic for topic in settings.topics if not topic.is_regex)
+        self.telemetry.metrics.start_at_zero(topic.topic for topic in settings.topics if not topic.is_regex)
         self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
 
     # -- parts --------------------------------------------------------------------
@@ -309,7 +325,7 @@ class Service:
                 }
                 for name, source in self.tokens.items()
             },
-            "dead_letters": list(self.last_letters),
+            "dead_letters": self.last_dead_letters.entries,
             "commit_age_s": round(self.telemetry.commit_age(), 3),
             "configuration": self.settings.masked(),
         }
@@ -324,28 +340,7 @@ class Service:
     def _token_ages(self) -> dict[str, float]:
         return {name: age for name, source in self.tokens.items() if (age := source.age_s) is not None}
 
-    def _buried(self, letter: DeadLetter) -> None:
-        self._on_buried(letter)
-        record, refusal = letter.record, letter.refusal
-        self.last_letters.append(
-            {
-                "topic": record.topic(),
-                "partition": record.partition(),
-                "offset": record.offset(),
-                "reason": refusal.reason.value,
-                "status": refusal.status,
-                "error": refusal.error[:300],
-                "to": letter.topic,
-                "at": time.time(),
-            }
-        )
-
     # -- the client's news ----------------------------------------------------------------
-
-    def _on_assigned(self, partitions: Iterable[TopicPartition]) -> None:
-        known = list(partitions)
-        self._assigned(known)
-        self.topics.prepare(partition.topic for partition in known)
 
     def _ours(self) -> list[TopicPartition]:
         return [
@@ -519,8 +514,3 @@ class Service:
 
 def _text(path: object) -> str | None:
     return None if path is None else str(path)
-
-
-def status_of(service: Service) -> Mapping[str, Any]:
-    """The status as plain values, for callers that hold only a service."""
-    return service.status()

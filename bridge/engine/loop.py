@@ -18,9 +18,10 @@ from typing import Any
 
 from bridge.codec.routes import Route
 from bridge.codec.validation import RecordGroup, group_records
+from bridge.engine import events
 from bridge.engine.batcher import Batch, Batcher, Key
 from bridge.engine.delivery import Delivery, EffectResult, PublishDeadLetters, Settled, Wait, deliver
-from bridge.engine.events import Events
+from bridge.engine.events import Observer, Observers
 from bridge.engine.inlet import Inlet
 from bridge.engine.offsets import Lane, Offsets, State
 from bridge.engine.snapshot import snapshot
@@ -143,12 +144,12 @@ class Engine:
         completions: Completions,
         clock: Clock,
         settings: EngineSettings,
-        events: Events,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self._find_route = route_of
         self.inlets = inlets
         self._sender, self._dead_letters, self._completions = sender, dead_letters, completions
-        self._clock, self._settings, self._events = clock, settings, events
+        self._clock, self._settings, self._observers = clock, settings, Observers(observers)
         self.ledger = Offsets()
         most = settings.max_uncommitted_records
         self._at_once = min(READ_AT_ONCE, max(1, most // 2))
@@ -251,7 +252,7 @@ class Engine:
         """Hands the watermarks that moved to the client, which commits them."""
         if moved := self.ledger.moved(self._clock()):
             source.store(moved)
-            self._events.stored(moved)
+            self._observers.offsets_stored(events.OffsetsStored(moved))
 
     def queued(self, inlet: str) -> int:
         """Requests that wait until their inlet may take them."""
@@ -283,7 +284,7 @@ class Engine:
             topic = part.source.topic
             route = self._route(topic)
             inlet = self.inlets[route.inlet]
-            self._events.read(topic, len(records))
+            self._observers.records_read(events.RecordsRead(topic, len(records)))
             overhead = part.overhead / len(records)
             taken: list[tuple[int, Batch]] = []
             full: list[Batch] = []
@@ -299,10 +300,12 @@ class Engine:
                         full.append(batch)
                     continue
                 if not run.pieces:
-                    self._events.skipped(topic, Reason.TOMBSTONE.value, len(run))
+                    self._observers.records_skipped(events.RecordsSkipped(topic, Reason.TOMBSTONE, len(run)))
                     continue
                 if run.oversize:
-                    self._events.oversize(topic, run.oversize)
+                    self._observers.records_too_large_for_profile(
+                        events.RecordsTooLargeForProfile(topic, run.oversize)
+                    )
                 inlet.dry(route.name)
                 key = Key(inlet.name, run.dataset, lane if self._settings.ordered else None)
                 own = run.select(records)
@@ -366,9 +369,9 @@ class Engine:
         What was read of the old one is delivered all the same: it can't be read again. Never in a batch with the new one's, whose offsets are the same.
         """
         open_here = [batch for batch in lane.open if isinstance(batch, Batch)]
-        self._events.rewound(
-            lane.source, lane.next or 0, first, sum(batch.lanes[lane] for batch in open_here)
-        )
+        unsettled = sum(batch.lanes[lane] for batch in open_here)
+        event = events.PartitionRewound(lane.source, lane.next or 0, first, unsettled)
+        self._observers.partition_rewound(event)
         for batch in open_here:
             if self.batcher.take(batch):
                 self.dispatch(batch)
@@ -418,7 +421,7 @@ class Engine:
             task.evidence = inlet.accepted_sent
             task.sent = inlet.sent(len(post.pieces), now)
             task.sent_at, task.in_flight = now, True
-            self._events.sent(inlet.name, len(post.pieces), post.size)
+            self._observers.request_sent(events.RequestSent(inlet.name, len(post.pieces), post.size))
             self._sender.send(task, post)
 
     def _came_back(self, task: Task, reply: object) -> None:
@@ -428,21 +431,25 @@ class Engine:
             inlet, hold = task.inlet, task.inlet.hold
             probes = hold.probes if hold else 0
             inlet.returned()
-            self._events.answered(inlet.name, reply, now - task.sent_at)
+            self._observers.response_received(events.ResponseReceived(inlet.name, reply, now - task.sent_at))
             acceptances = inlet.acceptances
             self._step(task, EffectResult(now, answer=reply, sent=task.sent, evidence=task.evidence))
             self._take_turns(task, in_vain=acceptances == inlet.acceptances, throttled=reply.status == 429)
             if inlet.hold is not None and inlet.hold.probes != probes:
-                tell = self._events.probed if inlet.hold is hold else self._events.held
-                tell(inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now))
+                details = inlet.name, inlet.hold.reason, inlet.hold.detail, max(0.0, inlet.not_before - now)
+                if inlet.hold is hold:
+                    self._observers.probe_failed(events.ProbeFailed(*details))
+                else:
+                    self._observers.inlet_held(events.InletHeld(*details))
             elif hold is not None and inlet.hold is None:
-                self._events.released(inlet.name, hold.reason, now - hold.since)
+                self._observers.inlet_released(
+                    events.InletReleased(inlet.name, hold.reason, now - hold.since)
+                )
                 self._wake(inlet, now)
         elif isinstance(reply, PublishResult):
             if reply.failed and isinstance(task.effect, PublishDeadLetters):
-                self._events.dead_letters_failed(
-                    {task.effect.letters[at].topic for at in reply.failed}, reply.error
-                )
+                topics = frozenset(task.effect.letters[at].topic for at in reply.failed)
+                self._observers.dead_letters_failed(events.DeadLettersFailed(topics, reply.error))
             self._step(task, EffectResult(now, published=reply))
 
     def _take_turns(self, task: Task, *, in_vain: bool, throttled: bool) -> None:
@@ -485,7 +492,9 @@ class Engine:
                 return
             task.effect = effect
             if len(flooded) > before:
-                self._events.flooded(task.inlet.name, next(reversed(flooded)))
+                self._observers.flood_guard_stopped(
+                    events.FloodGuardStopped(task.inlet.name, next(reversed(flooded)))
+                )
             if isinstance(effect, Settled):
                 self._settled(task, effect)
                 reply = EffectResult(self._clock())
@@ -497,13 +506,17 @@ class Engine:
                 if effect.wakes:
                     self._wakeful.add(task)
                 wait = effect.until - self._clock()
-                self._events.waits(
-                    task.inlet.name,
-                    task.batch.id,
-                    *task.waiting(),
-                    effect.reason,
-                    effect.detail,
-                    max(0.0, wait),
+                number, first = task.waiting()
+                self._observers.batch_waits(
+                    events.BatchWaits(
+                        task.inlet.name,
+                        task.batch.id,
+                        number,
+                        first,
+                        effect.reason,
+                        effect.detail,
+                        max(0.0, wait),
+                    )
                 )
             else:
                 task.in_flight = True
@@ -512,9 +525,9 @@ class Engine:
 
     def _settled(self, task: Task, settled: Settled) -> None:
         if settled.accepted:
-            self._events.accepted(settled.accepted)
+            self._observers.records_accepted(events.RecordsAccepted(settled.accepted))
         for letter in settled.buried:
-            self._events.buried(letter)
+            self._observers.dead_letter_published(events.DeadLetterPublished(letter))
             record = letter.record
             order = (
                 self._skips.pop((TopicPartition(record.topic(), record.partition()), record.offset()), None)
@@ -615,11 +628,13 @@ class Engine:
         if pause:
             self.paused.update(pause)
             source.pause(pause)
-            self._events.paused(pause, "drain" if self.draining else "window")
+            self._observers.partitions_paused(
+                events.PartitionsPaused(tuple(pause), "drain" if self.draining else "window")
+            )
         if resume:
             self.paused.difference_update(resume)
             source.resume(resume)
-            self._events.resumed(resume)
+            self._observers.partitions_resumed(events.PartitionsResumed(tuple(resume)))
 
     def _share(self) -> None:
         """A quota, and an organisation-wide rate, is shared by partitions: each member uses the part that it holds, and nobody has to ask anybody."""
@@ -648,7 +663,7 @@ class Engine:
         """New lanes; they start paused where their inlet is full, or nothing is read any more."""
         now = self._clock()
         self.joined = True
-        self._events.assigned(offsets)
+        self._observers.partitions_assigned(events.PartitionsAssigned(tuple(offsets)))
         for where in offsets:
             self._end([where])
             self.ledger.open(where, now).stored = offsets[
@@ -675,14 +690,20 @@ class Engine:
             self.store(self.source)
         ended = [lane.source for lane in lanes]
         self._end(ended)
-        self._events.revoked(ended, lost=False, seconds=self._clock() - started, open_requests=open_requests)
+        self._observers.partitions_revoked(
+            events.PartitionsRevoked(
+                tuple(ended), lost=False, seconds=self._clock() - started, open_requests=open_requests
+            )
+        )
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         """Another member has these already: nothing of them is stored."""
         gone = [where for where in partitions if where in self.ledger.lanes]
         open_requests = self._unfinished({self.ledger.lanes[where] for where in gone})
         self._end(gone)
-        self._events.revoked(gone, lost=True, seconds=0.0, open_requests=open_requests)
+        self._observers.partitions_revoked(
+            events.PartitionsRevoked(tuple(gone), lost=True, seconds=0.0, open_requests=open_requests)
+        )
 
     def _end(self, partitions: Iterable[TopicPartition]) -> None:
         lanes = set(self.ledger.end(partitions))
@@ -773,10 +794,8 @@ class Engine:
         started = self._clock()
         self._drain_deadline = started + self._settings.drain_timeout_s
         self.draining = True
-        self._events.draining(
-            sum(len(batch.records) for batch in [*self.tasks, *self.batcher.open_batches()]),
-            self._settings.drain_timeout_s,
-        )
+        unsettled = sum(len(batch.records) for batch in [*self.tasks, *self.batcher.open_batches()])
+        self._observers.drain_started(events.DrainStarted(unsettled, self._settings.drain_timeout_s))
         self.balance(source, force=True)
         self.dispatch_due(everything=True)
         for inlet in self.inlets.values():
@@ -797,5 +816,5 @@ class Engine:
         abandoned = sum(len(batch.records) for batch in self.tasks)
         self.leaving = True
         source.close()
-        self._events.drained(abandoned=abandoned, seconds=self._clock() - started)
+        self._observers.drain_finished(events.DrainFinished(abandoned, self._clock() - started))
         return abandoned == 0

@@ -12,6 +12,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.app.service import Service
 from bridge.config.settings import Settings
+from bridge.engine import events
+from bridge.engine.events import Observer
 from bridge.kafka.topics import Topics
 from bridge.model import Record, TopicPartition
 from bridge.replay.lock import Busy, group_of, take
@@ -38,6 +40,19 @@ class Progress:
     def settled(self) -> int:
         """Letters that this run is done with."""
         return self.accepted + self.again + self.parked
+
+
+class _Settlements(Observer):
+    """Counts into the progress what the engine settles."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def records_accepted(self, event: events.RecordsAccepted) -> None:
+        self._progress.accepted += sum(event.by_topic.values())
+
+    def dead_letter_published(self, event: events.DeadLetterPublished) -> None:
+        self._progress.again += 1
 
 
 class _Copies:
@@ -197,20 +212,10 @@ class Replay:
 
     def _deliver(self) -> dict[TopicPartition, int]:
         admin = self._settings.admin.model_copy(update={"host": "127.0.0.1", "port": 0, "token_file": None})
-        service = self._service = Service(self._settings.model_copy(update={"admin": admin}))
-        progress, telemetry = self.progress, service.telemetry
-        heard, buried = telemetry.accepted, telemetry.buried
-
-        def one_more(accepted: Mapping[str, int]) -> None:
-            heard(accepted)
-            progress.accepted += sum(accepted.values())
-
-        def again(letter: Any) -> None:
-            buried(letter)
-            progress.again += 1
-
-        telemetry.accepted = one_more  # type: ignore[method-assign]  # listens in, as the service itself does
-        telemetry.buried = again  # type: ignore[method-assign]
+        service = self._service = Service(
+            self._settings.model_copy(update={"admin": admin}), observers=[_Settlements(self.progress)]
+        )
+        progress = self.progress
         source = self._source(service.pump)
         ending = threading.Thread(target=self._watch, args=(service, source), name="replay-end", daemon=True)
         ending.start()

@@ -107,7 +107,7 @@ class TimedAccounting(Accounting):
         return self.outcomes[outcome]
 
 
-_LANES = (b"lane.assigned", b"lane.revoked", b"lane.lost", b"drain.finished")
+_LANES = (b"partition.assigned", b"partition.revoked", b"partition.lost", b"drain.finished")
 
 
 class Replica:
@@ -161,9 +161,9 @@ class Replica:
             if entry["abandoned_records"]:
                 self.lanes.append(LaneEvent(at, "cut off", frozenset()))
             return
-        if event == "lane.revoked" and entry["open_requests"]:
+        if event == "partition.revoked" and entry["open_requests"]:
             self.lanes.append(LaneEvent(at, "cut off", partitions))
-        self.lanes.append(LaneEvent(at, event.removeprefix("lane."), partitions))
+        self.lanes.append(LaneEvent(at, event.removeprefix("partition."), partitions))
 
     @property
     def held(self) -> frozenset[int]:

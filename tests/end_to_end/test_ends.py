@@ -103,7 +103,7 @@ def test_a_drain_that_hangs_is_ended(method: str, code: int, told: list[str], tm
             ) as process,
         ):
             try:
-                until(lambda: "lane.assigned" in log.read_text(), 60, "a partition")
+                until(lambda: "partition.assigned" in log.read_text(), 60, "a partition")
                 process.send_signal(signal.SIGTERM)
 
                 assert code == process.wait(30), log.read_text()
@@ -134,5 +134,5 @@ def test_a_loop_that_stands_still_for_good_ends_the_process(call: str, tmp_path:
                 assert 1 == process.wait(60), log.read_text()
             finally:
                 process.kill()
-    assert "lane.assigned" in log.read_text()
+    assert "partition.assigned" in log.read_text()
     assert "in stuck" in log.read_text()

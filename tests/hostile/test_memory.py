@@ -60,7 +60,9 @@ def test_a_backlog_stays_in_kafka(
         with Bridge(configure(sim.inlet_url, *topics), tmp_path) as bridge:
             until(lambda: sim.faults.fired(number) >= 8, 60, bridge.tail())
             until(
-                lambda: any(entry["event"] == "lane.paused" for entry in bridge.events()), 60, bridge.tail()
+                lambda: any(entry["event"] == "partition.paused" for entry in bridge.events()),
+                60,
+                bridge.tail(),
             )
             deadline = time.monotonic() + STOPPED_S
             until(lambda: time.monotonic() > deadline, STOPPED_S + 5)

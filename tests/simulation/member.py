@@ -12,7 +12,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bridge.codec.routes import routes_by_topic
-from bridge.engine.events import Events
+from bridge.engine import events
+from bridge.engine.events import Observer
 from bridge.engine.inlet import Inlet
 from bridge.engine.loop import PAUSE_AFTER_S, Engine, Skip, Task
 from bridge.model import BatchRequest, DeadLetter, PublishResult, TopicPartition
@@ -36,31 +37,33 @@ class Crash(BaseException):
     """The process is killed, in the middle of whatever it does."""
 
 
-class Watcher(Events):
-    """Listens to what the engine claims, and compares it with the truth."""
+class Watcher(Observer):
+    """Compares what the engine claims with the truth."""
 
     def __init__(self, member: Member) -> None:
         self._member = member
 
-    def buried(self, letter: DeadLetter) -> None:
-        rec = letter.record
+    def dead_letter_published(self, event: events.DeadLetterPublished) -> None:
+        rec = event.dead_letter.record
         assert isinstance(rec, Rec)
         if rec.acked > self._member.now:
             raise Violation(f"{rec} counts as dead-lettered before the broker acknowledged it")
 
-    def held(self, inlet: str, reason: str, detail: str, seconds: float) -> None:
-        if self._member.say:
-            self._member.say(f"holds {inlet}: {reason} ({detail[:60]}), next try in {seconds:.1f} s")
+    def inlet_held(self, event: events.InletHeld) -> None:
+        self._say(
+            f"holds {event.inlet}: {event.reason} ({event.detail[:60]}), next try in {event.next_try_s:.1f} s"
+        )
 
-    def released(self, inlet: str, reason: str, seconds: float) -> None:
-        if self._member.say:
-            self._member.say(f"releases {inlet} after {seconds:.1f} s: {reason}")
+    def inlet_released(self, event: events.InletReleased) -> None:
+        self._say(f"releases {event.inlet} after {event.held_s:.1f} s: {event.reason}")
 
-    def waits(
-        self, inlet: str, batch: str, records: int, first: str, reason: str, detail: str, seconds: float
-    ) -> None:
+    def batch_waits(self, event: events.BatchWaits) -> None:
+        reason = f"{event.reason} ({event.detail[:60]})"
+        self._say(f"batch {event.batch} ({event.records}) waits {event.seconds:.2f} s: {reason}")
+
+    def _say(self, text: str) -> None:
         if self._member.say:
-            self._member.say(f"batch {batch} ({records}) waits {seconds:.2f} s: {reason} ({detail[:60]})")
+            self._member.say(text)
 
 
 class Member:
@@ -96,7 +99,7 @@ class Member:
             completions=self,
             clock=lambda: self.now,
             settings=scenario.settings,
-            events=Watcher(self),
+            observers=[Watcher(self)],
         )
         self.pump.partitions_of = world.broker.partitions()
         self.source = SimulatedSource(world.broker, self, rng)

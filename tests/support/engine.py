@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.codec.request import body_size
 from bridge.codec.routes import Route, routes_by_topic
 from bridge.engine.batcher import Batch, Key
 from bridge.engine.delivery import Delivery, Effect, EffectResult, PublishDeadLetters, Settled, Wait, deliver
-from bridge.engine.events import Events
+from bridge.engine.events import HOOKS, Observer
 from bridge.engine.inlet import Inlet, Policy
 from bridge.engine.loop import Engine, EngineSettings
 from bridge.engine.offsets import Lane
@@ -33,6 +33,8 @@ from bridge.model import (
     TopicPartition,
 )
 from tests.support.memory import MemoryRecord
+
+T = TypeVar("T")
 
 SOURCE = TopicPartition("t", 0)
 
@@ -448,22 +450,17 @@ class ScriptedSource:
         self.closed = True
 
 
-class Heard(Events):
-    """Everything that the pump tells."""
+class RecordingObserver(Observer):
+    """Remembers every event of the engine."""
 
     def __init__(self) -> None:
-        self.log: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.log: list[Any] = []
+        for name in HOOKS:
+            setattr(self, name, self.log.append)
 
-    def __getattribute__(self, name: str) -> object:
-        if name in Events.__dict__ and not name.startswith("_"):
-            return lambda *args, **named: self.log.append((name, args, named))
-        return super().__getattribute__(name)
-
-    def of(self, name: str) -> list[tuple[Any, ...]]:
-        return [args for each, args, _ in self.log if each == name]
-
-    def named(self, name: str) -> list[dict[str, Any]]:
-        return [named for each, _, named in self.log if each == name]
+    def of(self, kind: type[T]) -> list[T]:
+        """The events of one kind, in the order in which they happened."""
+        return [event for event in self.log if isinstance(event, kind)]
 
 
 def cut(
@@ -494,9 +491,10 @@ class Bench:
         routes: Sequence[Route] = (Route("t", Format.RAW, "inlet", "ds"),),
         partitions: int = 1,
         policy: Mapping[str, Any] | None = None,
+        observers: Sequence[Observer] = (),
         **settings: Any,
     ) -> None:
-        self.hand, self.heard = Hand(), Heard()
+        self.hand, self.events = Hand(), RecordingObserver()
         self.sender, self.letters, self.source = (
             ScriptedSender(self.hand, aep),
             ScriptedLetters(self.hand),
@@ -513,7 +511,7 @@ class Bench:
             completions=self.hand,
             clock=self.hand,
             settings=EngineSettings(**settings),
-            events=self.heard,
+            observers=[self.events, *observers],
         )
         self.pump.source = self.source
         self.assign(*(TopicPartition(route.name, at) for route in routes for at in range(partitions)))

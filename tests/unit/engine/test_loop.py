@@ -11,6 +11,20 @@ import pytest
 
 from bridge.codec.routes import Route
 from bridge.engine.delivery import Wait
+from bridge.engine.events import (
+    BatchWaits,
+    DeadLetterPublished,
+    DeadLettersFailed,
+    DrainFinished,
+    InletHeld,
+    InletReleased,
+    PartitionRewound,
+    PartitionsRevoked,
+    ProbeFailed,
+    RecordsAccepted,
+    RecordsRead,
+    RecordsSkipped,
+)
 from bridge.engine.loop import ENOUGH_S, PAUSE_AFTER_S, Skip
 from bridge.model import BatchRequest, BatchResponse, Fault, Format, Reason, Slice, TopicPartition
 from bridge.ports import Completions
@@ -61,7 +75,7 @@ def test_what_was_read_is_sent_and_then_stored() -> None:
     bench.sender.answer()
     bench.turn()
     assert {SOURCE: 13} == bench.source.stored
-    assert [({"t": 3},)] == bench.heard.of("accepted")
+    assert bench.events.of(RecordsAccepted) == [RecordsAccepted({"t": 3})]
     assert 0.0 == bench.used
 
 
@@ -122,14 +136,14 @@ def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
     bench.read(cut(0, [b"not json", *pieces(2, bad=[1])])).settle(20.0)
 
     assert {SOURCE: 0} == bench.source.stored
-    assert {("t.dlq",)} == {tuple(args[0]) for args in bench.heard.of("dead_letters_failed")}
+    assert {event.topics for event in bench.events.of(DeadLettersFailed)} == {frozenset({"t.dlq"})}
     bench.letters.refuse = lambda _: ""
     bench.settle(120.0)
     assert {SOURCE: 3} == bench.source.stored
     assert {(0, Reason.NOT_JSON), (2, Reason.REFUSED)} == {
         (letter.record.offset(), letter.refusal.reason) for letter in bench.letters.letters
     }
-    assert 2 == len(bench.heard.of("buried"))
+    assert len(bench.events.of(DeadLetterPublished)) == 2
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -138,7 +152,7 @@ def test_tombstones_are_skipped_and_counted() -> None:
     bench = Bench().read(cut(0, [None, None]))
 
     assert {SOURCE: 2} == bench.source.stored
-    assert [("t", "tombstone", 2)] == bench.heard.of("skipped")
+    assert bench.events.of(RecordsSkipped) == [RecordsSkipped("t", Reason.TOMBSTONE, 2)]
 
 
 def test_the_end_of_a_partition_is_stored() -> None:
@@ -155,7 +169,7 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
     bench.sender.answer(0)
     bench.turn()
 
-    assert [(SOURCE, 102, 0, 2)] == bench.heard.of("rewound")
+    assert bench.events.of(PartitionRewound) == [PartitionRewound(SOURCE, 102, 0, 2)]
     assert {SOURCE: 0} == bench.source.stored
     bench.sender.answer(0)
     bench.turn()
@@ -171,7 +185,7 @@ def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_n
     bench.source.feed.append(lambda: bench.pump.revoked([SOURCE]))
     bench.settle(120.0)
 
-    assert [(SOURCE, 103, 0, 3)] == bench.heard.of("rewound")
+    assert bench.events.of(PartitionRewound) == [PartitionRewound(SOURCE, 103, 0, 3)]
     sent = [set(post.pieces) for post in bench.sender.posts]
     assert set(old) <= set.union(*sent)
     assert not any(batch & set(old) and batch & set(new) for batch in sent)
@@ -337,9 +351,9 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
 
     assert {SOURCE: 30} == bench.source.stored
     assert bench.hand.now < 1670
-    assert 1 == len(bench.heard.of("released"))
-    assert 1 == len(bench.heard.of("held"))
-    assert len(bench.heard.of("probed")) > 3
+    assert len(bench.events.of(InletReleased)) == 1
+    assert len(bench.events.of(InletHeld)) == 1
+    assert len(bench.events.of(ProbeFailed)) > 3
     assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
 
 
@@ -514,9 +528,8 @@ def test_a_revoke_waits_for_what_is_in_flight_and_stores_it() -> None:
     bench.pump.revoked([SOURCE])
 
     assert {SOURCE: 3} == bench.source.stored
-    assert {"lost": False, "open_requests": 0} == {
-        name: value for name, value in bench.heard.named("revoked")[0].items() if name != "seconds"
-    }
+    [event] = bench.events.of(PartitionsRevoked)
+    assert (event.partitions, event.lost, event.open_requests) == ((SOURCE,), False, 0)
     assert {} == bench.pump.ledger.lanes
 
 
@@ -527,7 +540,7 @@ def test_a_revoke_ends_at_its_deadline() -> None:
     bench.pump.revoked([SOURCE])
 
     assert 10.0 <= bench.hand.now - before < 10.1
-    assert [1] == [named["open_requests"] for named in bench.heard.named("revoked")]
+    assert [event.open_requests for event in bench.events.of(PartitionsRevoked)] == [1]
     bench.assign(SOURCE)
     bench.read(cut(0, pieces(3)))
     bench.sender.answer()
@@ -591,7 +604,7 @@ def test_lost_partitions_store_nothing() -> None:
     bench.turn(3)
 
     assert {} == bench.source.stored
-    assert [True] == [named["lost"] for named in bench.heard.named("revoked")]
+    assert [event.lost for event in bench.events.of(PartitionsRevoked)] == [True]
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -777,8 +790,8 @@ def test_who_waits_is_told_by_its_coordinates() -> None:
         .turn(100)
     )
 
-    [*_, (_, _, records, first, _, _, _)] = bench.heard.of("waits")
-    assert (2, "t/0/8") == (records, first)
+    [*_, event] = bench.events.of(BatchWaits)
+    assert (event.records, event.first) == (2, "t/0/8")
     [wait] = bench.pump.status["waits"]
     assert (2, "t/0/8") == (wait["records"], wait["first"])
 
@@ -886,7 +899,7 @@ def test_a_drain_settles_what_was_read_and_reads_no_more() -> None:
     assert bench.pump.run(bench.source)
     assert {SOURCE: 3} == bench.source.stored
     assert bench.source.closed
-    assert [{"abandoned": 0}] == [{"abandoned": named["abandoned"]} for named in bench.heard.named("drained")]
+    assert [event.abandoned for event in bench.events.of(DrainFinished)] == [0]
 
 
 def test_a_drain_ends_at_its_deadline() -> None:
@@ -901,7 +914,7 @@ def test_a_drain_ends_at_its_deadline() -> None:
     assert not bench.pump.drain(bench.source)
     assert 30.0 <= bench.hand.now - before < 30.5
     assert {SOURCE: 2} == bench.source.stored
-    assert [2] == [named["abandoned"] for named in bench.heard.named("drained")]
+    assert [event.abandoned for event in bench.events.of(DrainFinished)] == [2]
 
 
 def test_partitions_that_come_during_a_drain_start_paused() -> None:
@@ -920,7 +933,7 @@ def test_the_pump_says_what_is_going_on() -> None:
     assert bench.pump.status["batches"] == 1
     assert [part["topic"] for part in bench.pump.status["partitions"]] == ["t"]
     assert bench.pump.status["waits"]
-    assert [("t", 3)] == bench.heard.of("read")
+    assert bench.events.of(RecordsRead) == [RecordsRead("t", 3)]
 
 
 def test_offsets_that_go_backwards_within_one_read_open_another_lane() -> None:

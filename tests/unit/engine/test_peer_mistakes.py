@@ -12,6 +12,7 @@ import pytest
 
 from bridge.codec.request import body
 from bridge.codec.routes import Route
+from bridge.engine.events import InletReleased, ProbeFailed, RecordsAccepted
 from bridge.engine.loop import PAUSE_AFTER_S
 from bridge.http.oauth import TokenSource
 from bridge.kafka.dead_letter_headers import letterhead
@@ -74,7 +75,7 @@ def test_2_a_failure_in_either_spelling_is_a_failure(name: str, form: type) -> N
     )
 
     assert [1] == [letter.record.offset() for letter in bench.letters.letters]
-    assert [({"t": 1},)] == bench.heard.of("accepted")
+    assert bench.events.of(RecordsAccepted) == [RecordsAccepted({"t": 1})]
 
 
 def test_3_a_failed_entry_without_an_id_concerns_one_record() -> None:
@@ -171,12 +172,12 @@ def test_6_a_refused_token_or_proxy_never_stops_the_bridge(status: int) -> None:
         .settle(2500.0)
     )
     assert bench.inlets["inlet"].hold is not None
-    assert len(bench.heard.of("probed")) > 5
+    assert len(bench.events.of(ProbeFailed)) > 5
     assert [] == bench.letters.letters
 
     bench.settle(2000.0)
     assert {SOURCE: 2} == bench.source.stored
-    assert 1 == len(bench.heard.of("released"))
+    assert len(bench.events.of(InletReleased)) == 1
 
 
 def test_7_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -415,7 +416,7 @@ def test_nothing_is_kept_for_the_case_of_a_dead_letter() -> None:
     assert [3] == [letter.record.offset() for letter in bench.letters.letters]
 
     bench.letters.letters.clear()
-    bench.heard.log.clear()
+    bench.events.log.clear()
     gc.collect()
     assert 0 == sum(ref() is not None for ref in held)
     assert 0.0 == pytest.approx(bench.used)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.engine.events import Observers, OffsetsStored, PartitionsRevoked, ResponseReceived
 from bridge.model import BatchRequest, BatchResponse, Fault, TopicPartition
 from bridge.ops.telemetry import Telemetry
 from tests.support.engine import SOURCE, Bench, broken, cut, pieces, sound, whole
@@ -23,10 +24,17 @@ class Watch:
         self.telemetry = Telemetry(clock=lambda: self.now)
         self.status: Mapping[str, Any] = {}
         self.tokens: Mapping[str, float] = {}
+        self.engine = Observers(self.telemetry.observers)
         self.telemetry.watch(lambda: self.status, dict, lambda: self.tokens)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.telemetry.registry.get_sample_value(f"aep_bridge_{name}", labels)
+
+    def stored(self, offsets: dict[TopicPartition, int]) -> None:
+        self.engine.offsets_stored(OffsetsStored(offsets))
+
+    def revoked(self, partition: TopicPartition, *, lost: bool = False) -> None:
+        self.engine.partitions_revoked(PartitionsRevoked((partition,), lost, 0.0, 0))
 
     @property
     def age(self) -> float | None:
@@ -49,9 +57,9 @@ def logs() -> Iterator[list[Any]]:
 
 def test_the_commit_age_is_that_of_the_partition_that_waits_longest(watch: Watch) -> None:
     """A commit of another partition does not hide it."""
-    watch.telemetry.stored({A: 5})
+    watch.stored({A: 5})
     watch.now = 10.0
-    watch.telemetry.stored({B: 7})
+    watch.stored({B: 7})
     watch.now = 100.0
     watch.telemetry.committed(None, {B: 7})
     assert watch.age == 100.0
@@ -64,7 +72,7 @@ def test_a_commit_behind_the_latest_store_begins_the_age_anew(watch: Watch) -> N
     """A busy partition always has something stored that is not committed: its age stays below a commit's interval."""
     for second in range(100):
         watch.now = float(second)
-        watch.telemetry.stored({A: 10 * second + 10})
+        watch.stored({A: 10 * second + 10})
         watch.telemetry.committed(None, {A: 10 * second})
         assert watch.age is not None
         assert watch.age <= 1.0
@@ -77,9 +85,9 @@ def test_a_commit_behind_the_latest_store_begins_the_age_anew(watch: Watch) -> N
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_partition_that_went_has_no_commit_age(watch: Watch, lost: bool) -> None:
     """Its commit never comes here, and its next owner has an age of its own."""
-    watch.telemetry.stored({A: 5, B: 7})
+    watch.stored({A: 5, B: 7})
     watch.now = 90.0
-    watch.telemetry.revoked([A], lost=lost, seconds=0.0, open_requests=0)
+    watch.revoked(A, lost=lost)
     watch.telemetry.committed(None, {B: 7})
 
     assert watch.age == 0.0
@@ -88,10 +96,10 @@ def test_a_partition_that_went_has_no_commit_age(watch: Watch, lost: bool) -> No
 
 def test_a_failed_commit_is_counted_and_the_age_goes_on(watch: Watch, logs: list[Any]) -> None:
     """The partitions for which the same commit succeeded have none any more."""
-    watch.telemetry.stored({A: 5, B: 7})
+    watch.stored({A: 5, B: 7})
     watch.now = 30.0
     watch.telemetry.committed("the coordinator is away", {B: 7})
-    watch.telemetry.revoked([A], lost=False, seconds=0.0, open_requests=0)
+    watch.revoked(A)
     assert watch.age == 0.0
 
     assert watch.value("commit_failures_total") == 1
@@ -102,8 +110,8 @@ def test_a_failed_commit_is_counted_and_the_age_goes_on(watch: Watch, logs: list
 
 def test_the_commit_age_of_a_log_that_began_anew_ends_with_its_own_commit(watch: Watch) -> None:
     """A commit of the old log that is told late is not it."""
-    watch.telemetry.stored({A: 1000})
-    watch.telemetry.stored({A: 5})
+    watch.stored({A: 1000})
+    watch.stored({A: 5})
     watch.now = 3.0
     watch.telemetry.committed(None, {A: 1000})
     watch.now = 7.0
@@ -118,9 +126,7 @@ def test_the_commit_age_of_a_log_that_began_anew_ends_with_its_own_commit(watch:
 
 def engine(watch: Watch, aep: Any, **settings: Any) -> Bench:
     """A pump with scripted ports whose events are counted."""
-    bench = Bench(aep, **settings)
-    bench.pump._events = watch.telemetry
-    return bench
+    return Bench(aep, observers=watch.telemetry.observers, **settings)
 
 
 def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list[Any]) -> None:
@@ -135,8 +141,10 @@ def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list
     assert watch.value("holds_total", inlet="inlet", reason="address") == 1
     events = [each["event"] for each in logs]
     assert events.count("inlet.held") == events.count("inlet.released") == 1
-    assert events.count("inlet.probed") > 3
-    assert watch.value("requests_total", inlet="inlet", status="404") == events.count("inlet.probed") + 1
+    assert events.count("inlet.probe_failed") > 3
+    assert (
+        watch.value("requests_total", inlet="inlet", status="404") == events.count("inlet.probe_failed") + 1
+    )
     assert watch.value("requests_total", inlet="inlet", status="207") == 1
 
 
@@ -195,13 +203,13 @@ def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
 
 def test_a_topic_created_anew_is_counted_with_what_was_unsettled(watch: Watch, logs: list[Any]) -> None:
     """The counter is there from the start, at 0: an alert watches it."""
-    watch.telemetry.expose_topics(["t"])
+    watch.telemetry.metrics.start_at_zero(["t"])
     assert watch.value("rewinds_total", topic="t") == 0
     engine(watch, sound).read(cut(100, pieces(3))).read(cut(0, pieces(1))).settle()
 
     assert watch.value("rewinds_total", topic="t") == 1
-    told = next(each for each in logs if each["event"] == "lane.rewound")
-    assert (told["partition"], told["expected"], told["found"], told["unsettled_records"]) == (
+    told = next(each for each in logs if each["event"] == "partition.rewound")
+    assert (told["partition"], told["expected_offset"], told["offset"], told["unsettled_records"]) == (
         "t/0",
         103,
         0,
@@ -250,13 +258,14 @@ def test_renamed_headers_and_refused_offsets_are_logged_once_a_second(watch: Wat
         ("offsets.refused", 0),
         ("record.header_renamed", 2),
         ("offsets.refused", 2),
-    ] == [(each["event"], each["more"]) for each in logs]
+    ] == [(each["event"], each["suppressed"]) for each in logs]
     assert ([1, 2], {"t/0": 5}) == (logs[0]["offsets"], logs[1]["offsets"])
 
 
 def test_an_answer_that_never_came_is_counted_by_its_fault(watch: Watch) -> None:
     """And timed."""
-    watch.telemetry.answered("inlet", BatchResponse(fault=Fault.TIMEOUT, error="slow"), 30.0)
+    event = ResponseReceived("inlet", BatchResponse(fault=Fault.TIMEOUT, error="slow"), 30.0)
+    watch.telemetry.metrics.response_received(event)
 
     assert watch.value("requests_total", inlet="inlet", status="timeout") == 1
     assert watch.value("request_seconds_sum", inlet="inlet") == 30.0
