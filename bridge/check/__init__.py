@@ -1,25 +1,33 @@
-"""What `aep-bridge check` looks at before a deploy: one finding for each thing, with what to do where it is wrong. Changes nothing, delivers nothing.
+"""What `aep-bridge check` looks at before a deploy. Each thing is one finding; where it is wrong, the
+finding says what to do.
 
-Surroundings (configuration, environment, memory) → brokers → topics, dead-letter topics, group, partitions → proxies, tokens, inlets → one record.
+Nothing is changed, and only `send_test` delivers anything. The order: configuration, environment and
+memory; brokers; topics, dead-letter topics, partitions and the group; proxies, tokens and inlets; one
+record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bridge.check import brokers, inlets, topics
-from bridge.check.findings import Finding, Level
+from bridge.check import brokers, group, inlets, topics
+from bridge.check.findings import TIMEOUT_S, Finding, Level, exit_code
 from bridge.check.sample import send_test
 from bridge.check.surroundings import offline
 from bridge.config.settings import Settings
+from bridge.kafka.topics import Topics
 
-__all__ = ["Finding", "Level", "offline", "online", "send_test"]
+__all__ = ["Finding", "Level", "exit_code", "offline", "online", "send_test"]
 
 
 def online(settings: Settings, replicas: int = 0) -> Iterator[Finding]:
-    """Brokers, topics, group, proxies, tokens, inlets. `replicas`: how many are planned; 0 where nobody said."""
-    admin, finding = brokers.reached(settings)
-    yield finding
-    if admin is not None:
-        yield from topics.findings(settings, admin, replicas)
-    yield from inlets.findings(settings)
+    """Check what needs connections. `replicas` is how many are planned; 0 if that is not known."""
+    brokers_finding = brokers.check(settings)
+    yield brokers_finding
+    if brokers_finding.level is Level.OK:
+        counts = Topics(settings.admin_properties(), TIMEOUT_S).partitions(
+            [topic.topic for topic in settings.topics], settings.is_dead_letter_topic
+        )
+        yield from topics.check(settings, counts, replicas)
+        yield from group.check(settings, counts)
+    yield from inlets.check(settings)

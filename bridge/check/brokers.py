@@ -1,96 +1,119 @@
-"""Whether the brokers answer, over which protocol, and why not: the client's own errors tell of passwords and certificates, its exceptions do not."""
+"""Whether the brokers answer, over which protocol, and if not, why: a password, a certificate, a name, a
+firewall.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-
-from bridge.check.certificate import fault
+from bridge.check.certificate import certificate_fault
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import Settings
+from bridge.kafka.client_errors import PropertiesRefused
 from bridge.kafka.errors import CLIENT_CERTIFICATE, unverified, wants_certificate
+from bridge.kafka.probe import BrokerProbe, Obstacle
+from bridge.kafka.topics import Unreachable
 
-_SOON_S = 3.0
-"""An address that is refused, or not known, is given so long."""
+_PATIENCE_S = 3.0
+"""How long an address that is refused or unknown may still come up; the client tries it
+again all the time.
+"""
 
-_AUTHORITY = "set ssl.ca.location in kafka.properties to the PEM file of the authority that signed the brokers' certificates"
-_CAUSES: tuple[tuple[int, str, float, bool], ...] = (
-    (
-        KafkaError._AUTHENTICATION,
-        "check sasl.mechanism, sasl.username and the password in kafka.properties (better: sasl.password_file)",
-        0,
-        False,
+_AUTHORITY = (
+    "set ssl.ca.location in kafka.properties to the PEM file of the authority that signed the brokers' "
+    "certificates"
+)
+_SETTINGS = (
+    "check kafka.bootstrap_servers, and security.protocol, sasl.* and ssl.* in kafka.properties, "
+    "against the brokers' listener"
+)
+_CLOSED = (
+    "the connection is closed without a word: does security.protocol in kafka.properties fit the listener "
+    "(TLS, SASL)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """What an obstacle means."""
+
+    obstacle: Obstacle
+    next_step: str
+    patience_s: float = 0.0
+    """How long to go on trying before this is taken for the cause."""
+    unreachable: bool = False
+
+
+_CAUSES = (
+    _Cause(
+        Obstacle.AUTHENTICATION,
+        "check sasl.mechanism, sasl.username and the password in kafka.properties "
+        "(better: sasl.password_file)",
     ),
-    (KafkaError._SSL, _AUTHORITY, 0, False),
-    (KafkaError._RESOLVE, "check the names in kafka.bootstrap_servers, and DNS", _SOON_S, True),
-    (
-        KafkaError._TRANSPORT,
+    _Cause(Obstacle.TLS, _AUTHORITY),
+    _Cause(
+        Obstacle.RESOLVE,
+        "check the names in kafka.bootstrap_servers, and DNS",
+        _PATIENCE_S,
+        unreachable=True,
+    ),
+    _Cause(
+        Obstacle.TRANSPORT,
         "check kafka.bootstrap_servers, firewalls, and that security.protocol fits the brokers' listener",
-        _SOON_S,
-        True,
+        _PATIENCE_S,
+        unreachable=True,
     ),
 )
-"""From the most telling one on: the client's error, what to do, how long to go on trying, and whether it means that the brokers are away."""
-_SILENT = "the connection is closed without a word: does security.protocol in kafka.properties fit the listener (TLS, SASL)?"
+"""The most telling one first: a client that meets several of them is judged by the first."""
 
 
-def reached(settings: Settings) -> tuple[AdminClient | None, Finding]:
-    """An admin client of brokers that answer, or None; and the finding."""
-    heard: dict[int, str] = {}
-    servers, protocol = (
-        settings.kafka.bootstrap_servers,
-        settings.kafka.text_of("security.protocol", "plaintext"),
-    )
-    do = "check kafka.bootstrap_servers, and security.protocol, sasl.* and ssl.* in kafka.properties, against the brokers' listener"
-    started = time.monotonic()
-    listens: dict[str, Any] = {"error_cb": lambda error: heard.setdefault(error.code(), error.str())}
+def check(settings: Settings) -> Finding:
+    """Ask the brokers until they answer, or until it is clear why they do not."""
+    servers = settings.kafka.bootstrap_servers
     try:
-        admin = AdminClient(settings.admin_properties() | listens)
-    except (KafkaException, OSError) as problem:
-        text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
-        return None, Finding(Level.FAIL, "brokers", f"{servers}: {text}", do)
+        probe = BrokerProbe(settings.admin_properties())
+    except (PropertiesRefused, OSError) as problem:  # OSError: a file with a secret
+        return Finding(Level.FAIL, "brokers", f"{servers}: {problem}", _SETTINGS)
+    protocol = settings.kafka.text_of("security.protocol", "plaintext")
+    where = f"{servers} over {protocol}"
+    started = time.monotonic()
     while True:
         try:
-            cluster = admin.list_topics(timeout=1)
-        except KafkaException as problem:
-            last = problem.args[0].str()
+            count = probe.count_brokers(timeout_s=1)
+        except Unreachable as problem:
+            last_error = str(problem)
         else:
-            return admin, Finding(
-                Level.OK, "brokers", f"{len(cluster.brokers)} of them answer over {protocol}"
-            )
-        admin.poll(0)
-        tried = time.monotonic() - started
-        if found := _of_certificates(settings, heard.values()):
-            return None, Finding(Level.FAIL, "brokers", f"{servers} over {protocol}: {found[0]}", found[1])
-        for code, advice, patience, away in _CAUSES:
-            if code in heard and tried >= patience:
-                return None, Finding(
-                    Level.FAIL,
-                    "brokers",
-                    f"{servers} over {protocol}: {_told(heard[code])}",
-                    advice,
-                    unreachable=away,
-                )
-        if tried >= TIMEOUT_S:
-            return None, Finding(
-                Level.FAIL, "brokers", f"{servers} over {protocol}: {last}; {_SILENT}", do, unreachable=True
-            )
+            return Finding(Level.OK, "brokers", f"{count} of them answer over {protocol}")
+        elapsed_s = time.monotonic() - started
+        if failure := _certificate_failure(settings, probe, where) or _failure(probe, where, elapsed_s):
+            return failure
+        if elapsed_s >= TIMEOUT_S:
+            text = f"{where}: {last_error}; {_CLOSED}"
+            return Finding(Level.FAIL, "brokers", text, _SETTINGS, unreachable=True)
 
 
-def _of_certificates(settings: Settings, heard: Iterable[str]) -> tuple[str, str] | None:
-    """What is wrong with their certificate or ours, and what to do; None where it is something else."""
-    for error in heard:
+def _certificate_failure(settings: Settings, probe: BrokerProbe, where: str) -> Finding | None:
+    """Return what is wrong with the brokers' certificate or ours; None where the cause is something else."""
+    for error in probe.texts:
         if wants_certificate(error):
-            return _told(error), CLIENT_CERTIFICATE
+            return Finding(Level.FAIL, "brokers", f"{where}: {_shortened(error)}", CLIENT_CERTIFICATE)
         if unverified(error):
-            return fault(settings) or (_told(error), _AUTHORITY)
+            text, next_step = certificate_fault(settings) or (_shortened(error), _AUTHORITY)
+            return Finding(Level.FAIL, "brokers", f"{where}: {text}", next_step)
     return None
 
 
-def _told(text: str) -> str:
-    """Without the client's own state, which says nothing to people."""
-    return text.rpartition(" (after ")[0] or text
+def _failure(probe: BrokerProbe, where: str, elapsed_s: float) -> Finding | None:
+    """Return the failure that the most telling of the client's errors means; None while none is certain."""
+    for cause in _CAUSES:
+        error = probe.text(cause.obstacle)
+        if error is not None and elapsed_s >= cause.patience_s:
+            text = f"{where}: {_shortened(error)}"
+            return Finding(Level.FAIL, "brokers", text, cause.next_step, cause.unreachable)
+    return None
+
+
+def _shortened(error: str) -> str:
+    """Return the client's text without its own state, `(after 3ms in state CONNECT)`, which helps nobody."""
+    return error.rpartition(" (after ")[0] or error

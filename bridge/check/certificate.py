@@ -1,4 +1,6 @@
-"""Why the brokers' certificate is refused: one handshake more, by a library that says what it did not like."""
+"""Why the brokers' certificate is refused. The Kafka client does not say it; a handshake by Python's `ssl`
+does.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +12,47 @@ from bridge.check.findings import TIMEOUT_S
 from bridge.config.settings import Settings
 
 _EXPIRED, _NOT_YET, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
+"""OpenSSL's codes."""
 _RENEW = "have the brokers' certificate renewed; is this machine's clock right?"
 _NAMES = (
     "kafka.bootstrap_servers, and the brokers' advertised.listeners, must name them as their certificate does"
 )
-_DO = {_EXPIRED: _RENEW, _NOT_YET: _RENEW, _OTHER_NAME: _NAMES, _OTHER_ADDRESS: _NAMES}
-"""OpenSSL's codes, and what to do; of all others the authority is the cause."""
+_NEXT_STEPS = {_EXPIRED: _RENEW, _NOT_YET: _RENEW, _OTHER_NAME: _NAMES, _OTHER_ADDRESS: _NAMES}
+"""With every other code, the authority is the cause."""
 
 
-def fault(settings: Settings) -> tuple[str, str] | None:
-    """What is wrong with the certificate of the first bootstrap server that has a wrong one, and what to do; None where it is the authority, or not known."""
-    place, pem = settings.kafka.text_of("ssl.ca.location", ""), settings.kafka.text_of("ssl.ca.pem", "")
-    path = Path(place) if place not in {"", "probe"} else None
+def certificate_fault(settings: Settings) -> tuple[str, str] | None:
+    """Return what is wrong with the first bootstrap server's certificate that is wrong, and what to do.
+
+    None where the authority is the cause, or where it could not be found out.
+    """
+    ca_location = settings.kafka.text_of("ssl.ca.location", "")
+    path = Path(ca_location) if ca_location not in {"", "probe"} else None
     try:
         context = ssl.create_default_context(
-            cafile=place if path and path.is_file() else None,
-            capath=place if path and path.is_dir() else None,
-            cadata=pem or None,
+            cafile=ca_location if path and path.is_file() else None,
+            capath=ca_location if path and path.is_dir() else None,
+            cadata=settings.kafka.text_of("ssl.ca.pem", "") or None,
         )
     except (OSError, ValueError):
         return None
     for server in settings.kafka.bootstrap_servers.split(","):
-        host, _, port = server.strip().rpartition("://")[2].rpartition(":")
         try:
-            with (
-                socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S / 2) as plain,
-                context.wrap_socket(plain, server_hostname=host.strip("[]")),
-            ):
-                continue
+            _handshake(server.strip(), context)
         except ssl.SSLCertVerificationError as error:
-            if error.verify_code in _DO:
-                return f"{server.strip()}: {error.verify_message}", _DO[error.verify_code]
+            if error.verify_code in _NEXT_STEPS:
+                return f"{server.strip()}: {error.verify_message}", _NEXT_STEPS[error.verify_code]
         except (OSError, ValueError):
             continue
     return None
+
+
+def _handshake(server: str, context: ssl.SSLContext) -> None:
+    """Connect to a server of the form `protocol://host:port` or `host:port`, and verify its certificate."""
+    host, _, port = server.rpartition("://")[2].rpartition(":")
+    host = host.strip("[]")
+    with (
+        socket.create_connection((host, int(port)), TIMEOUT_S / 2) as connection,
+        context.wrap_socket(connection, server_hostname=host),
+    ):
+        pass

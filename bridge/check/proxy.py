@@ -1,10 +1,13 @@
-"""Which proxy stands before the inlet and the token endpoint, who says so, and whether it takes connections."""
+"""Which proxy stands before the inlet and the token endpoint, which setting says so, and whether it takes
+connections.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import httpx
 
@@ -13,54 +16,69 @@ from bridge.config.settings import AepSettings
 from bridge.http.connection import Proxy, proxy_for
 
 
-def proxies(aep: AepSettings, what: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """A finding for the inlet, and one for the token endpoint where that goes another way. Shows no password."""
-    urls = {"inlet": aep.batch_url} | ({"token endpoint": aep.auth.token_url} if aep.auth is not None else {})
-    ways: dict[str, tuple[list[str], Finding]] = {}
-    for name, url in urls.items():
-        address = httpx.URL(url)
-        port = address.port or (443 if address.scheme == "https" else 80)
-        source = _source(aep, address.scheme, environ)
-        try:
-            proxy = proxy_for((address.scheme, address.raw_host.decode(), port), aep.proxy())
-        except (httpx.ProxyError, OSError, ValueError) as problem:
-            yield Finding(Level.FAIL, f"proxy of {what}", f"{source}: {problem}", f"correct {source}")
+def check_proxies(
+    aep: AepSettings, subject: str, environ: Mapping[str, str] = os.environ
+) -> Iterator[Finding]:
+    """Check the inlet's proxy, and the token endpoint's where that has another one. Shows no password."""
+    urls = {"inlet": aep.batch_url}
+    if aep.auth is not None:
+        urls["token endpoint"] = aep.auth.token_url
+    findings: dict[str, tuple[str, Finding]] = {}
+    for endpoint, url in urls.items():
+        finding = _check(aep, httpx.URL(url), environ)
+        if finding.level is Level.FAIL and not finding.unreachable:  # the setting itself is wrong
+            yield replace(finding, subject=f"proxy of {subject}")
             return
-        finding = _judged(proxy, source, address.host)
-        ways.setdefault(finding.found, ([], finding))[0].append(name)
-    for names, finding in ways.values():
-        which = "" if len(ways) == 1 else f" ({names[0]})"
-        yield Finding(
-            finding.level, f"proxy of {what}{which}", finding.found, finding.do, finding.unreachable
-        )
+        findings.setdefault(finding.text, (endpoint, finding))
+    for endpoint, finding in findings.values():
+        which = f" ({endpoint})" if len(findings) > 1 else ""
+        yield replace(finding, subject=f"proxy of {subject}{which}")
 
 
-def _source(aep: AepSettings, scheme: str, environ: Mapping[str, str]) -> str:
-    """Who decides: the setting, or the variable, in the order of Python's own look-up (the small letters win); empty where nobody does."""
+def _check(aep: AepSettings, url: httpx.URL, environ: Mapping[str, str]) -> Finding:
+    """Check the proxy for one URL. The finding has no subject yet: two URLs may have the same one."""
+    setting = _deciding_setting(aep, url.scheme, environ)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        proxy = proxy_for((url.scheme, url.raw_host.decode(), port), aep.proxy())
+    except (httpx.ProxyError, OSError, ValueError) as problem:
+        return Finding(Level.FAIL, "", f"{setting}: {problem}", f"correct {setting}")
+    if proxy is None:
+        return Finding(Level.OK, "", f"none: {_why_none(setting, url.host)}; connects directly")
+    return _connect(proxy, setting, url.host)
+
+
+def _deciding_setting(aep: AepSettings, scheme: str, environ: Mapping[str, str]) -> str:
+    """Return the setting or the variable that decides; empty if there is none.
+
+    Of the variables, that is the first which Python's own look-up takes: the name in small letters wins.
+    """
     if aep.proxy_url_file is not None:
         return "aep.proxy_url_file"
     if aep.proxy_url is not None:
         return "aep.proxy_url"
-    names = [spelt for name in (f"{scheme}_proxy", "all_proxy") for spelt in (name, name.upper())]
+    small = (f"{scheme}_proxy", "all_proxy")
+    names = [spelling for name in small for spelling in (name, name.upper())]
     return next((name for name in names if environ.get(name)), "")
 
 
-def _judged(proxy: Proxy | None, source: str, host: str) -> Finding:
-    if proxy is None:
-        if not source:
-            return Finding(
-                Level.OK, "", "none: neither aep.proxy_url nor HTTPS_PROXY is set; connects directly"
-            )
-        why = f"{source} is empty" if source.startswith("aep.") else f"NO_PROXY takes {host} out of {source}"
-        return Finding(Level.OK, "", f"none: {why}; connects directly")
-    shown = f"{proxy.host}:{proxy.port}, by {source}" + (", with a password" if proxy.authorization else "")
+def _why_none(setting: str, host: str) -> str:
+    if not setting:
+        return "neither aep.proxy_url nor HTTPS_PROXY is set"
+    if setting.startswith("aep."):
+        return f"{setting} is empty"
+    return f"NO_PROXY takes {host} out of {setting}"
+
+
+def _connect(proxy: Proxy, setting: str, host: str) -> Finding:
+    address = f"{proxy.host}:{proxy.port}, by {setting}"
+    text = f"{address}, with a password" if proxy.authorization else address
     try:
         with socket.create_connection((proxy.host, proxy.port), TIMEOUT_S):
-            return Finding(Level.OK, "", f"{shown}: takes connections")
+            return Finding(Level.OK, "", f"{text}: takes connections")
     except OSError as problem:
-        do = f"correct {source}" + (
-            ""
-            if source.startswith("aep.")
-            else f", name {host} in NO_PROXY, or set aep.proxy_url (empty for none)"
-        )
-        return Finding(Level.FAIL, "", f"{shown}: {problem.strerror or problem}", do, unreachable=True)
+        next_step = f"correct {setting}"
+        if not setting.startswith("aep."):
+            next_step += f", name {host} in NO_PROXY, or set aep.proxy_url (empty for none)"
+        error = problem.strerror or problem
+        return Finding(Level.FAIL, "", f"{text}: {error}", next_step, unreachable=True)

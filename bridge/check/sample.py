@@ -1,114 +1,102 @@
-"""One record of a topic to AEP's single endpoint, with its own validation: the verdict before the first deploy."""
+"""One record of a topic, sent to AEP's single endpoint with AEP's own validation: the verdict before the
+first deploy.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import httpx
-from confluent_kafka import Consumer, TopicPartition
 
+from bridge.check.aep_client import authorization, open_client, post_json, token_source
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.config.settings import Settings
-from bridge.http.connection import HttpConnection, Tls
-from bridge.http.oauth import TokenError, TokenSource
-from bridge.kafka.topics import Topics
+from bridge.codec.envelope import entity_wrapper
+from bridge.codec.multi_status import error_text
+from bridge.codec.routes import Route
+from bridge.codec.validation import group_records
+from bridge.config.settings import AepSettings, Settings, TopicSettings
+from bridge.http.oauth import TokenError
+from bridge.kafka.reader import Bounds, TopicReader
+from bridge.kafka.topics import Topics, Unreachable
+from bridge.model import Format, TopicPartition
+
+_RESPONSE_S = 30.0
+"""AEP's validation takes longer than its acceptance."""
 
 
 def send_test(settings: Settings, topic: str) -> Iterator[Finding]:
-    """One record of the topic to the single endpoint with syncValidation: AEP's verdict. The record is delivered if AEP accepts it; no offset moves."""
-    from bridge.codec.envelope import entity_wrapper
-    from bridge.codec.multi_status import error_text
-    from bridge.codec.routes import Route
-    from bridge.codec.validation import group_records
-
+    """Send one record of a topic. AEP delivers it if it is valid; no offset moves."""
+    subject = f"test from {topic}"
     entry = settings.entry_for(topic)
     if entry is None:
-        yield Finding(
-            Level.FAIL,
-            f"test from {topic}",
-            "no entry of the mapping matches this topic",
-            "name a mapped topic",
-        )
+        text = "no entry of the mapping matches this topic"
+        yield Finding(Level.FAIL, subject, text, "name a mapped topic")
+        return
+    try:
+        value = _newest_value(settings, topic)
+    except Unreachable as problem:
+        yield Finding(Level.FAIL, subject, str(problem), unreachable=True)
+        return
+    if value is None:
+        yield Finding(Level.FAIL, subject, "the topic has no record to send", "produce one first")
         return
     aep = settings.inlet_for(entry)
-    value = _sample(settings, topic)
-    if value is None:
-        yield Finding(
-            Level.FAIL, f"test from {topic}", "the topic has no record to send", "produce one first"
-        )
+    group = group_records(_route(topic, entry, aep), [value])[0]
+    if group.refusal is not None:
+        next_step = "the bridge would dead-letter this record without sending it; correct what produces it"
+        yield Finding(Level.FAIL, subject, group.refusal.error, next_step)
         return
-    wrapper = (b"", b"")
-    if entry.format == "entity":
-        ids = {
-            "schema_id": entry.schema_id or "",
-            "schema_version": entry.schema_version,
-            "dataset_id": entry.dataset_id or "",
-        }
-        wrapper = entity_wrapper(ims_org_id=aep.ims_org_id or "", **ids)
-    run = group_records(Route(topic, entry.format, "check", entry.dataset_id, wrapper), [value])[0]
-    if run.refusal is not None:
-        yield Finding(
-            Level.FAIL,
-            f"test from {topic}",
-            run.refusal.error,
-            "this record would be dead-lettered before it is sent",
-        )
-        return
-    tls = Tls(
-        *(
-            None if path is None else str(path)
-            for path in (aep.ca_file, aep.client_cert_file, aep.client_key_file)
-        )
-    )
-    with httpx.Client(transport=HttpConnection(tls=tls, proxy=aep.proxy()), trust_env=False) as client:
-        headers = dict(aep.header_values()) | {"content-type": "application/json"}
-        try:
-            if aep.auth is not None:
-                auth = aep.auth
-                source = TokenSource(
-                    url=auth.token_url,
-                    client_id=auth.client_id,
-                    secret=auth.secret,
-                    scope=auth.scope,
-                    client=client,
-                )
-                headers["authorization"] = f"Bearer {source.bearer(time.monotonic() + TIMEOUT_S)}"
-            limits = {"deadline": time.monotonic() + 30, "max_response_bytes": 1_000_000}
-            answer = client.post(
-                f"{aep.single_url}?syncValidation=true",
-                headers=headers,
-                content=run.pieces[0],
-                extensions=limits,
-            )
-        except (httpx.HTTPError, TokenError) as trouble:
-            yield Finding(Level.FAIL, f"test from {topic}", str(trouble), unreachable=True)
-            return
-    if answer.status_code == 200:
-        yield Finding(Level.OK, f"test from {topic}", "AEP validated and accepted one record of it")
-    else:
-        text = error_text(answer.content)
-        yield Finding(
-            Level.FAIL,
-            f"test from {topic}",
-            f"AEP answers {answer.status_code}: {text}",
-            "compare the record with the schema, dataset and organisation",
-        )
-
-
-def _sample(settings: Settings, topic: str) -> bytes | None:
-    """The value of the newest record that can be had, without joining the group."""
-    properties = {**settings.consumer_properties(), "enable.auto.commit": False, "enable.partition.eof": True}
-    consumer = Consumer(properties)
     try:
-        count = Topics(settings.admin_properties(), TIMEOUT_S).partitions([topic]).get(topic, 0)
+        status, body = _send(aep, group.pieces[0])
+    except (httpx.HTTPError, TokenError) as problem:
+        yield Finding(Level.FAIL, subject, str(problem), unreachable=True)
+        return
+    if status == 200:
+        yield Finding(Level.OK, subject, "AEP validated and accepted one record of it")
+    else:
+        text = f"AEP answers {status}: {error_text(body)}"
+        next_step = "compare the record with the schema, dataset and organisation"
+        yield Finding(Level.FAIL, subject, text, next_step)
+
+
+def _route(topic: str, entry: TopicSettings, aep: AepSettings) -> Route:
+    wrapper = (b"", b"")
+    if entry.format == Format.ENTITY:
+        wrapper = entity_wrapper(
+            schema_id=entry.schema_id or "",
+            schema_version=entry.schema_version,
+            ims_org_id=aep.ims_org_id or "",
+            dataset_id=entry.dataset_id or "",
+        )
+    return Route(topic, entry.format, "check", entry.dataset_id, wrapper)
+
+
+def _send(aep: AepSettings, message: bytes) -> tuple[int, bytes]:
+    """Send a message for validation; return the response's status and body."""
+    with open_client(aep) as client:
+        headers = dict(aep.header_values())
+        tokens = token_source(aep, client)
+        if tokens is not None:
+            headers |= authorization(tokens, TIMEOUT_S)
+        url = f"{aep.single_url}?syncValidation=true"
+        response = post_json(client, url, headers, message, _RESPONSE_S)
+        return response.status_code, response.content
+
+
+def _newest_value(settings: Settings, topic: str) -> bytes | None:
+    """Return the value of a partition's last record that has one; None if there is none. Raises
+    `Unreachable`.
+    """
+    count = Topics(settings.admin_properties(), TIMEOUT_S).partitions([topic]).get(topic, 0)
+    reader = TopicReader(settings.consumer_properties(), TIMEOUT_S)
+    try:
         for number in range(count):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT_S)
-            if high > low:
-                consumer.assign([TopicPartition(topic, number, high - 1)])
-                message = consumer.poll(TIMEOUT_S)
-                if message is not None and message.error() is None and message.value():
-                    return message.value()
+            partition = TopicPartition(topic, number)
+            low, end = reader.offsets(partition)
+            if end > low:  # the last one may be a control record, of which the reader yields nothing
+                for record in reader.records(Bounds({partition: end - 1}, {partition: end})):
+                    if record.value():
+                        return record.value()
     finally:
-        consumer.close()
+        reader.close()
     return None

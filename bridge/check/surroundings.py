@@ -1,4 +1,6 @@
-"""What needs no connection: the configuration, the environment around it, the memory it may take."""
+"""What needs no connection: the configuration, the environment around it, and the memory that the bridge
+may take.
+"""
 
 from __future__ import annotations
 
@@ -19,68 +21,60 @@ from bridge.config.settings import PREFIX, Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}")
 _STEM = PREFIX.rstrip("_")
-_ALIKE = 0.8
+_SIMILAR = 0.8
+_MIB = 1048576
 
 
 def offline(settings: Settings, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Configuration, environment, memory. Variables that begin as ours do and are none were refused when the settings were loaded."""
+    """Check configuration, environment and memory.
+
+    Variables that begin with our prefix and name no key were refused when the settings were loaded.
+    """
     inlets = {settings.inlet_for(topic).identity for topic in settings.topics}
-    yield Finding(
-        Level.OK, "configuration", f"{len(settings.topics)} topics or regexes, {len(inlets)} inlets"
-    )
+    text = f"{len(settings.topics)} topics or regexes, {len(inlets)} inlets"
+    yield Finding(Level.OK, "configuration", text)
     for warning in settings.warnings:
         yield Finding(Level.WARN, "configuration", warning)
     yield from _environment(settings, environ)
-    size, text = ceiling(settings)
-    limit = container_limit()
-    yield Finding(
-        Level.OK,
-        "memory",
-        f"at most {size / 1048576:.0f} MiB ({text})"
-        + (f"; the container has {limit / 1048576:.0f} MiB" if limit else ""),
-    )
+    size, explanation = ceiling(settings)
+    text = f"at most {size / _MIB:.0f} MiB ({explanation})"
+    if limit := container_limit():
+        text += f"; the container has {limit / _MIB:.0f} MiB"
+    yield Finding(Level.OK, "memory", text)
 
 
 def _environment(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     ours = sorted(name for name in environ if name.startswith(PREFIX))
-    yield Finding(
-        Level.OK,
-        "environment",
-        f"{len(ours)} variables of ours: {', '.join(ours)}" if ours else "no variable of ours is set",
-    )
+    text = f"{len(ours)} variables of ours: {', '.join(ours)}" if ours else "no variable of ours is set"
+    yield Finding(Level.OK, "environment", text)
     for name in sorted(set(environ) - set(ours)):
-        if meant := nearest(name):
-            yield Finding(
-                Level.WARN,
-                f"environment {name}",
-                "is not one of ours, and is not looked at",
-                f"did you mean {meant}?",
-            )
+        if similar := most_similar_variable(name):
+            text = "is not a variable of ours, so the bridge ignores it"
+            yield Finding(Level.WARN, f"environment {name}", text, f"did you mean {similar}?")
     for loc, reference in references(settings):
-        there = reference in environ
-        near = "" if there else next(iter(get_close_matches(reference, environ, 1, 0.7)), "")
-        unset = (
-            ""
-            if there
-            else f", and the environment has no {reference}" + (f" (it has {near})" if near else "")
+        text = f"{dotted(loc)} holds it as it is written"
+        if reference not in environ:
+            text += f", and the environment has no {reference}"
+            if near := get_close_matches(reference, environ, 1, 0.7):
+                text += f" (it has {near[0]})"
+        next_step = (
+            f"the bridge does not replace references: set {_variable(loc)} instead, or write the value"
         )
-        do = f"references are not filled in: set {_variable(loc)} instead, or write the value"
-        yield Finding(
-            Level.WARN, f"environment ${{{reference}}}", f"{dotted(loc)} holds it as it is written{unset}", do
-        )
+        yield Finding(Level.WARN, f"environment ${{{reference}}}", text, next_step)
 
 
-def nearest(name: str) -> str:
-    """The variable of ours that another one looks like; empty where it looks like none."""
+def most_similar_variable(name: str) -> str:
+    """Return the variable of ours that another variable's name looks like; empty if it looks like none."""
     text = name.upper().replace("-", "_")
     known = [*names(), *RESERVED]
-    if text[: len(_STEM)] == _STEM or SequenceMatcher(None, text[: len(_STEM)], _STEM).ratio() >= _ALIKE:
+    stem = text[: len(_STEM)]
+    if stem == _STEM or SequenceMatcher(None, stem, _STEM).ratio() >= _SIMILAR:
         return next(iter(get_close_matches(text, known, 1, 0.7)), f"{PREFIX}SECTION__KEY")
-    return next(iter(get_close_matches(text, known, 1, _ALIKE)), "") if "__" in text else ""
+    return next(iter(get_close_matches(text, known, 1, _SIMILAR)), "") if "__" in text else ""
 
 
 def references(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
-    """Every `${NAME}` in the settings, secrets included, and where it stands."""
+    """Yield every `${NAME}` in the settings, secrets included, with the place where it stands."""
     value = revealed(value)
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
@@ -89,15 +83,19 @@ def references(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
         for name, item in value.items():
             yield from references(item, (*loc, name))
     elif isinstance(value, tuple):
-        for number, item in enumerate(value):
-            yield from references(item, (*loc, number))
+        for index, item in enumerate(value):
+            yield from references(item, (*loc, index))
     elif isinstance(value, str) or hasattr(value, "__fspath__"):
-        yield from ((loc, found[1]) for found in _REFERENCE.finditer(str(value)))
+        yield from ((loc, match[1]) for match in _REFERENCE.finditer(str(value)))
 
 
 def _variable(loc: Loc) -> str:
-    """A key's variable; properties and headers are spelt differently there."""
+    """Return the variable of a key. The last part of a property's or a header's variable has its own
+    spelling.
+    """
     last = str(loc[-1])
     if "properties" in loc[:-1]:
         return variable((*loc[:-1], librdkafka.environment_name(last)))
-    return variable((*loc[:-1], last.replace("-", "_"))) if "headers" in loc[:-1] else variable(loc)
+    if "headers" in loc[:-1]:
+        return variable((*loc[:-1], last.replace("-", "_")))
+    return variable(loc)

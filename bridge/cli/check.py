@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from bridge.check import Finding
 
+_COLOURS = {"ok": "green", "WARN": "yellow", "FAIL": "red"}
+
 
 def check(
     config: ConfigOption,
@@ -25,23 +27,26 @@ def check(
         str,
         typer.Option(
             metavar="TOPIC",
-            help="Also send one record of this topic, with AEP's own validation, and show the verdict. Not with --offline.",
+            help="Also send one record of this topic, with AEP's own validation, and show the verdict. "
+            "Not with --offline.",
         ),
     ] = "",
     replicas: Annotated[
         int,
         typer.Option(
-            min=0, help="How many replicas are planned, to be held against the partitions; 0: not known."
+            min=0, help="How many replicas are planned, to compare with the partitions; 0: not known."
         ),
     ] = 0,
     output: Output = Form.AUTO,
 ) -> None:
-    """Check everything that can be wrong before a deploy, one line each: ok, WARN or FAIL, what was found, what to do. Changes nothing.
+    """Check everything that can be wrong before a deploy. Changes nothing.
 
-    The configuration and the environment around it, memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions against
-    replicas; proxies, tokens, the clock, inlets.
+    Each line is ok, WARN or FAIL, with what was found and what to do: the configuration and the environment around it,
+    memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions against replicas;
+    proxies, tokens, the clock, inlets.
 
-    Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream can't be reached.
+    Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream can't be
+    reached.
 
     Example: `aep-bridge check --config config/aep-bridge.yaml --send-test web-events --replicas 3`
     """
@@ -61,42 +66,27 @@ def check(
     try:
         settings = load(config, os.environ)
     except ConfigurationError as error:
-        _show(
-            (checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems),
-            scripted=scripted,
-        )
+        problems = [checks.Finding(checks.Level.FAIL, "configuration", text) for text in error.problems]
+        _show(problems, scripted=scripted)
         raise typer.Exit(2) from None
     findings: Iterable[Finding] = checks.offline(settings)
     if not offline:
-        findings = chain(
-            findings,
-            checks.online(settings, replicas),
-            checks.send_test(settings, send_test) if send_test else (),
-        )
-    failed = [finding for finding in _show(findings, scripted=scripted) if finding.level is checks.Level.FAIL]
-    raise typer.Exit(0 if not failed else 3 if any(finding.unreachable for finding in failed) else 1)
+        findings = chain(findings, checks.online(settings, replicas))
+    if send_test:
+        findings = chain(findings, checks.send_test(settings, send_test))
+    raise typer.Exit(checks.exit_code(_show(findings, scripted=scripted)))
 
 
 def _show(findings: Iterable[Finding], *, scripted: bool) -> list[Finding]:
-    """Prints each as it comes, or all of them at the end as JSON; returns them."""
-    seen = []
+    """Print each finding as soon as it is there, or all of them at the end as JSON; return them."""
+    shown = []
     for finding in findings:
-        seen.append(finding)
+        shown.append(finding)
         if not scripted:
-            colour = {"ok": "green", "WARN": "yellow", "FAIL": "red"}[finding.level.value]
-            typer.echo(
-                f"{typer.style(f'{finding.level.value:<4}', fg=colour)}  {finding.what}: {finding.found}"
-            )
-            if finding.do:
-                typer.echo(f"      → {finding.do}")
+            level = typer.style(f"{finding.level.value:<4}", fg=_COLOURS[finding.level.value])
+            typer.echo(f"{level}  {finding.subject}: {finding.text}")
+            if finding.next_step:
+                typer.echo(f"      → {finding.next_step}")
     if scripted:
-        typer.echo(
-            json.dumps(
-                [
-                    {"level": each.level.value, "what": each.what, "found": each.found, "do": each.do}
-                    for each in seen
-                ],
-                indent=2,
-            )
-        )
-    return seen
+        typer.echo(json.dumps([finding.as_json() for finding in shown], indent=2))
+    return shown

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from bridge.check import Level, offline
-from bridge.check.inlets import _asked
-from bridge.check.proxy import proxies
-from bridge.check.surroundings import nearest, references
-from bridge.check.topics import _replicas
+from bridge.check.inlets import check_response
+from bridge.check.proxy import check_proxies
+from bridge.check.surroundings import most_similar_variable, references
+from bridge.check.topics import check_replicas
 from bridge.config.settings_aep import AepSettings
 from tests.unit.config.test_settings import settings
 
@@ -34,7 +34,7 @@ from tests.unit.config.test_settings import settings
 )
 def test_a_variable_that_looks_like_ours_is_named_with_what_was_meant(name: str, meant: str) -> None:
     """What is misspelt in its first part is not refused at start, since it is nobody's; `check` sees it."""
-    assert nearest(name) == meant
+    assert most_similar_variable(name) == meant
 
 
 def test_the_environment_is_told_without_values() -> None:
@@ -49,18 +49,18 @@ def test_the_environment_is_told_without_values() -> None:
         "DATASETS": "d",
         "KAFKA_SECRET": "value-canary",
     }
-    found = [finding for finding in offline(made, environ) if finding.what.startswith("environment")]
+    found = [finding for finding in offline(made, environ) if finding.subject.startswith("environment")]
 
     assert [finding.level for finding in found] == [Level.OK, Level.WARN, Level.WARN, Level.WARN]
-    assert "AEP_BRIDGE_BATCH__LINGER_MS" in found[0].found
-    assert found[1].do == "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
-    assert "kafka.properties.sasl.password" in found[2].found
-    assert "has no" not in found[2].found
-    assert "AEP_BRIDGE_KAFKA__PROPERTIES__SASL_PASSWORD" in found[2].do
-    assert "has no DATASET (it has DATASETS)" in found[3].found
-    assert "AEP_BRIDGE_TOPICS__0__DATASET_ID" in found[3].do
+    assert "AEP_BRIDGE_BATCH__LINGER_MS" in found[0].text
+    assert found[1].next_step == "did you mean AEP_BRIDGE_BATCH__LINGER_MS?"
+    assert "kafka.properties.sasl.password" in found[2].text
+    assert "has no" not in found[2].text
+    assert "AEP_BRIDGE_KAFKA__PROPERTIES__SASL_PASSWORD" in found[2].next_step
+    assert "has no DATASET (it has DATASETS)" in found[3].text
+    assert "AEP_BRIDGE_TOPICS__0__DATASET_ID" in found[3].next_step
     assert "value-canary" not in repr(found)
-    assert [finding.found for finding in offline(settings(), {}) if finding.what == "environment"] == [
+    assert [finding.text for finding in offline(settings(), {}) if finding.subject == "environment"] == [
         "no variable of ours is set"
     ]
 
@@ -73,15 +73,15 @@ def test_a_dollar_alone_is_no_reference() -> None:
 def test_replicas_are_held_against_partitions() -> None:
     """More replicas than partitions is a warning with the number that has work; a fitting number and an unknown one are fine."""
     assert (
-        (warn := _replicas(4, 6)).level,
-        "2 of them" in warn.found and "at most 4" in warn.do,
+        (warn := check_replicas(4, 6)).level,
+        "2 of them" in warn.text and "at most 4" in warn.next_step,
     ) == (Level.WARN, True)
     assert (Level.OK, "4 in all, for 3 replicas: up to 2 each") == (
-        (fits := _replicas(4, 3)).level,
-        fits.found,
+        (fits := check_replicas(4, 3)).level,
+        fits.text,
     )
-    assert Level.OK == _replicas(4, 4).level
-    assert "at most 4 replicas have work" in _replicas(4, 0).found
+    assert Level.OK == check_replicas(4, 4).level
+    assert "at most 4 replicas have work" in check_replicas(4, 0).text
 
 
 def told(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], **aep: Any) -> list[tuple[str, str, str]]:
@@ -94,7 +94,8 @@ def told(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], **aep: Any) -
     auth = {"token_url": "https://ims.example/token", "client_id": "c", "client_secret": "s"}
     made = AepSettings.model_validate({"inlet_url": "https://dcs.example/collection/x", "auth": auth, **aep})
     return [
-        (str(finding.level), finding.what, finding.found) for finding in proxies(made, "inlet x", environ)
+        (str(finding.level), finding.subject, finding.text)
+        for finding in check_proxies(made, "inlet x", environ)
     ]
 
 
@@ -144,9 +145,9 @@ def test_a_date_that_is_none_ends_no_check(date: str) -> None:
         transport=httpx.MockTransport(lambda _: httpx.Response(400, headers={"date": date}))
     )
     found = list(
-        _asked(client, AepSettings(inlet_url="https://inlet.example/collection/abc"), {}, "inlet abc")
+        check_response(client, AepSettings(inlet_url="https://inlet.example/collection/abc"), {}, "inlet abc")
     )
 
-    assert [each.what for each in found] == ["clock", "inlet abc"]
+    assert [each.subject for each in found] == ["clock", "inlet abc"]
     assert Level.FAIL not in {each.level for each in found}
     assert found[0].level is Level.WARN
