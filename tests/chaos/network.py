@@ -1,4 +1,7 @@
-"""A network that can be cut: TCP gateways between the bridge and its neighbours, all served by one thread."""
+"""TCP gateways from the replicas to AEP and the brokers, whose connections can be frozen, refused or reset.
+
+One thread serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,17 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 Cut = Literal["freeze", "refuse", "reset"]
-"""`freeze`: packets vanish, connections stay. `refuse`: open connections are reset and new ones too. `reset`: open ones only, once."""
+"""How a gateway is cut.
+
+`freeze`: packets vanish, and connections stay. `refuse`: open connections are reset, and so are new ones.
+`reset`: open connections are reset once, and new ones pass.
+"""
 
 T = TypeVar("T")
 
 
 class Gateway:
-    """One listening port that stands for another. `passes` says whether bytes of a connection may go on now."""
+    """One listening port that stands for another port of this machine."""
 
     def __init__(self, network: Network, name: str, target: int) -> None:
         self.network, self.name, self.target = network, name, target
@@ -26,28 +33,28 @@ class Gateway:
         self.port: int = self.socket.getsockname()[1]
         self.cut: Cut | None = None
         self.isolated: set[int] = set()
-        """Processes whose connections are frozen."""
+        """Ids of the processes whose connections are frozen."""
         self.connections: set[_Connection] = set()
         self.hits = 0
-        """Bytes held up, connections reset or refused by a cut."""
-        self.unanswered = 0
-        """Connections for which nobody was at the other end."""
+        """How often a cut held up bytes, or reset or refused a connection."""
+        self.failed_connects = 0
+        """Connections that ended because nothing listened on the target port."""
 
-    def frozen(self, owner: int | None) -> bool:
-        """Whether bytes of this process's connections wait."""
-        return self.cut == "freeze" or owner in self.isolated
+    def frozen(self, pid: int | None) -> bool:
+        """Say whether bytes of this process's connections have to wait."""
+        return self.cut == "freeze" or pid in self.isolated
 
 
 class _Connection:
-    """Two sockets and the bytes between them."""
+    """A connection of a client, the one to the target that belongs to it, and the bytes between them."""
 
     def __init__(self, gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.gateway, self.reader, self.writer = gateway, reader, writer
-        self.far: asyncio.StreamWriter | None = None
-        self.owner: int | None = None
+        self.target_writer: asyncio.StreamWriter | None = None
+        self.pid: int | None = None
 
     def reset(self) -> None:
-        for writer in (self.writer, self.far):
+        for writer in (self.writer, self.target_writer):
             if writer is not None:
                 writer.transport.abort()
 
@@ -57,44 +64,46 @@ class _Connection:
             gateway.hits += 1
             self.reset()
             return
-        self.owner = await asyncio.to_thread(
-            _owner, self.writer.get_extra_info("peername")[1], gateway.network.members()
-        )
+        port = self.writer.get_extra_info("peername")[1]
+        self.pid = await asyncio.to_thread(_process_with_port, port, gateway.network.process_ids())
         gateway.connections.add(self)
         try:
-            await self._thaw()
+            await self._wait_while_frozen()
             try:
-                far_reader, self.far = await asyncio.open_connection("127.0.0.1", gateway.target)
+                target_reader, self.target_writer = await asyncio.open_connection("127.0.0.1", gateway.target)
             except OSError:
-                gateway.unanswered += 1
+                gateway.failed_connects += 1
                 raise
-            await asyncio.gather(self._pump(self.reader, self.far), self._pump(far_reader, self.writer))
+            await asyncio.gather(
+                self._forward(self.reader, self.target_writer),
+                self._forward(target_reader, self.writer),
+            )
         except OSError:
             pass
         finally:
             gateway.connections.discard(self)
             self.reset()
 
-    async def _thaw(self) -> None:
-        self.gateway.hits += self.gateway.frozen(self.owner)
-        while self.gateway.frozen(self.owner):
+    async def _wait_while_frozen(self) -> None:
+        self.gateway.hits += self.gateway.frozen(self.pid)
+        while self.gateway.frozen(self.pid):
             await asyncio.sleep(0.05)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(1 << 16):
-            await self._thaw()
+            await self._wait_while_frozen()
             sink.write(data)
             await sink.drain()
-        await self._thaw()
+        await self._wait_while_frozen()
         with suppress(OSError, RuntimeError):
             sink.write_eof()
 
 
 class Network:
-    """Gateways, and the thread that serves them. `members` gives the processes that may be isolated, by id."""
+    """The gateways and their thread. `process_ids` gives the ids of the processes that may be isolated."""
 
-    def __init__(self, members: Callable[[], set[int]]) -> None:
-        self.members = members
+    def __init__(self, process_ids: Callable[[], set[int]]) -> None:
+        self.process_ids = process_ids
         self.gateways: dict[str, Gateway] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
@@ -114,7 +123,7 @@ class Network:
             gateway.socket.close()
 
     def add(self, name: str, target: int) -> Gateway:
-        """A gateway to a port of this machine."""
+        """Add a gateway to a port of this machine."""
         gateway = self.gateways[name] = Gateway(self, name, target)
 
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,34 +135,34 @@ class Network:
         return gateway
 
     def cut(self, how: Cut, *names: str) -> None:
-        """Cuts some gateways, until `heal`."""
+        """Cut these gateways, until `heal`."""
         for name in names:
             gateway = self.gateways[name]
             gateway.cut = None if how == "reset" else how
             if how != "freeze":
                 self._call(self._reset(gateway))
 
-    def isolate(self, owner: int, *names: str) -> None:
-        """Freezes what one process has through some gateways, until `heal`."""
+    def isolate(self, pid: int, *names: str) -> None:
+        """Freeze the connections of one process through these gateways, until `heal`."""
         for name in names:
-            self.gateways[name].isolated.add(owner)
+            self.gateways[name].isolated.add(pid)
 
     def heal(self, *names: str) -> None:
-        """Lets everything pass."""
+        """Let everything pass these gateways."""
         for name in names:
             self.gateways[name].cut = None
             self.gateways[name].isolated.clear()
 
     def hits(self, *names: str) -> int:
-        """How often cuts have hit something, so far."""
+        """Return how often cuts of these gateways have hit something so far."""
         return sum(self.gateways[name].hits for name in names)
 
-    def unanswered(self, *names: str) -> int:
-        """Connections for which nobody was at the other end, so far."""
-        return sum(self.gateways[name].unanswered for name in names)
+    def failed_connects(self, *names: str) -> int:
+        """Return how many connections ended because nothing listened on the target ports."""
+        return sum(self.gateways[name].failed_connects for name in names)
 
     def connections(self, *names: str) -> int:
-        """How many are open."""
+        """Return how many connections are open."""
         return sum(len(self.gateways[name].connections) for name in names)
 
     async def _end(self) -> None:
@@ -172,19 +181,18 @@ class Network:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
 
-def _owner(port: int, members: set[int]) -> int | None:
-    """The process among `members` that has a TCP connection from this local port."""
-    wanted = f"{port:04X}"
+def _process_with_port(port: int, process_ids: set[int]) -> int | None:
+    """Return which of these processes has a TCP connection from this local port."""
     try:
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except OSError:
         return None
-    inodes = {fields[9] for line in lines if (fields := line.split())[1].rpartition(":")[2] == wanted}
-    targets = {f"socket:[{inode}]" for inode in inodes}
-    for member in members:
+    rows = [line.split() for line in lines]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].rpartition(":")[2] == f"{port:04X}"}
+    for pid in process_ids:
         with suppress(OSError):
-            for each in os.scandir(f"/proc/{member}/fd"):
+            for descriptor in os.scandir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
-                    if os.readlink(each.path) in targets:
-                        return member
+                    if os.readlink(descriptor.path) in sockets:
+                        return pid
     return None

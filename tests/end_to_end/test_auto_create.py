@@ -83,9 +83,9 @@ def test_a_letter_to_a_topic_that_is_not_there_fails_and_creates_nothing(
     letters.close(5)
 
     assert isinstance(reply, PublishResult)
-    assert (0,) == reply.failed
+    assert reply.failed == (0,)
     assert "does not exist" in reply.error
-    assert ["source"] == missing
+    assert missing == ["source"]
     assert topic not in topics(willing)
 
 
@@ -119,8 +119,8 @@ def test_a_new_topic_without_a_dead_letter_topic_waits_for_it(willing: Kafka, tm
                 60,
                 bridge.tail(),
             )
-        assert [b"junk"] == [message.value() for message in willing.clients.read_all(f"{topic}.dlq")]
-        assert {"ok"} == sim.accepted.keys()
+        assert [message.value() for message in willing.clients.read_all(f"{topic}.dlq")] == [b"junk"]
+        assert sim.accepted.keys() == {"ok"}
 
 
 def test_a_dead_letter_topic_that_is_deleted_is_made_anew_as_it_must_be(
@@ -145,5 +145,5 @@ def test_a_dead_letter_topic_that_is_deleted_is_made_anew_as_it_must_be(
                 60,
                 bridge.tail(),
             )
-        assert [b"junk 2"] == [message.value() for message in willing.clients.read_all(f"{topic}.dlq")]
-        assert "-1" == retention(willing, f"{topic}.dlq")
+        assert [message.value() for message in willing.clients.read_all(f"{topic}.dlq")] == [b"junk 2"]
+        assert retention(willing, f"{topic}.dlq") == "-1"

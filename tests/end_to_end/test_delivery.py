@@ -44,7 +44,7 @@ def fill(kafka: Kafka, topic: str, values: list[tuple[str, bytes]], partitions: 
         if at % 1000 == 999:
             producer.poll(0)
 
-    assert 0 == producer.flush(60)
+    assert producer.flush(60) == 0
 
 
 def letters(kafka: Kafka, topic: str) -> Counter[str]:
@@ -124,12 +124,12 @@ def test_fifty_thousand_events_are_all_accounted_for(
             )
             dead = kafka.clients.read_all(f"{topic}.dlq")
 
-            assert 0 == bridge.stop()
+            assert bridge.stop() == 0
         good = {event: value for event, value in values if event not in refused and event not in junk}
 
         assert good.keys() == sim.accepted.keys()
         assert Counter(refused | junk) == Counter((message.key() or b"").decode() for message in dead)
-        assert {} == sim.duplicates
+        assert sim.duplicates == {}
         assert all(sim.message(event) == value for event, value in good.items())
         produced = dict(values)
         for message in dead:
@@ -179,8 +179,8 @@ def counted(bridge: Bridge, sim: Simulator, records: dict[str, int], large: int)
     assert requests * 0.005 < bridge.metric("aep_bridge_request_seconds_sum")
     assert 1 <= bridge.metric("aep_bridge_in_flight_limit") <= 8
     assert 0 < bridge.metric("aep_bridge_token_age_seconds") < 120
-    assert large == bridge.metric("aep_bridge_oversize_for_profile_total")
-    assert 6 == bridge.metric("aep_bridge_assigned_partitions")
+    assert bridge.metric("aep_bridge_oversize_for_profile_total") == large
+    assert bridge.metric("aep_bridge_assigned_partitions") == 6
     for fault in (
         "retries_total",
         "holds_total",
@@ -189,7 +189,7 @@ def counted(bridge: Bridge, sim: Simulator, records: dict[str, int], large: int)
         "possible_loss_total",
         "rewinds_total",
     ):
-        assert 0 == bridge.metric(f"aep_bridge_{fault}"), fault
+        assert bridge.metric(f"aep_bridge_{fault}") == 0, fault
 
 
 def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -216,9 +216,9 @@ def test_a_kill_in_mid_drain_loses_nothing(kafka: Kafka, configure: Configure, t
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 4), 120, bridge.tail())
 
-            assert 0 == bridge.stop()
-        assert {event for event, _ in values} == sim.accepted.keys()
-        assert 0 == len(letters(kafka, topic))
+            assert bridge.stop() == 0
+        assert sim.accepted.keys() == {event for event, _ in values}
+        assert len(letters(kafka, topic)) == 0
         interval = (
             at_once * size / latency_s * commit_s
         )  # what a commit interval can settle, with every slot always in use
@@ -242,16 +242,16 @@ def test_a_rolling_restart_loses_nothing_and_repeats_nothing(
             for at, replica in enumerate(replicas):
                 fill(kafka, topic, values[at * 10_000 : (at + 1) * 10_000], 6)
 
-                assert 0 == replica.stop()
+                assert replica.stop() == 0
                 replicas[at] = Bridge(config, tmp_path, name=f"replica-{at}-again").start().wait_ready()
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 6), 120, replicas[0].tail())
             for replica in replicas:
-                assert 0 == replica.stop()
+                assert replica.stop() == 0
         finally:
             for replica in replicas:
                 replica.kill()
-        assert {event for event, _ in values} == sim.accepted.keys()
-        assert {} == sim.duplicates
+        assert sim.accepted.keys() == {event for event, _ in values}
+        assert sim.duplicates == {}
 
 
 @pytest.mark.parametrize("status", [500, 404, 407, 403, 503, 400])
@@ -268,15 +268,15 @@ def test_an_aep_that_refuses_everything_for_a_while_dead_letters_nothing(
         with Bridge(config, tmp_path) as bridge:
             until(lambda: sim.faults.fired(rule) >= 6, 60, bridge.tail())
 
-            assert 200 == bridge._get("/livez")
-            assert 200 == bridge._get("/readyz")
+            assert bridge._get("/livez") == 200
+            assert bridge._get("/readyz") == 200
             until(lambda: any(inlet["held"] for inlet in bridge.status()["inlets"]), 10, "no inlet is held")
             sim.faults.clear()
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 3), 90, bridge.tail())
 
-            assert 0 == bridge.stop()
-        assert {event for event, _ in values} == sim.accepted.keys()
-        assert 0 == len(letters(kafka, topic))
+            assert bridge.stop() == 0
+        assert sim.accepted.keys() == {event for event, _ in values}
+        assert len(letters(kafka, topic)) == 0
 
 
 def test_an_aep_that_is_down_is_waited_for(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -294,8 +294,8 @@ def test_an_aep_that_is_down_is_waited_for(kafka: Kafka, configure: Configure, t
         with sim:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 2), 60, bridge.tail())
 
-            assert 0 == bridge.stop()
-    assert {event for event, _ in values} == sim.accepted.keys()
+            assert bridge.stop() == 0
+    assert sim.accepted.keys() == {event for event, _ in values}
 
 
 def test_sigterm_drains_what_was_read(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -308,17 +308,14 @@ def test_sigterm_drains_what_was_read(kafka: Kafka, configure: Configure, tmp_pa
         with Bridge(config, tmp_path) as bridge:
             until(lambda: len(sim.accepted) > 500, 60, bridge.tail())
 
-            assert 0 == bridge.stop()
-            assert (
-                0
-                == [entry for entry in bridge.events() if entry["event"] == "drain.finished"][0][
-                    "abandoned_records"
-                ]
-            )
+            assert bridge.stop() == 0
+            assert [entry for entry in bridge.events() if entry["event"] == "drain.finished"][0][
+                "abandoned_records"
+            ] == 0
         with Bridge(config, tmp_path, name="again") as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 2), 60, bridge.tail())
-        assert {event for event, _ in values} == sim.accepted.keys()
-        assert {} == sim.duplicates
+        assert sim.accepted.keys() == {event for event, _ in values}
+        assert sim.duplicates == {}
 
 
 def test_a_second_sigterm_ends_it_at_once(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -382,7 +379,7 @@ def test_skip_moves_a_poison_record_and_says_who_and_why(
                     timeout=60,
                 )
 
-            assert 2 == order("wrong").returncode
+            assert order("wrong").returncode == 2
             done = order("token")
 
             assert (0, f"moved to {topic}.dlq") == (done.returncode, done.stdout.strip()), done.stderr
@@ -390,7 +387,7 @@ def test_skip_moves_a_poison_record_and_says_who_and_why(
         letter = kafka.clients.read_all(f"{topic}.dlq")[0]
         headers = dict(letter.headers())
 
-        assert b"p" == letter.key()
+        assert letter.key() == b"p"
         assert (b"skipped", b"ada", b"ticket 4711") == (
             headers["aep.reason"],
             headers["aep.skipped.by"],

@@ -73,9 +73,9 @@ def test_a_fatal_client_error_ends_the_process_with_1(tmp_path: Path) -> None:
             kafka.fail_next(HEARTBEAT, [FENCED_INSTANCE_ID])
             assert bridge.process is not None
 
-            assert 1 == bridge.process.wait(30), bridge.tail()
+            assert bridge.process.wait(30) == 1, bridge.tail()
             told = [each for each in bridge.events() if each["event"] == "kafka.fatal"]
-            assert 1 == len(told), bridge.tail()
+            assert len(told) == 1, bridge.tail()
             assert "fenced" in told[0]["error"]
 
 
@@ -106,7 +106,7 @@ def test_a_drain_that_hangs_is_ended(method: str, code: int, told: list[str], tm
                 until(lambda: "partition.assigned" in log.read_text(), 60, "a partition")
                 process.send_signal(signal.SIGTERM)
 
-                assert code == process.wait(30), log.read_text()
+                assert process.wait(30) == code, log.read_text()
             finally:
                 process.kill()
     for text in told:
@@ -131,7 +131,7 @@ def test_a_loop_that_stands_still_for_good_ends_the_process(call: str, tmp_path:
             subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process,
         ):
             try:
-                assert 1 == process.wait(60), log.read_text()
+                assert process.wait(60) == 1, log.read_text()
             finally:
                 process.kill()
     assert "partition.assigned" in log.read_text()

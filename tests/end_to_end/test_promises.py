@@ -39,9 +39,9 @@ def test_entities_are_wrapped_and_their_own_bytes_arrive(
         config = configure(sim, topics=[entry])
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
-        assert {event for event, _ in values} == sim.accepted.keys()
+        assert sim.accepted.keys() == {event for event, _ in values}
         for event, value in values:
-            assert value == sim.entity(event)
+            assert sim.entity(event) == value
             assert (
                 DATASETS[1]
                 == json.loads(sim.message(event).split(b',"body"')[0].removeprefix(b'{"header":'))[
@@ -64,9 +64,9 @@ def test_the_mapping_names_the_dataset_where_the_header_has_none(
         config = configure(sim, topics=[{"topic": topic, "dataset_id": DATASETS[1]}])
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
-        assert own == sim.message("own")
-        assert other == sim.message("other").replace(b'"datasetId":"%b",' % DATASETS[1].encode(), b"")
-        assert 1 == sim.message("other").count(b"datasetId")
+        assert sim.message("own") == own
+        assert sim.message("other").replace(b'"datasetId":"%b",' % DATASETS[1].encode(), b"") == other
+        assert sim.message("other").count(b"datasetId") == 1
 
 
 def test_one_dead_inlet_stops_no_other(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_one_dead_inlet_stops_no_other(kafka: Kafka, configure: Configure, tmp_p
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], alive, 2), 60, bridge.tail())
 
-            assert 0 == len(first.accepted)
+            assert len(first.accepted) == 0
             first.faults.clear()
             until(lambda: settled(kafka, config["kafka"]["group_id"], dead, 2), 90, bridge.tail())
         assert (3000, 3000) == (len(first.accepted), len(second.accepted))
-        assert 0 == len(letters(kafka, dead))
+        assert len(letters(kafka, dead)) == 0
 
 
 def test_order_is_kept_where_it_is_asked_for(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -134,8 +134,8 @@ def test_order_is_kept_where_it_is_asked_for(kafka: Kafka, configure: Configure,
             )
 
             assert sorted(last, reverse=True) == last
-        assert 3000 - 1 == len(sim.accepted)
-        assert ["0-00777"] == list(letters(kafka, topic))
+        assert len(sim.accepted) == 3000 - 1
+        assert list(letters(kafka, topic)) == ["0-00777"]
 
 
 def test_a_revoked_token_is_replaced_and_a_rotated_secret_is_read_again(
@@ -174,7 +174,7 @@ def test_a_revoked_token_is_replaced_and_a_rotated_secret_is_read_again(
             log = bridge.log_path.read_text()
         assert "first" not in log
         assert "second" not in log.replace("seconds", "")
-        assert {} == sim.duplicates
+        assert sim.duplicates == {}
 
 
 def test_a_regex_reads_every_matching_topic_but_never_a_dead_letter_topic(
@@ -202,8 +202,8 @@ def test_a_regex_reads_every_matching_topic_but_never_a_dead_letter_topic(
             until(lambda: settled(kafka, config["kafka"]["group_id"], two, 1), 90, bridge.tail())
             until(lambda: bridge.metric("aep_bridge_records_dead_lettered_total") == 2, 10, bridge.tail())
 
-            assert 4 == bridge.metric("aep_bridge_records_read_total")
-        assert {"a", "b"} == sim.accepted.keys()
+            assert bridge.metric("aep_bridge_records_read_total") == 4
+        assert sim.accepted.keys() == {"a", "b"}
         assert (["bad"], ["worse"]) == (list(letters(kafka, one)), list(letters(kafka, two)))
 
 
@@ -218,9 +218,9 @@ def test_tombstones_are_skipped_counted_and_settled(
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
 
-            assert 2 == bridge.metric("aep_bridge_records_skipped_total", reason="tombstone")
-        assert ["x"] == list(sim.accepted)
-        assert 0 == len(letters(kafka, topic))
+            assert bridge.metric("aep_bridge_records_skipped_total", reason="tombstone") == 2
+        assert list(sim.accepted) == ["x"]
+        assert len(letters(kafka, topic)) == 0
 
 
 def test_a_record_that_no_request_can_hold_is_dead_lettered_whole(
@@ -246,8 +246,8 @@ def test_a_record_that_no_request_can_hold_is_dead_lettered_whole(
         letter = kafka.clients.read_all(f"{topic}.dlq")[0]
 
         assert (b"large", large) == (letter.key(), letter.value())
-        assert {"edge", "ok"} == sim.accepted.keys()
-        assert 1_000_000 == sim.stats["max_request_bytes"]
+        assert sim.accepted.keys() == {"edge", "ok"}
+        assert sim.stats["max_request_bytes"] == 1_000_000
 
 
 def test_retry_after_is_waited_for(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_retry_after_is_waited_for(kafka: Kafka, configure: Configure, tmp_path:
         refused, accepted = [seen.at for seen in sim.requests][-2:]
 
         assert 3 <= accepted - refused < 6
-        assert 0 == len(letters(kafka, topic))
+        assert len(letters(kafka, topic)) == 0
 
 
 def test_a_poisoned_batch_loses_only_its_poison(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -281,9 +281,9 @@ def test_a_poisoned_batch_loses_only_its_poison(kafka: Kafka, configure: Configu
         config = configure(sim, topic, batch={"max_messages": 200})
         with Bridge(config, tmp_path) as bridge:
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 2), 120, bridge.tail())
-        assert ["p400", "p77"] == sorted(letters(kafka, topic))
-        assert 598 == len(sim.accepted)
-        assert {} == sim.duplicates
+        assert sorted(letters(kafka, topic)) == ["p400", "p77"]
+        assert len(sim.accepted) == 598
+        assert sim.duplicates == {}
 
 
 def test_an_organisation_wide_rate_is_kept_by_all_replicas_together(
@@ -318,10 +318,10 @@ def test_an_organisation_wide_rate_is_kept_by_all_replicas_together(
             for number, replica in enumerate(replicas):
                 replica.start()
                 until(lambda number=number: reached(2000 + 3000 * number), 60, replica.tail())
-            assert 0 == replicas[0].stop()
+            assert replicas[0].stop() == 0
             until(lambda: reached(total), 60, replicas[1].tail())
             for replica in replicas[1:]:
-                assert 0 == replica.stop()
+                assert replica.stop() == 0
         finally:
             for replica in replicas:
                 replica.kill()

@@ -34,7 +34,7 @@ def test_a_wrong_configuration_names_file_line_and_key(tmp_path: Path) -> None:
         timeout=30,
     )
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert f"{path}:7:" in done.stderr
     assert "dataset_id" in done.stderr
     assert "Traceback" not in done.stderr
@@ -48,7 +48,7 @@ def test_a_wrong_client_property_is_named(kafka: Kafka, configure: Configure, tm
     ):
         assert bridge.process is not None
 
-        assert 2 == bridge.process.wait(30)
+        assert bridge.process.wait(30) == 2
         assert "fetch.wait.max.ms" in bridge.tail()
         assert "Traceback" not in bridge.tail()
 
@@ -60,7 +60,7 @@ def test_an_admin_port_that_is_taken_is_named(kafka: Kafka, configure: Configure
         with Bridge(configure(sim, "t", admin={"port": port}), tmp_path) as bridge:
             assert bridge.process is not None
 
-            assert 2 == bridge.process.wait(30)
+            assert bridge.process.wait(30) == 2
             assert str(port) in bridge.tail()
 
 
@@ -73,7 +73,7 @@ def test_a_compacted_dead_letter_topic_is_an_error_at_start(
     with Simulator(Config()) as sim, Bridge(configure(sim, topic), tmp_path) as bridge:
         assert bridge.process is not None
 
-        assert 2 == bridge.process.wait(60)
+        assert bridge.process.wait(60) == 2
         assert "cleanup.policy" in bridge.tail()
 
 
@@ -85,13 +85,13 @@ def test_brokers_that_are_down_at_start_are_waited_for(configure: Configure, tmp
     ):
         until(lambda: bridge._get("/livez") == 200, 30, bridge.tail())
 
-        assert 503 == bridge._get("/readyz")
+        assert bridge._get("/readyz") == 503
         until(
             lambda: any(entry["event"] in ("kafka.error", "kafka.unreachable") for entry in bridge.events()),
             30,
         )
 
-        assert 0 == bridge.stop()
+        assert bridge.stop() == 0
 
 
 def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(
@@ -139,8 +139,8 @@ def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(
             )
             limit(1_000_000)
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 1), 60, bridge.tail())
-        assert ["bad"] == list(letters(kafka, topic))
-        assert {"ok", "more"} == sim.accepted.keys()
+        assert list(letters(kafka, topic)) == ["bad"]
+        assert sim.accepted.keys() == {"ok", "more"}
 
 
 def test_the_consumer_protocol_of_kip_848_is_a_property(
@@ -161,7 +161,7 @@ def test_the_consumer_protocol_of_kip_848_is_a_property(
             two.wait_ready()
             fill(kafka, topic, values, 4)
 
-            assert 0 == one.stop()
+            assert one.stop() == 0
             until(lambda: settled(kafka, config["kafka"]["group_id"], topic, 4), 90, two.tail())
-        assert {event for event, _ in values} == sim.accepted.keys()
-        assert {} == sim.duplicates
+        assert sim.accepted.keys() == {event for event, _ in values}
+        assert sim.duplicates == {}

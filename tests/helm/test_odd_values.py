@@ -135,12 +135,12 @@ def test_a_service_accounts_own_name_is_not_cut() -> None:
     name = "a" * 60
     found = manifests("--set", f"serviceAccount.name={name}")
 
-    assert [name] == [entry["metadata"]["name"] for entry in found if entry["kind"] == "ServiceAccount"]
-    assert {name} == {
+    assert [entry["metadata"]["name"] for entry in found if entry["kind"] == "ServiceAccount"] == [name]
+    assert {
         entry["spec"]["template"]["spec"]["serviceAccountName"]
         for entry in found
         if entry["kind"] == "Deployment"
-    }
+    } == {name}
 
 
 def test_labels_and_annotations_that_are_given_twice_are_there_once(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_labels_and_annotations_that_are_given_twice_are_there_once(tmp_path: Pa
     pod = next(entry for entry in found if entry["kind"] == "Deployment")["spec"]["template"]["metadata"]
 
     assert invalid(NEWEST, text) == []
-    assert {"near"} == {monitor["metadata"]["labels"][name] for name in twice}
-    assert {"near"} == {pod["labels"][name] for name in twice}
+    assert {monitor["metadata"]["labels"][name] for name in twice} == {"near"}
+    assert {pod["labels"][name] for name in twice} == {"near"}
     assert pod["annotations"]["example.com/a"] == "near"
     assert re.fullmatch("[0-9a-f]{64}", pod["annotations"]["checksum/config"])

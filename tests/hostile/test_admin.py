@@ -88,8 +88,8 @@ def test_an_order_stands_when_its_giver_is_told_to_wait_no_longer(patient: tuple
     desk, order = patient
 
     assert (
-        202
-        == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        == 202
     )
     assert not order.done()
 
@@ -100,13 +100,13 @@ def test_an_order_that_no_header_can_hold_is_refused(desk: Desk) -> None:
     for field in ("who", "why", "topic"):
         order = json.dumps({**ORDER, field: "\ud800"})
         assert (
-            400
-            == desk.ask(
+            desk.ask(
                 "POST", "/api/skip", content=order, headers={"authorization": f"Bearer {TOKEN}"}
             ).status_code
+            == 400
         )
 
-    assert before == len(desk.orders)
+    assert len(desk.orders) == before
 
 
 def test_nothing_changes_without_the_token(desk: Desk) -> None:
@@ -119,14 +119,14 @@ def test_nothing_changes_without_the_token(desk: Desk) -> None:
         {"x-token": TOKEN},
         {"cookie": TOKEN},
     ):
-        assert 401 == desk.ask("POST", "/api/skip", json=ORDER, headers=headers).status_code
-    assert 401 == desk.ask("POST", f"/api/skip?token={TOKEN}", json=ORDER).status_code
-    assert [] == desk.orders
+        assert desk.ask("POST", "/api/skip", json=ORDER, headers=headers).status_code == 401
+    assert desk.ask("POST", f"/api/skip?token={TOKEN}", json=ORDER).status_code == 401
+    assert desk.orders == []
     assert (
-        200
-        == desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        desk.ask("POST", "/api/skip", json=ORDER, headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        == 200
     )
-    assert 1 == len(desk.orders)
+    assert len(desk.orders) == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -173,13 +173,11 @@ def test_requests_are_bounded(desk: Desk) -> None:
     good = {"authorization": f"Bearer {TOKEN}"}
     before = len(desk.orders)
 
-    assert 413 == desk.ask("POST", "/api/skip", content=b"x" * 1_000_000, headers=good).status_code
+    assert desk.ask("POST", "/api/skip", content=b"x" * 1_000_000, headers=good).status_code == 413
     with suppress(httpx.HTTPError):
         assert (
-            413
-            == desk.ask(
-                "POST", "/api/skip", content=(b" " * 1000 for _ in range(100)), headers=good
-            ).status_code
+            desk.ask("POST", "/api/skip", content=(b" " * 1000 for _ in range(100)), headers=good).status_code
+            == 413
         )
     for data in (
         b"\x00" * 5000,
@@ -198,9 +196,9 @@ def test_requests_are_bounded(desk: Desk) -> None:
         b"\xff",
         json.dumps({**ORDER, "who": ""}).encode(),
     ):
-        assert 400 == desk.ask("POST", "/api/skip", content=body, headers=good).status_code, body[:30]
-    assert before == len(desk.orders)
-    assert 200 == desk.ask("GET", "/livez").status_code
+        assert desk.ask("POST", "/api/skip", content=body, headers=good).status_code == 400, body[:30]
+    assert len(desk.orders) == before
+    assert desk.ask("GET", "/livez").status_code == 200
 
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
@@ -258,11 +256,11 @@ def test_probes_are_answered_while_strangers_hold_connections(
     with ExitStack() as stack:
         held = hold(stack, desk, 150, data)
         for path in ("/livez", "/readyz"):
-            assert 200 == desk.ask("GET", path).status_code
+            assert desk.ask("GET", path).status_code == 200
         held += hold(stack, desk, 150, data)
         for path in ("/livez", "/readyz", "/metrics") * 3:
             answer = desk.ask("GET", path)
-            assert 200 == answer.status_code
+            assert answer.status_code == 200
             assert SAFE_HEADERS.items() <= dict(answer.headers).items()
 
         until(lambda: open_here(desk) <= MAX_CONNECTIONS, 10, "more connections are held than may be")
@@ -304,7 +302,7 @@ def test_a_slow_second_request_is_closed(desk: Desk, monkeypatch: pytest.MonkeyP
             found += sock.recv(65536)
         sock.sendall(HEAD)
 
-        assert b"" == sock.recv(65536)
+        assert sock.recv(65536) == b""
 
 
 def test_a_client_that_does_not_read_is_closed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,10 +338,10 @@ def test_nonsense_is_refused_with_safe_headers_and_without_a_line_in_the_log(
         ):
             head = desk.raw(data).decode()
             assert head.startswith("HTTP/1.1 400 "), data[:20]
-            assert [] == [name for name, value in SAFE_HEADERS.items() if f"{name}: {value}\r\n" not in head]
+            assert [name for name, value in SAFE_HEADERS.items() if f"{name}: {value}\r\n" not in head] == []
         desk.raw(CHUNKED + b"\r\nzz\r\n\r\n")
         desk.raw(BODY)
         desk.raw(BODY.replace(b"100", b"1" * 5000))
-        assert 200 == desk.ask("GET", "/livez").status_code
+        assert desk.ask("GET", "/livez").status_code == 200
 
-    assert [] == caplog.records
+    assert caplog.records == []

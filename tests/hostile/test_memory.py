@@ -54,7 +54,7 @@ def test_a_backlog_stays_in_kafka(
                     break
                 except BufferError:
                     producer.poll(0.1)
-        assert 0 == producer.flush(300)
+        assert producer.flush(300) == 0
     with Simulator(Config(org=ORG, fast=True)) as sim:
         number = sim.fault(Rule(action="hang"))
         with Bridge(configure(sim.inlet_url, *topics), tmp_path) as bridge:

@@ -47,10 +47,10 @@ def test_an_answer_without_measure_is_given_up(
             until(lambda: done(kafka, config["kafka"]["group_id"], topic), 90, bridge.tail())
 
             assert peak_bytes(bridge) < ceiling(bridge)
-            assert [] == crashes(bridge)
-            assert 0 == bridge.stop()
-        assert 300 == len(sim.accepted)
-        assert [] == kafka.clients.read_all(f"{topic}.dlq")
+            assert crashes(bridge) == []
+            assert bridge.stop() == 0
+        assert len(sim.accepted) == 300
+        assert kafka.clients.read_all(f"{topic}.dlq") == []
 
 
 def test_a_redirect_is_not_followed(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
@@ -84,12 +84,12 @@ def test_a_redirect_is_not_followed(kafka: Kafka, configure: Configure, tmp_path
                 bridge.tail(),
             )
 
-            assert "address" == held[0]["reason"]
+            assert held[0]["reason"] == "address"
             assert re.match("30[1278]: ", held[0]["detail"]), held
             until(lambda: done(kafka, config["kafka"]["group_id"], topic), 90, bridge.tail())
-            assert 0 == bridge.stop()
-        assert [] == asked
-        assert 10 == len(sim.accepted)
+            assert bridge.stop() == 0
+        assert asked == []
+        assert len(sim.accepted) == 10
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -116,7 +116,7 @@ def test_a_redirect_of_the_token_endpoint_is_not_followed(status: int) -> None:
             with pytest.raises(TokenError, match=f"answered {status}") as refused:
                 source.bearer(time.monotonic() + 10)
 
-    assert [] == asked
+    assert asked == []
     assert "s3cret-canary" not in str(refused.value)
 
 
@@ -165,7 +165,7 @@ def test_the_sender_survives_answers_of_random_bytes() -> None:
         sender.close()
 
     assert set(range(400)) == set(found)
-    assert [] == crashed
+    assert crashed == []
     for each in found.values():
         assert isinstance(each, BatchResponse)
         assert len(each.error) <= 1000
@@ -199,10 +199,10 @@ def test_random_bytes_lose_and_bury_nothing(kafka: Kafka, configure: Configure, 
             with Bridge(config, tmp_path) as bridge:
                 until(lambda: done(kafka, config["kafka"]["group_id"], topic, 2), 150, bridge.tail())
 
-                assert [] == crashes(bridge)
-                assert 0 == bridge.stop()
-        assert 400 == len(sim.accepted)
-        assert [] == kafka.clients.read_all(f"{topic}.dlq")
+                assert crashes(bridge) == []
+                assert bridge.stop() == 0
+        assert len(sim.accepted) == 400
+        assert kafka.clients.read_all(f"{topic}.dlq") == []
 
 
 def _forwarded(sim: Simulator, body: bytes) -> bytes:

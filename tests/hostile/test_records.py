@@ -47,16 +47,16 @@ def test_ten_thousand_spoilt_records(kafka: Kafka, configure: Configure, tmp_pat
         if value is not None:
             produced[value] += 1
         producer.poll(0)
-    assert 0 == producer.flush(60)
+    assert producer.flush(60) == 0
     with Simulator(Config(org=ORG, keep_bytes=True)) as sim:
         config = configure(sim.inlet_url, topic, dead_letter={"flood_guard": 0})
         with Bridge(config, tmp_path) as bridge:
             until(lambda: done(kafka, config["kafka"]["group_id"], topic, 3), 90, bridge.tail())
 
-            assert nulls == bridge.metric("aep_bridge_records_skipped_total")
-            assert [] == crashes(bridge)
+            assert bridge.metric("aep_bridge_records_skipped_total") == nulls
+            assert crashes(bridge) == []
             assert peak_bytes(bridge) < ceiling(bridge)
-            assert 0 == bridge.stop()
+            assert bridge.stop() == 0
         read = {(record.partition(), record.offset()): record for record in kafka.clients.read_all(topic)}
         letters = kafka.clients.read_all(f"{topic}.dlq")
         for letter in letters:

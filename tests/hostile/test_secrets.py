@@ -130,8 +130,8 @@ def test_no_canary_is_seen(kafka: Kafka, configure: Configure, tmp_path: Path) -
             bridge.process.wait(10)
             text += said(bridge)
 
-    assert [] == leaks(text, CANARIES.values())
-    assert [] == crashes(bridge)
+    assert leaks(text, CANARIES.values()) == []
+    assert crashes(bridge) == []
     assert letters, "no dead letter was provoked"
     headers = b"\n".join(
         (value or b"")
@@ -139,7 +139,7 @@ def test_no_canary_is_seen(kafka: Kafka, configure: Configure, tmp_path: Path) -
         for name, value in message.headers()
         if name.startswith(("aep.", "__connect"))
     )
-    assert [] == leaks(headers.decode(), CANARIES.values())
+    assert leaks(headers.decode(), CANARIES.values()) == []
 
 
 def test_no_canary_of_the_brokers_is_seen(secure_kafka: Kafka, tmp_path: Path) -> None:
@@ -168,8 +168,8 @@ def test_no_canary_of_the_brokers_is_seen(secure_kafka: Kafka, tmp_path: Path) -
             until(lambda: expected in bridge.log_path.read_text(), 40, f"{name}: {bridge.tail()}")
             text = said(bridge)
 
-        assert [] == leaks(text, CANARIES.values())
-        assert [] == [line for line in crashes(bridge) if "Traceback" in line], text
+        assert leaks(text, CANARIES.values()) == []
+        assert [line for line in crashes(bridge) if "Traceback" in line] == [], text
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,6 @@ def test_a_wrong_configuration_shows_no_canary(spoil: str, tmp_path: Path) -> No
     command = [sys.executable, "-m", "bridge", "run", "--config", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert 2 == done.returncode, done.stderr
-    assert [] == leaks(done.stdout + done.stderr, CANARIES.values())
+    assert done.returncode == 2, done.stderr
+    assert leaks(done.stdout + done.stderr, CANARIES.values()) == []
     assert "c.yaml:1" in done.stderr + done.stdout

@@ -80,9 +80,9 @@ def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
         with Bridge(config, tmp_path) as bridge:
             until(lambda: done(secure_kafka, group, topic), 60, bridge.tail())
 
-            assert 0 == bridge.stop()
-        assert 200 == len(sim.accepted)
-        assert 1 == len(secure_kafka.clients.read_all(f"{topic}.dlq"))
+            assert bridge.stop() == 0
+        assert len(sim.accepted) == 200
+        assert len(secure_kafka.clients.read_all(f"{topic}.dlq")) == 1
         assert proxy.seen
         assert all(line.startswith("CONNECT ") for line in proxy.seen)
 
@@ -105,9 +105,9 @@ def test_a_certificate_is_enough_for_brokers_that_ask_for_one(secure_kafka: Kafk
         with Bridge(config, tmp_path) as bridge:
             until(lambda: done(secure_kafka, group, topic), 60, bridge.tail())
 
-            assert 0 == bridge.stop()
-        assert 20 == len(sim.accepted)
-        assert 1 == len(secure_kafka.clients.read_all(f"{topic}.dlq"))
+            assert bridge.stop() == 0
+        assert len(sim.accepted) == 20
+        assert len(secure_kafka.clients.read_all(f"{topic}.dlq")) == 1
 
 
 def test_what_is_wrong_with_tls_and_proxies_is_said(
@@ -163,14 +163,14 @@ def test_what_is_wrong_with_tls_and_proxies_is_said(
             until(lambda: len(held()) == len(variants), 60, bridge.tail())
             found = held()
 
-            assert [] == crashes(bridge)
+            assert crashes(bridge) == []
             assert "pw-canary-91" not in said(bridge)
         for name, (_, _, expected) in variants.items():
             text = next(text for inlet, text in found.items() if inlet.startswith(name[:12]))
 
             assert expected in text, name
         for topic in topics:
-            assert [] == kafka.clients.read_all(f"{topic['topic']}.dlq")
+            assert kafka.clients.read_all(f"{topic['topic']}.dlq") == []
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,6 @@ def test_what_is_wrong_with_the_brokers_is_said(
     with Bridge(config, tmp_path) as bridge:
         until(lambda: expected in bridge.log_path.read_text(), 40, bridge.tail())
 
-        assert 200 == bridge._get("/livez")
-        assert 503 == bridge._get("/readyz")
-        assert [] == crashes(bridge)
+        assert bridge._get("/livez") == 200
+        assert bridge._get("/readyz") == 503
+        assert crashes(bridge) == []

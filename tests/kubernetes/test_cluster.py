@@ -135,7 +135,7 @@ def test_metrics_rules_and_dashboard(release: Path, tmp_path: Path) -> None:
     assert empty == set()
     assert firing == {"AepBridgeDeadLetters"}
     letters = lab.kafka.read_all(f"{lab.TOPIC}.dlq")
-    assert [b"not JSON"] == [letter.value() for letter in letters]
+    assert [letter.value() for letter in letters] == [b"not JSON"]
 
 
 def test_a_wrong_mapping_changes_nothing(release: Path) -> None:

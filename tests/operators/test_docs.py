@@ -45,7 +45,7 @@ def test_the_site_builds_and_a_broken_link_is_an_error(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
     done = build(ROOT)
-    assert 0 == done.returncode, done.stderr
+    assert done.returncode == 0, done.stderr
     assert "https://fonts.g" not in (tmp_path / "site" / "index.html").read_text()
     for name in ("docs", "make"):
         shutil.copytree(ROOT / name, tmp_path / "copy" / name)
@@ -56,7 +56,7 @@ def test_the_site_builds_and_a_broken_link_is_an_error(tmp_path: Path) -> None:
     for broken in ("[x](nowhere.md)", "[x](how-to/tune.md#nowhere)"):
         (tmp_path / "copy" / "docs" / "index.md").write_text(f"# x\n\n{broken}\n")
         failed = build(tmp_path / "copy")
-        assert 0 != failed.returncode
+        assert failed.returncode != 0
         assert "nowhere" in failed.stderr
 
 

@@ -94,8 +94,11 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(
             )
             expect(idle).to_contain_text(f"dataset {DATASETS[1]}, dead letters to <topic>.dlq")
             expect(idle.locator(".why")).to_have_text("no partition on this replica")
-            assert [f"route {topic}", f"{topic}/0", f"{topic}/1", f"route ^idle-{topic}-.*"] == [
-                row.get_attribute("data-key") for row in page.locator("#partitions tr").all()
+            assert [row.get_attribute("data-key") for row in page.locator("#partitions tr").all()] == [
+                f"route {topic}",
+                f"{topic}/0",
+                f"{topic}/1",
+                f"route ^idle-{topic}-.*",
             ]
             kafka.clients.produce(
                 topic, [envelope(f"a{number}", sim.config.org) for number in range(500)] + [b"not json"]
@@ -121,10 +124,10 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(
             expect(row.locator("td").nth(2)).to_have_text("0", timeout=10_000)
             expect(row.locator("td").nth(0)).to_have_text("701")
             assert row.locator(".why").inner_text() == ""
-            assert 0 == bridge.stop()
+            assert bridge.stop() == 0
             expect(page.locator("#title")).to_have_text("The bridge does not answer", timeout=15_000)
 
-            assert [] == wrong
+            assert wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -160,12 +163,16 @@ def test_the_page_fits_and_can_be_read(
             assert page.evaluate(
                 "[...document.querySelectorAll('table')].every(t => t.caption && t.querySelectorAll('thead th[scope=col]').length)"
             )
-            assert ["H1", "H2", "H2", "H2", "H2"] == page.evaluate(
-                "[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)"
-            )
-            assert 4.5 <= page.evaluate(CONTRAST)
+            assert page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => h.tagName)") == [
+                "H1",
+                "H2",
+                "H2",
+                "H2",
+                "H2",
+            ]
+            assert page.evaluate(CONTRAST) >= 4.5
             page.keyboard.press("Tab")
-            assert "Skip to the partitions" == page.evaluate("document.activeElement.textContent")
+            assert page.evaluate("document.activeElement.textContent") == "Skip to the partitions"
             reached = set()
             for _ in range(12):
                 page.keyboard.press("Tab")
@@ -174,16 +181,16 @@ def test_the_page_fits_and_can_be_read(
                         "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
                     )
                 )
-            assert {
+            assert reached >= {
                 "Partitions",
                 "Inlets",
                 "Dead letters",
                 "Show, secrets masked",
                 "JSON",
                 "Metrics",
-            } <= reached
+            }
             assert "secret-canary" not in page.content()
-            assert [] == wrong
+            assert wrong == []
 
 
 CONTRAST = """() => {
@@ -208,6 +215,8 @@ def test_the_status_says_how_it_stands(kafka: Kafka, configure: Configure, tmp_p
         bridge.wait_assigned(1)
         until(lambda: bridge.status()["summary"]["title"] == "Everything is delivered", 15, "not well")
 
-        assert {"level": "ok", "title": "Everything is delivered", "reasons": []} == bridge.status()[
-            "summary"
-        ]
+        assert bridge.status()["summary"] == {
+            "level": "ok",
+            "title": "Everything is delivered",
+            "reasons": [],
+        }

@@ -1,7 +1,8 @@
-"""`python -m tests.chaos.ask`: one administrative request to the cluster, in a process of its own.
+"""`python -m tests.chaos.cluster_admin`: make one administrative request in a process of its own.
 
-librdkafka 2.16 can end its process by an assertion (`rd_kafka_enq_once_del_source_return: eonce->refcnt > 0`) when brokers vanish under an
-administrative request: the campaign must survive that. Arguments: bootstrap servers, the request, its operands. Prints the answer.
+librdkafka 2.16 can end its process by an assertion (`rd_kafka_enq_once_del_source_return: eonce->refcnt > 0`)
+when brokers vanish during an administrative request. The campaign must survive that, so it never makes one
+itself. Arguments: bootstrap servers, the name of the request, its operands. Prints the response.
 """
 
 from __future__ import annotations
@@ -21,48 +22,38 @@ from confluent_kafka.admin import (
 )
 
 
-class Refused(Exception):
-    """The request failed, or its process did."""
+class AdminRequestFailed(Exception):
+    """The request failed, or its process ended."""
 
 
-def ask(servers: str, *request: str) -> str:
-    """What it printed; asked again where it failed, since brokers may be on their way back. Raises `Refused`."""
+def admin_request(servers: str, *request: str) -> str:
+    """Make a request and return what it printed. Try four times, since brokers may be on their way back.
+
+    Raises `AdminRequestFailed`.
+    """
+    command = [sys.executable, "-m", "tests.chaos.cluster_admin", servers, *request]
     error = ""
     for _ in range(4):
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.chaos.ask", servers, *request],
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         except subprocess.TimeoutExpired:
-            error = "no answer within 30 s"
+            error = "no response within 30 s"
             continue
         if done.returncode == 0:
             return done.stdout.strip()
         error = done.stderr.strip()[-500:]
-    raise Refused(f"{' '.join(request)}: {error}")
+    raise AdminRequestFailed(f"{' '.join(request)}: {error}")
 
 
 def main(servers: str, request: str, *operands: str) -> None:
-    """Makes the request; raises what the client raises."""
+    """Make the request and print its response; whatever the client raises ends the process."""
     admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     match request, operands:
         case "coordinator", (group,):
             print(admin.describe_consumer_groups([group])[group].result(20).coordinator.id)
         case "leaders", (topic,):
-            print(
-                json.dumps(
-                    {
-                        number: each.leader
-                        for number, each in admin.list_topics(topic, timeout=10)
-                        .topics[topic]
-                        .partitions.items()
-                    }
-                )
-            )
+            partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+            print(json.dumps({number: partition.leader for number, partition in partitions.items()}))
         case "elect", ():
             admin.elect_leaders(ElectionType.PREFERRED, None).result(20)
         case "partitions", (topic, count):

@@ -1,0 +1,45 @@
+"""The simulator's account of events, with the time, the sender and the fault of every acceptance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bridge.simulator.accounting import Acceptance, Accounting, Seen
+from tests.chaos.timeline import Arrival
+
+REPLICA_HEADER = "x-replica"
+"""The request header that names the replica."""
+
+
+class TimedAccounting(Accounting):
+    """Also notes when each event was accepted, from whom and under which fault, and keeps every request."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, list[Arrival]] = {}
+        self.all_requests: list[Seen] = []
+        self._last_accepted: list[str] = []
+        super().__init__()
+
+    def accept(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
+        super().accept(acceptances, authenticated=authenticated)
+        self._last_accepted = [acceptance.event_id for acceptance in acceptances]
+
+    def saw(self, seen: Seen, headers: Mapping[str, str], *, ingest: bool) -> None:
+        """Note the request whose messages were accepted just now.
+
+        The simulator serves with one thread, which calls `accept` before this.
+        """
+        super().saw(seen, headers, ingest=ingest)
+        events, self._last_accepted = self._last_accepted, []
+        arrival = Arrival(seen.at, headers.get(REPLICA_HEADER), seen.rule)
+        for event in events:
+            self.arrivals.setdefault(event, []).append(arrival)
+        self.all_requests.append(seen)
+
+    def under_rule(self, number: int) -> list[Seen]:
+        """Return the requests that met a rule of the simulator."""
+        return [seen for seen in self.all_requests if seen.rule == number]
+
+    def count(self, outcome: str) -> int:
+        """Return how many requests had this outcome so far."""
+        return self.outcomes[outcome]
