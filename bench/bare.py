@@ -15,7 +15,7 @@ from bridge.engine.events import HOOKS, Observers
 from bridge.engine.inlet import Inlet
 from bridge.engine.loop import Engine
 from bridge.engine.offsets import Offsets
-from bridge.kafka.consumer import KafkaSource
+from bridge.kafka.consumer import KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.ops.admin import Admin
@@ -50,7 +50,7 @@ def _went(self: Inlet, messages: int, now: float) -> int:
     return self.tick
 
 
-class _Source(KafkaSource):
+class _Source(KafkaConsumer):
     def __init__(self, properties: Mapping[str, Any], *arguments: Any) -> None:
         super().__init__({**properties, "statistics.interval.ms": 0}, *arguments)
 
@@ -72,7 +72,7 @@ def switch_off() -> None:
     _replace(TopicMonitor, start=_nothing)
     _replace(Inlet, ready_at=_may_go, sent=_went, accepted=_nothing)
     _replace(Engine, balance=_without_snapshots)
-    _replace(service, KafkaSource=_Source)
+    _replace(service, KafkaConsumer=_Source)
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ from bridge.engine.batcher import Batcher
 from bridge.engine.events import HOOKS
 from bridge.http import connection as transport
 from bridge.http.reactor import Reactor
-from bridge.kafka.consumer import KafkaSource
+from bridge.kafka.consumer import KafkaConsumer
 from bridge.ops.event_log import EventLog
 from bridge.ops.metrics import Metrics
 
 DOORS: dict[str, list[tuple[Any, str]]] = {
-    "read: out of the client's queue": [(KafkaSource, "read")],
-    "read: group and weigh": [(KafkaSource, "_slices")],
+    "read: out of the client's queue": [(KafkaConsumer, "read")],
+    "read: group and weigh": [(KafkaConsumer, "_slices")],
     "validate": [(pump, "group_records")],
     "batch": [(Batcher, "add")],
     "enter in the ledger": [(pump.Engine, "take_in")],

@@ -39,7 +39,7 @@ class Record(Protocol):
 class Slice(msgspec.Struct, frozen=True):
     """Consecutive records of one partition, in offset order, as they were read. Without records it is an end of partition."""
 
-    source: TopicPartition
+    partition: TopicPartition
     records: Sequence[Record]
     values: Sequence[bytes | None]
     next_offset: int

@@ -35,10 +35,10 @@ from bridge.engine.snapshot import lag
 from bridge.http.connection import HttpConnection, Proxy, Tls
 from bridge.http.oauth import TokenSource
 from bridge.http.reactor import Reactor
-from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
-from bridge.kafka.topics import TopicError, Topics
+from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import TopicPartition
 from bridge.ops import tuning
 from bridge.ops.admin import Admin, View
@@ -88,7 +88,7 @@ class _TopicPreparation(Observer):
         self._topics = topics
 
     def partitions_assigned(self, event: events.PartitionsAssigned) -> None:
-        self._topics.prepare(partition.topic for partition in event.partitions)
+        self._topics.request_checks(partition.topic for partition in event.partitions)
 
 
 class Service:
@@ -135,7 +135,7 @@ class Service:
         """Whether all of the mapping are regexes and brokers have no topic that matches: there is no group to join yet."""
         self.topics = TopicMonitor(
             settings,
-            lambda: Topics(settings.admin_properties()),
+            lambda: TopicAdmin(settings.admin_properties()),
             self._ours,
             self._counted,
             self._topic_wrong,
@@ -144,8 +144,8 @@ class Service:
             settings.producer_properties(),
             self._completions,
             lambda error: self.telemetry.kafka_error(error.str()),
-            why_not=self.topics.why_not,
-            on_missing=self.topics.doubt,
+            blocking_reason=self.topics.blocking_reason,
+            on_missing_topic=self.topics.request_recheck,
         )
         delivery, batch = settings.delivery, settings.batch
         self.pump = pump.Engine(
@@ -174,7 +174,7 @@ class Service:
                 *observers,
             ],
         )
-        self.telemetry.watch(lambda: self.pump.status, lambda: self.topics.ends, self._token_ages)
+        self.telemetry.watch(lambda: self.pump.status, lambda: self.topics.end_offsets, self._token_ages)
         self.telemetry.metrics.start_at_zero(topic.topic for topic in settings.topics if not topic.is_regex)
         self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
 
@@ -301,7 +301,7 @@ class Service:
     def status(self) -> dict[str, Any]:
         """The pump's snapshot, with the ends of the partitions, tokens, memory, the last dead letters and the configuration, secrets masked."""
         seen = dict(self.pump.status)
-        partitions, ends = [], self.topics.ends
+        partitions, ends = [], self.topics.end_offsets
         for entry in seen.get("partitions", []):
             end = ends.get(TopicPartition(entry["topic"], entry["partition"]))
             partitions.append({**entry, "end": end, "lag": lag(entry, end)})
@@ -381,13 +381,13 @@ class Service:
         self._error = error
         self.pump.stop()
 
-    def _source_events(self) -> SourceEvents:
+    def _source_events(self) -> ConsumerCallbacks:
         telemetry = self.telemetry
 
         def stats(text: str) -> None:
             with contextlib.suppress(msgspec.DecodeError):
                 seen = _stats.decode(text)
-                self.topics.fetched(
+                self.topics.update_fetched_ends(
                     {
                         TopicPartition(topic, int(number)): partition.hi_offset
                         for topic, entry in seen.topics.items()
@@ -398,17 +398,19 @@ class Service:
                 if seen.cgrp.join_state == "steady":
                     self.pump.joined = True
 
-        return SourceEvents(
+        return ConsumerCallbacks(
             on_commit=lambda error, done: telemetry.committed(None if error is None else error.str(), done),
             on_error=lambda error: telemetry.kafka_error(error.str()),
-            on_stats=stats,
-            on_reset=lambda where, asked, at: telemetry.possible_loss(
+            on_statistics=stats,
+            on_offset_reset=lambda where, asked, at: telemetry.possible_loss(
                 where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"
             ),
-            on_ignored=self._left_out,
-            on_refused=telemetry.refused,
-            on_unreadable_headers=telemetry.unreadable_headers,
-            on_failure=lambda name, error: log.error("callback.failed", callback=name, error=repr(error)),
+            on_partitions_ignored=self._left_out,
+            on_store_refused=telemetry.refused,
+            on_headers_renamed=telemetry.unreadable_headers,
+            on_callback_failure=lambda name, error: log.error(
+                "callback.failed", callback=name, error=repr(error)
+            ),
         )
 
     def _crashed(self, name: str, error: BaseException) -> None:
@@ -445,7 +447,7 @@ class Service:
 
     def _work(self) -> int:
         properties = {"statistics.interval.ms": STATISTICS_MS, **self.settings.consumer_properties()}
-        source = KafkaSource(
+        source = KafkaConsumer(
             properties,
             [topic.topic for topic in self.settings.topics],
             self.leaves_out,

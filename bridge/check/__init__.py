@@ -15,7 +15,7 @@ from bridge.check.findings import TIMEOUT_S, Finding, Level, exit_code
 from bridge.check.sample import send_test
 from bridge.check.surroundings import offline
 from bridge.config.settings import Settings
-from bridge.kafka.topics import Topics
+from bridge.kafka.topics import TopicAdmin
 
 __all__ = ["Finding", "Level", "exit_code", "offline", "online", "send_test"]
 
@@ -25,7 +25,7 @@ def online(settings: Settings, replicas: int = 0) -> Iterator[Finding]:
     brokers_finding = brokers.check(settings)
     yield brokers_finding
     if brokers_finding.level is Level.OK:
-        counts = Topics(settings.admin_properties(), TIMEOUT_S).partitions(
+        counts = TopicAdmin(settings.admin_properties(), TIMEOUT_S).partition_counts(
             [topic.topic for topic in settings.topics], settings.is_dead_letter_topic
         )
         yield from topics.check(settings, counts, replicas)

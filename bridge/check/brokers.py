@@ -11,7 +11,11 @@ from bridge.check.certificate import certificate_fault
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import Settings
 from bridge.kafka.client_errors import PropertiesRefused
-from bridge.kafka.errors import CLIENT_CERTIFICATE, unverified, wants_certificate
+from bridge.kafka.errors import (
+    CLIENT_CERTIFICATE_ADVICE,
+    broker_certificate_refused,
+    client_certificate_refused,
+)
 from bridge.kafka.probe import BrokerProbe, Obstacle
 from bridge.kafka.topics import Unreachable
 
@@ -96,9 +100,9 @@ def check(settings: Settings) -> Finding:
 def _certificate_failure(settings: Settings, probe: BrokerProbe, where: str) -> Finding | None:
     """Return what is wrong with the brokers' certificate or ours; None where the cause is something else."""
     for error in probe.texts:
-        if wants_certificate(error):
-            return Finding(Level.FAIL, "brokers", f"{where}: {_shortened(error)}", CLIENT_CERTIFICATE)
-        if unverified(error):
+        if client_certificate_refused(error):
+            return Finding(Level.FAIL, "brokers", f"{where}: {_shortened(error)}", CLIENT_CERTIFICATE_ADVICE)
+        if broker_certificate_refused(error):
             text, next_step = certificate_fault(settings) or (_shortened(error), _AUTHORITY)
             return Finding(Level.FAIL, "brokers", f"{where}: {text}", next_step)
     return None

@@ -17,7 +17,7 @@ from bridge.codec.validation import group_records
 from bridge.config.settings import AepSettings, Settings, TopicSettings
 from bridge.http.oauth import TokenError
 from bridge.kafka.reader import Bounds, TopicReader
-from bridge.kafka.topics import Topics, Unreachable
+from bridge.kafka.topics import TopicAdmin, Unreachable
 from bridge.model import Format, TopicPartition
 
 _RESPONSE_S = 30.0
@@ -87,7 +87,7 @@ def _newest_value(settings: Settings, topic: str) -> bytes | None:
     """Return the value of a partition's last record that has one; None if there is none. Raises
     `Unreachable`.
     """
-    count = Topics(settings.admin_properties(), TIMEOUT_S).partitions([topic]).get(topic, 0)
+    count = TopicAdmin(settings.admin_properties(), TIMEOUT_S).partition_counts([topic]).get(topic, 0)
     reader = TopicReader(settings.consumer_properties(), TIMEOUT_S)
     try:
         for number in range(count):

@@ -10,7 +10,7 @@ from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.codec.routes import is_regex, matches
 from bridge.config.settings import Settings
 from bridge.kafka.permissions import Permissions
-from bridge.kafka.topics import TopicError, Topics, Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
 
 _GRANT_CREATE = (
     "grant the principal the ACL CREATE on it (DESCRIBE where it is there already), or create it and set "
@@ -25,7 +25,7 @@ def check(settings: Settings, counts: Mapping[str, int], replicas: int) -> Itera
     `counts` are the partitions of the topics that exist and are mapped.
     """
     yield from _missing(settings, counts)
-    topics = Topics(settings.admin_properties(), TIMEOUT_S)
+    topics = TopicAdmin(settings.admin_properties(), TIMEOUT_S)
     permissions = Permissions(settings.admin_properties(), TIMEOUT_S)
     for name, count in counts.items():
         yield _permission(permissions, f"topic {name}", name, "READ", f"{count} partitions")
@@ -66,14 +66,14 @@ def _permission(permissions: Permissions, subject: str, topic: str, operation: s
 
 
 def _dead_letter_topic(
-    topics: Topics, permissions: Permissions, source: str, name: str, *, create: bool
+    topics: TopicAdmin, permissions: Permissions, source: str, name: str, *, create: bool
 ) -> Iterator[Finding]:
     """Check the dead-letter topic of a source; `create` is whether the bridge creates it at start if it is
     missing.
     """
     subject = f"dead-letter topic {name}"
     try:
-        topic = topics.ensure(source, name, create=False)
+        topic = topics.ensure_dead_letter_topic(source, name, create=False)
     except TopicError as problem:
         if create and "does not exist" in str(problem):
             yield _creation(permissions, name, subject)

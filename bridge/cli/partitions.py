@@ -20,11 +20,13 @@ def partitions(
     """
     settings = settings_of(config)
     from bridge.codec.routes import is_regex
-    from bridge.kafka.topics import Topics, Unreachable
+    from bridge.kafka.topics import TopicAdmin, Unreachable
 
     mapped = [topic.topic for topic in settings.topics]
     try:
-        counts = Topics(settings.admin_properties()).partitions(mapped, settings.is_dead_letter_topic)
+        counts = TopicAdmin(settings.admin_properties()).partition_counts(
+            mapped, settings.is_dead_letter_topic
+        )
     except Unreachable as error:
         typer.echo(f"{settings.kafka.bootstrap_servers}: {error}", err=True)
         raise typer.Exit(3) from None

@@ -269,7 +269,7 @@ class Engine:
 
     def take_in(self, part: Slice) -> None:
         """Routes a slice's records into batches, and enters them in the ledger."""
-        lane = self.ledger.lanes.get(part.source)
+        lane = self.ledger.lanes.get(part.partition)
         if lane is None or self.draining:
             return
         now = self._clock()
@@ -281,7 +281,7 @@ class Engine:
                 return
             if lane.next is not None and first < lane.next:
                 lane = self._rewind(lane, first, now)
-            topic = part.source.topic
+            topic = part.partition.topic
             route = self._route(topic)
             inlet = self.inlets[route.inlet]
             self._observers.records_read(events.RecordsRead(topic, len(records)))
@@ -347,7 +347,7 @@ class Engine:
             next_offset = part.next_offset if last else part.records[stop - 1].offset() + 1
             self.take_in(
                 Slice(
-                    part.source,
+                    part.partition,
                     part.records[start:stop],
                     part.values[start:stop],
                     next_offset,

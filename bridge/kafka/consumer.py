@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
 
 from bridge.config.kafka_clients import CONSUMER
+from bridge.kafka.header_repair import UNREADABLE_ERRORS, rename_unreadable_headers
 from bridge.model import Record, Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 
@@ -37,32 +38,32 @@ def _nothing(*_: object) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceEvents:
+class ConsumerCallbacks:
     """What the source tells besides the listener's calls; all on the thread that calls `read` or `close`. None of these may raise."""
 
     on_commit: Callable[[KafkaError | None, Mapping[TopicPartition, int]], None] = _nothing
     """A commit finished: its error, or the offsets that are committed."""
     on_error: Callable[[KafkaError], None] = _nothing
     """Something is wrong which the client goes on from: brokers away, an ACL, a topic that is not there."""
-    on_stats: Callable[[str], None] = _nothing
+    on_statistics: Callable[[str], None] = _nothing
     """The client's statistics, JSON, every `statistics.interval.ms`."""
-    on_reset: Callable[[TopicPartition, int, int], None] = _nothing
+    on_offset_reset: Callable[[TopicPartition, int, int], None] = _nothing
     """The offset that is the second argument is gone, and reading went on at the third.
 
     Above it: the records between were deleted before they were read, and are lost to us. The client only logs this; here it is a gap that the
     partition's low watermark has passed, at an assignment (against the committed offset) or while reading. Below it: the log was truncated or
     created anew since the commit. (Within an assignment the slices tell that themselves.)"""
-    on_refused: Callable[[Mapping[TopicPartition, int]], None] = _nothing
+    on_store_refused: Callable[[Mapping[TopicPartition, int]], None] = _nothing
     """Offsets that were not stored, because their partitions are no longer ours."""
-    on_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
+    on_partitions_ignored: Callable[[Sequence[TopicPartition]], None] = _nothing
     """Partitions of dead-letter topics that a regex matched and the group gave us: assigned on paper, never read."""
-    on_unreadable_headers: Callable[[TopicPartition, Sequence[int]], None] = _nothing
-    """The records at these offsets have a header whose name is not UTF-8; it was renamed to `UNREADABLE`, its value is kept."""
-    on_failure: Callable[[str, BaseException], None] = _nothing
+    on_headers_renamed: Callable[[TopicPartition, Sequence[int]], None] = _nothing
+    """The records at these offsets have a header whose name is not UTF-8; it was renamed to `UNREADABLE_NAME`, its value is kept."""
+    on_callback_failure: Callable[[str, BaseException], None] = _nothing
     """A callback of ours raised (its name first); the next `read` raises `Fatal`."""
 
 
-class KafkaSource:
+class KafkaConsumer:
     """A member of a consumer group, implementing `ports.Source`. One thread owns it, from the constructor to `close`.
 
     `topics` are names, and regexes that begin with `^`. A partition of a topic for which `is_dead_letter_topic` holds is left out of the
@@ -76,7 +77,7 @@ class KafkaSource:
         topics: Sequence[str],
         is_dead_letter_topic: Callable[[str], bool],
         listener: RebalanceListener,
-        events: SourceEvents | None = None,
+        events: ConsumerCallbacks | None = None,
         *,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
@@ -85,7 +86,7 @@ class KafkaSource:
         self._incremental = consumer_protocol or "cooperative" in str(config["partition.assignment.strategy"])
         self._is_dead_letter_topic = is_dead_letter_topic
         self._listener = listener
-        self._events = events or SourceEvents()
+        self._events = events or ConsumerCallbacks()
         self._held: set[TopicPartition] = set()
         self._committed: dict[TopicPartition, int] = {}  # what is known to be committed of a held partition
         self._expected: dict[TopicPartition, int] = {}  # where the next record of one that was read should be
@@ -96,7 +97,7 @@ class KafkaSource:
             {
                 **config,
                 "error_cb": self._on_error,
-                "stats_cb": self._events.on_stats,
+                "stats_cb": self._events.on_statistics,
                 "on_commit": self._on_commit,
             },
         )
@@ -132,7 +133,7 @@ class KafkaSource:
         return slices
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Marks offsets to be committed; those of partitions that aren't ours are refused and told to `on_refused`."""
+        """Marks offsets to be committed; those of partitions that aren't ours are refused and told to `on_store_refused`."""
         refused = {source: offset for source, offset in offsets.items() if source not in self._held}
         ours = [
             Position(source.topic, source.partition, offset)
@@ -157,7 +158,7 @@ class KafkaSource:
                     raise Fatal(f"the Kafka client can't store offsets: {problem.args[0]}") from problem
                 refused.update({TopicPartition(each.topic, each.partition): each.offset for each in ours})
         if refused:
-            self._events.on_refused(refused)
+            self._events.on_store_refused(refused)
 
     def _commit_back(self, positions: list[Position]) -> None:
         """Commits offsets that lie below the committed ones, after a log began anew: the client's own commits never go back while it runs.
@@ -187,7 +188,7 @@ class KafkaSource:
         try:
             self._consumer.close()
         except (KafkaException, RuntimeError) as problem:
-            self._events.on_failure("close", problem)
+            self._events.on_callback_failure("close", problem)
 
     # Messages to slices: the hot path, so whole lists go through C.
 
@@ -206,10 +207,9 @@ class KafkaSource:
                 try:
                     overhead = _overhead(records)
                 except (
-                    SystemError,
-                    UnicodeDecodeError,
+                    UNREADABLE_ERRORS
                 ):  # one record must not end the process: it would come back after every restart
-                    self._events.on_unreadable_headers(source, mend(records))
+                    self._events.on_headers_renamed(source, rename_unreadable_headers(records))
                     overhead = _overhead(records)
                 slices.append(
                     Slice(
@@ -235,9 +235,9 @@ class KafkaSource:
                 Position(source.topic, source.partition), cached=True
             )
             if low > expected:
-                self._events.on_reset(source, expected, first)
+                self._events.on_offset_reset(source, expected, first)
         elif first < expected and not begun:
-            self._events.on_reset(source, expected, first)
+            self._events.on_offset_reset(source, expected, first)
         self._expected[source] = next_offset
 
     def _look_into(self, source: TopicPartition, records: list[Message]) -> None:
@@ -250,7 +250,7 @@ class KafkaSource:
                 if before + 1 < min(after, low)
             ]
             if gaps:
-                self._events.on_reset(source, *max(gaps, key=lambda gap: gap[1] - gap[0]))
+                self._events.on_offset_reset(source, *max(gaps, key=lambda gap: gap[1] - gap[0]))
 
     def _without_errors(self, messages: list[Message], ends: dict[TopicPartition, int]) -> list[Message]:
         """The records among them; fills `ends` with the offsets at which partitions ended, and tells of every other error."""
@@ -283,7 +283,7 @@ class KafkaSource:
                 self._held.clear()
             self._held.update(sources)
             if ignored:
-                self._events.on_ignored(_sources(ignored))
+                self._events.on_partitions_ignored(_sources(ignored))
             committed = self._committed_of(sources)
             self._committed.update(
                 {source: offset for source, offset in committed.items() if offset is not None}
@@ -367,7 +367,7 @@ class KafkaSource:
             if isinstance(problem, Fatal)
             else Fatal(f"the rebalance callback {callback!r} failed: {problem!r}")
         )
-        self._events.on_failure(callback, problem)
+        self._events.on_callback_failure(callback, problem)
 
     def _positions(self, partitions: Iterable[TopicPartition]) -> list[Position]:
         return [Position(source.topic, source.partition) for source in partitions if source in self._held]
@@ -414,28 +414,3 @@ def _overhead(records: list[Message]) -> int:
             len(name) + len(value or b"") for name, value in cast("list[tuple[str, bytes | None]]", headers)
         )
     return held
-
-
-UNREADABLE = "aep.header-name-not-utf-8"
-"""Stands for a header's name that is no text."""
-
-
-def mend(records: list[Message]) -> list[int]:
-    """Gives headers whose name is not UTF-8 a name, and their records' offsets.
-
-    The client (2.16) raises at the first look at such headers and then holds a tuple with a null pointer for the name: touching it ends the process.
-    Only `repr` is safe. Values, order and all other headers are kept.
-    """
-    mended = []
-    for record in records:
-        try:
-            headers = record.headers()
-        except (SystemError, UnicodeDecodeError):
-            headers = record.headers()
-        parts = cast("list[tuple[str, bytes | None]]", headers or [])
-        if any(repr(part).startswith("(<NULL>") for part in parts):
-            record.set_headers(
-                [(UNREADABLE, part[1]) if repr(part).startswith("(<NULL>") else part for part in parts]
-            )
-            mended.append(cast("int", record.offset()))
-    return mended

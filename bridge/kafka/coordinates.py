@@ -23,7 +23,7 @@ class Coordinates(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
-def number(text: bytes | None, most: int) -> int | None:
+def parse_number(text: bytes | None, most: int) -> int | None:
     """A decimal number from 0 to `most`, at most 2⁶³-1; None for everything else, of any length."""
     if text is None or not 0 < len(text) <= 19 or not text.isdigit():
         return None
@@ -31,15 +31,19 @@ def number(text: bytes | None, most: int) -> int | None:
     return found if found <= most else None
 
 
-def place(topic: bytes | None, partition: bytes | None, offset: bytes | None) -> Coordinates | None:
+def parse_coordinates(
+    topic: bytes | None, partition: bytes | None, offset: bytes | None
+) -> Coordinates | None:
     """Coordinates that a record can have, out of their texts; None for all others."""
-    at, where = number(offset, _MAX_OFFSET), number(partition, _MAX_PARTITION)
+    at, where = parse_number(offset, _MAX_OFFSET), parse_number(partition, _MAX_PARTITION)
     if topic is None or at is None or where is None or not _TOPIC.fullmatch(topic):
         return None
     return Coordinates(topic.decode(), where, at)
 
 
-def source_of(headers: Headers) -> Coordinates | None:
+def original_coordinates(headers: Headers) -> Coordinates | None:
     """Where a dead letter's record was read the first time. The last of each name counts: whoever wrote the letter wrote behind the record's own headers."""
     last = {name: value for name, value in headers if name.startswith("__connect.errors.")}
-    return place(*(last.get(f"__connect.errors.{part}") for part in ("topic", "partition", "offset")))
+    return parse_coordinates(
+        *(last.get(f"__connect.errors.{part}") for part in ("topic", "partition", "offset"))
+    )

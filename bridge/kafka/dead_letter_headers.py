@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bridge.kafka.coordinates import source_of
+from bridge.kafka.coordinates import original_coordinates
 from bridge.model import DeadLetter
 
 CONNECTOR_NAME = "aep-bridge"
@@ -20,13 +20,13 @@ CLASS_NAME = "bridge.DeadLetter"
 _TIMESTAMP_TYPES = {1: "CreateTime", 2: "LogAppendTime"}
 
 
-def cut(text: str, limit: int = ERROR_BYTES) -> bytes:
+def truncate(text: str, limit: int = ERROR_BYTES) -> bytes:
     """The text as UTF-8, of at most `limit` bytes, without half a character at its end."""
     whole = text.encode("utf-8", "replace")
     return whole if len(whole) <= limit else whole[:limit].decode("utf-8", "ignore").encode()
 
 
-def letterhead(letter: DeadLetter, now: datetime | None = None) -> list[tuple[str, bytes | None]]:
+def dead_letter_headers(letter: DeadLetter, now: datetime | None = None) -> list[tuple[str, bytes | None]]:
     """Every header of the dead letter.
 
     A record that was a dead letter before (it was replayed) keeps the source coordinates of its first time; the error, status, attempts
@@ -39,9 +39,9 @@ def letterhead(letter: DeadLetter, now: datetime | None = None) -> list[tuple[st
     record, refusal = letter.record, letter.refusal
     original: Sequence[tuple[str, bytes | None]] = list(record.headers() or ())
     earlier = sum(name == REPLAY_COUNT for name, _ in original)
-    if earlier and ((source := source_of(original)) is None or source.topic != record.topic()):
+    if earlier and ((source := original_coordinates(original)) is None or source.topic != record.topic()):
         earlier = 0
-    error = cut(refusal.error)
+    error = truncate(refusal.error)
     ours: list[tuple[str, bytes | None]] = []
     if not earlier:
         kind, milliseconds = record.timestamp()

@@ -13,7 +13,7 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.config.kafka_clients import PRODUCER
-from bridge.kafka.dead_letter_headers import letterhead
+from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import DeadLetter, PublishResult
 from bridge.ports import Completions
 
@@ -65,8 +65,8 @@ class _Job:
 class KafkaDeadLetterProducer:
     """`ports.DeadLetters` over a producer that one thread of its own makes, feeds and polls.
 
-    `properties` are librdkafka's. On that thread, `on_error` hears of every client error, and `on_missing` of the source of a letter whose topic is not there;
-    a letter for which `why_not` has a reason fails with it, unwritten. None of these may raise. Made anew after a fatal error.
+    `properties` are librdkafka's. On that thread, `on_error` hears of every client error, and `on_missing_topic` of the source of a letter whose topic is not there;
+    a letter for which `blocking_reason` has a reason fails with it, unwritten. None of these may raise. Made anew after a fatal error.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class KafkaDeadLetterProducer:
         completions: Completions,
         on_error: Callable[[KafkaError], None] | None = None,
         *,
-        why_not: Callable[[DeadLetter], str | None] = lambda _: None,
-        on_missing: Callable[[str], None] = lambda _: None,
+        blocking_reason: Callable[[DeadLetter], str | None] = lambda _: None,
+        on_missing_topic: Callable[[str], None] = lambda _: None,
         client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        self._why_not, self._on_missing = why_not, on_missing
+        self._why_not, self._on_missing = blocking_reason, on_missing_topic
         self._config = PRODUCER.complete(properties)
         self._completions, self._hear, self._client = completions, on_error or (lambda _: None), client
         self._asked: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -144,7 +144,7 @@ class KafkaDeadLetterProducer:
                 self._done(job, index, KafkaError(KafkaError._FAIL, f"{type(problem).__name__}: {problem}"))
 
     def _produce(self, job: _Job, index: int, letter: DeadLetter) -> None:
-        headers = cast("Any", letterhead(letter))
+        headers = cast("Any", dead_letter_headers(letter))
         report = partial(self._delivered, job, index)
         while index in job.open:  # a producer given up meanwhile has failed it already
             if self._producer is None:

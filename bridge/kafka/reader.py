@@ -14,7 +14,7 @@ from confluent_kafka import TopicPartition as Position
 
 from bridge.config.kafka_clients import CONSUMER
 from bridge.kafka.client_errors import properties_checked, text_of
-from bridge.kafka.consumer import mend
+from bridge.kafka.header_repair import rename_unreadable_headers
 from bridge.kafka.topics import Unreachable
 from bridge.model import Record, TopicPartition
 
@@ -88,7 +88,7 @@ class TopicReader:
                 try:
                     message.headers()
                 except (SystemError, UnicodeDecodeError):  # a header's name that is not UTF-8
-                    mend([message])
+                    rename_unreadable_headers([message])
                 offset = cast("int", message.offset())
                 if partition in unread and offset < unread[partition]:
                     yield cast("Record", message)

@@ -14,7 +14,7 @@ import structlog
 
 from bridge.codec.routes import matches
 from bridge.config.settings import Settings
-from bridge.kafka.topics import TopicError, Topics, Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
 from bridge.model import DeadLetter, TopicPartition
 from bridge.ports import Clock
 
@@ -34,7 +34,7 @@ class TopicMonitor:
     def __init__(
         self,
         settings: Settings,
-        topics: Callable[[], Topics],
+        topics: Callable[[], TopicAdmin],
         assigned: Callable[[], Iterable[TopicPartition]],
         on_counts: Callable[[Mapping[str, int]], None],
         on_wrong: Callable[[TopicError], None],
@@ -74,31 +74,31 @@ class TopicMonitor:
 
     # -- what others tell, and ask; any thread ---------------------------------------------
 
-    def prepare(self, sources: Iterable[str]) -> None:
+    def request_checks(self, sources: Iterable[str]) -> None:
         """Makes sure of these topics' dead-letter topics, unless that was done before."""
         for source in set(sources) - self._prepared:
             self._news.put(source)
 
-    def doubt(self, source: str) -> None:
+    def request_recheck(self, source: str) -> None:
         """Kafka did not find this source's dead-letter topic: perhaps somebody deleted it. It is looked at again, and made anew where that is allowed."""
         if source not in self._doubted:
             self._doubted.add(source)
             self._news.put(source)
 
-    def why_not(self, letter: DeadLetter) -> str | None:
+    def blocking_reason(self, letter: DeadLetter) -> str | None:
         """Why a letter must not be written now: the topic is not there, or would not keep it. Asking has the topic looked at again."""
         source = letter.record.topic()
         why = self._wrong.get(source)
         if why is not None:
-            self.doubt(source)
+            self.request_recheck(source)
         return why
 
-    def fetched(self, ends: Mapping[TopicPartition, int]) -> None:
+    def update_fetched_ends(self, ends: Mapping[TopicPartition, int]) -> None:
         """Where the fetches last saw partitions end. A partition that is not fetched, paused for one, keeps an old end here."""
         self._fetched = ends
 
     @property
-    def ends(self) -> dict[TopicPartition, int]:
+    def end_offsets(self) -> dict[TopicPartition, int]:
         """Where partitions end, as far as known: of what fetches told and what brokers answered, the larger."""
         fetched, asked = self._fetched, self._asked
         return {**fetched, **{where: max(end, fetched.get(where, end)) for where, end in asked.items()}}
@@ -110,11 +110,11 @@ class TopicMonitor:
         looked = look_at = ask_at = 0.0
         while not self._over:
             if self._clock() >= look_at:
-                pause = self.look(topics)
+                pause = self.check_topics(topics)
                 looked = self._clock()
                 look_at = looked + pause
             if self._clock() >= ask_at:
-                self.ask(topics)
+                self.query_end_offsets(topics)
                 ask_at = ENDS_S + self._clock()
             try:
                 source = self._news.get(timeout=max(0.0, min(look_at, ask_at) - self._clock()))
@@ -130,14 +130,14 @@ class TopicMonitor:
                 self._todo.add(source)
                 look_at = 0.0
 
-    def look(self, topics: Topics) -> float:
+    def check_topics(self, topics: TopicAdmin) -> float:
         """Once at the topics: their counts, and the dead-letter topics that are to be made sure of. Seconds until the next look."""
         while self._doubted:
             source = self._doubted.pop()
             self._prepared.discard(source)
             self._todo.add(source)
         try:
-            counts = topics.partitions(self._mapped, self._settings.is_dead_letter_topic)
+            counts = topics.partition_counts(self._mapped, self._settings.is_dead_letter_topic)
             self._on_counts(counts)
             if self._first:
                 missing = [name for name in self._mapped if not any(matches(name, topic) for topic in counts)]
@@ -174,14 +174,14 @@ class TopicMonitor:
             )
         return pause
 
-    def _ensure(self, topics: Topics, source: str) -> TopicError | None:
+    def _ensure(self, topics: TopicAdmin, source: str) -> TopicError | None:
         """Makes sure of one source's dead-letter topic. Raises `Unreachable`."""
         entry = self._settings.entry_for(source)
         self._todo.discard(source)
         if entry is None or source in self._prepared:
             return None
         try:
-            made = topics.ensure(
+            made = topics.ensure_dead_letter_topic(
                 source, entry.dead_letter_topic_for(source), create=self._settings.dead_letter.create_topics
             )
         except Unreachable:
@@ -204,12 +204,12 @@ class TopicMonitor:
         )
         return None
 
-    def ask(self, topics: Topics) -> None:
+    def query_end_offsets(self, topics: TopicAdmin) -> None:
         """Once for the ends of the assigned partitions. Without an answer what was known stays; brokers that are away are told of by the consumer."""
         assigned, now = list(self._assigned()), self._clock()
         self._silent = {where: until for where, until in self._silent.items() if until > now}
         wanted = [where for where in assigned if where not in self._silent]
-        found = topics.ends(wanted, ANSWER_S) if wanted else {}
+        found = topics.end_offsets(wanted, ANSWER_S) if wanted else {}
         if self._clock() - now >= ANSWER_S:
             self._silent.update(
                 dict.fromkeys((where for where in wanted if where not in found), now + REFRESH_S)

@@ -67,14 +67,14 @@ class _Found:
     replicas: int
 
 
-class Topics:
+class TopicAdmin:
     """Looks at and makes topics. `properties` are librdkafka's; every request may take `timeout_s`. Blocking; not for the pump's thread."""
 
     def __init__(self, properties: Mapping[str, Any], timeout_s: float = 10) -> None:
         self._admin = AdminClient(ADMIN.complete(properties))
         self._timeout_s = timeout_s
 
-    def partitions(
+    def partition_counts(
         self, topics: Iterable[str], is_dead_letter_topic: Callable[[str], bool] = lambda _: False
     ) -> dict[str, int]:
         """Partition counts of every topic that these names and `^regexes` match now; what does not exist is left out. Raises `Unreachable`."""
@@ -90,7 +90,9 @@ class Topics:
             counts.update({name: found[name].partitions for name in matching})
         return counts
 
-    def ends(self, partitions: Iterable[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
+    def end_offsets(
+        self, partitions: Iterable[TopicPartition], timeout_s: float
+    ) -> dict[TopicPartition, int]:
         """Where these partitions end now, in one request to each leader; those without an answer are left out.
 
         While one of them has no leader this takes the whole time, and librdkafka 2.16 spends it spinning: don't ask for that one all the time.
@@ -104,7 +106,7 @@ class Topics:
                     found[TopicPartition(position.topic, position.partition)] = end
         return found
 
-    def ensure(self, source: str, dead_letter: str, *, create: bool) -> DeadLetterTopic:
+    def ensure_dead_letter_topic(self, source: str, dead_letter: str, *, create: bool) -> DeadLetterTopic:
         """The dead-letter topic of a source, created if it is missing and `create` allows it. Raises `TopicError`, `Unreachable`."""
         found = self._list()
         if source not in found:
@@ -121,7 +123,7 @@ class Topics:
             )
         return self._create(source, dead_letter, found[source], source_limit)
 
-    def ensure_marks(self, name: str, *, create: bool) -> None:
+    def ensure_marks_topic(self, name: str, *, create: bool) -> None:
         """The compacted topic where replays mark what they sent, created if it is missing and `create` allows it. Raises `TopicError`, `Unreachable`."""
         if name in self._list():
             if "compact" not in (policy := self._config(name).get("cleanup.policy", "compact")):

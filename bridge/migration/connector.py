@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from bridge.codec.routes import is_regex
 from bridge.config.settings import Settings
 from bridge.config.settings_aep import DEFAULT_SCOPE
-from bridge.kafka.topics import Topics, Unreachable
+from bridge.kafka.topics import TopicAdmin, Unreachable
 
 TOKEN_PATH = "/ims/token/v3"  # noqa: S105 - a path
 
@@ -276,7 +276,7 @@ def takeover(settings: Settings, group: str) -> list[Takeover]:
     """What taking a group's offsets over would do. Raises `Unreachable`."""
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-    counts = Topics(settings.admin_properties()).partitions(
+    counts = TopicAdmin(settings.admin_properties()).partition_counts(
         [entry.topic for entry in settings.topics], settings.is_dead_letter_topic
     )
     places = [(name, number) for name, count in sorted(counts.items()) for number in range(count)]

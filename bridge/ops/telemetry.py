@@ -10,7 +10,7 @@ import structlog
 
 from bridge.engine import events
 from bridge.engine.events import Observer
-from bridge.kafka.errors import explained
+from bridge.kafka.errors import explain
 from bridge.model import TopicPartition
 from bridge.ops.commit_age import CommitAge
 from bridge.ops.event_log import EventLog
@@ -102,4 +102,4 @@ class Telemetry(Observer):
     def kafka_error(self, error: str) -> None:
         """The client reports trouble that it deals with itself."""
         if (suppressed := self._throttle.suppressed("kafka", error[:60])) is not None:
-            log.warning("kafka.error", error=explained(error), suppressed=suppressed)
+            log.warning("kafka.error", error=explain(error), suppressed=suppressed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.kafka.coordinates import Coordinates, number, source_of
+from bridge.kafka.coordinates import Coordinates, original_coordinates, parse_number
 from bridge.kafka.dead_letter_headers import ERROR_BYTES, REPLAY_COUNT
 from bridge.model import Record
 
@@ -96,7 +96,7 @@ def understood(record: Record) -> StoredDeadLetter:
     return StoredDeadLetter(
         record=record,
         place=place,
-        source=source_of(headers) or place,
+        source=original_coordinates(headers) or place,
         reason=_text(last, "aep.reason")
         or _text(last, "__connect.errors.exception.class.name", ERROR_BYTES).rpartition(".")[2][:LABEL]
         or "unknown",
@@ -104,7 +104,7 @@ def understood(record: Record) -> StoredDeadLetter:
         or _text(last, "__connect.errors.exception.message", ERROR_BYTES),
         status=_text(last, "aep.status"),
         dataset=_text(last, "aep.dataset.id"),
-        count=number(last.get(REPLAY_COUNT), MOST_REPLAYS) or 0,
+        count=parse_number(last.get(REPLAY_COUNT), MOST_REPLAYS) or 0,
         failed_ms=record.timestamp()[1],
         made=made.decode() if _TIMESTAMP.fullmatch(made) else "",
     )

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.config.settings import Settings
-from bridge.kafka.coordinates import number
-from bridge.kafka.topics import Topics
+from bridge.kafka.coordinates import parse_number
+from bridge.kafka.topics import TopicAdmin
 from bridge.replay.dead_letter import MOST_REPLAYS, StoredDeadLetter
 from bridge.replay.reading import Bounds, Reader
 
@@ -85,7 +85,7 @@ class Replayed:
 
 
 def _bounds(settings: Settings, reader: Reader) -> Bounds:
-    return reader.bounds(Topics(settings.admin_properties()).partitions([settings.replayed_topic]))
+    return reader.bounds(TopicAdmin(settings.admin_properties()).partition_counts([settings.replayed_topic]))
 
 
 def _understood(reader: Reader, bounds: Bounds) -> Iterable[tuple[str, Mark]]:
@@ -93,7 +93,7 @@ def _understood(reader: Reader, bounds: Bounds) -> Iterable[tuple[str, Mark]]:
         try:
             told = json.loads(record.value() or b"")
             count, at, to = (
-                number(str(told["count"]).encode(), MOST_REPLAYS),
+                parse_number(str(told["count"]).encode(), MOST_REPLAYS),
                 str(told["at"]),
                 str(told["to"]),
             )
@@ -114,7 +114,7 @@ class Marker:
 
     def __init__(self, settings: Settings, to: str) -> None:
         self._topic, self._to = settings.replayed_topic, to
-        Topics(settings.admin_properties()).ensure_marks(
+        TopicAdmin(settings.admin_properties()).ensure_marks_topic(
             self._topic, create=settings.dead_letter.create_topics
         )
         self._producer = Producer(settings.producer_properties())

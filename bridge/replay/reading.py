@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Position
 
 from bridge.config.settings import PARKED, Settings
-from bridge.kafka.consumer import mend
 from bridge.kafka.coordinates import Coordinates
-from bridge.kafka.topics import Topics, Unreachable
+from bridge.kafka.header_repair import rename_unreadable_headers
+from bridge.kafka.topics import TopicAdmin, Unreachable
 from bridge.model import Record, TopicPartition
 from bridge.replay.dead_letter import StoredDeadLetter, understood
 
@@ -35,7 +35,7 @@ class Bounds:
 
 def topics_of(settings: Settings, asked: Iterable[str] = ()) -> dict[str, int]:
     """The dead-letter topics that exist, or those asked for, with their partition counts. Raises `Unreachable`, LookupError for one asked that is not there."""
-    there = Topics(settings.admin_properties()).partitions(["^.*"])
+    there = TopicAdmin(settings.admin_properties()).partition_counts(["^.*"])
     wanted = list(asked)
     if missing := [name for name in wanted if name not in there]:
         raise LookupError(
@@ -107,7 +107,7 @@ class Reader:
                 try:
                     message.headers()
                 except (SystemError, UnicodeDecodeError):
-                    mend([message])
+                    rename_unreadable_headers([message])
                 if where in left and offset < left[where]:
                     yield cast("Record", message)
                 if where in left and offset + 1 >= left[where]:

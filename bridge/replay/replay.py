@@ -14,7 +14,7 @@ from bridge.app.service import Service
 from bridge.config.settings import Settings
 from bridge.engine import events
 from bridge.engine.events import Observer
-from bridge.kafka.topics import Topics
+from bridge.kafka.topics import TopicAdmin
 from bridge.model import Record, TopicPartition
 from bridge.replay.lock import Busy, group_of, take
 from bridge.replay.marks import ACKNOWLEDGED_S, Marker, NotAcknowledged, Replayed
@@ -159,9 +159,9 @@ class Replay:
         if self._stop.is_set():
             return plan.starts()
         self._unchanged()
-        topics = Topics(self._settings.admin_properties())
+        topics = TopicAdmin(self._settings.admin_properties())
         for topic in plan.parking_from():
-            topics.ensure(topic, self._parking(topic), create=True)
+            topics.ensure_dead_letter_topic(topic, self._parking(topic), create=True)
         try:
             return self._back() if self._to_source else self._deliver()
         finally:
@@ -201,7 +201,7 @@ class Replay:
             while not source.finished and not self._stop.is_set():
                 for part in source.read(500, 0.1):
                     self.progress.accepted += self._copies.put(part.records, lambda record: record.topic())
-                    source.store({part.source: part.next_offset})
+                    source.store({part.partition: part.next_offset})
             self.progress.finished = source.finished
             deadline = time.monotonic() + 10
             while source.uncommitted() and time.monotonic() < deadline:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.model import Headers, Record, Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 from bridge.replay.patch import Patch
@@ -64,7 +64,7 @@ class ReplaySource:
         rate: float = 0,
         park: Callable[[Sequence[Record]], None],
         settled: Callable[[Sequence[tuple[str, int]]], None],
-        events: SourceEvents | None = None,
+        events: ConsumerCallbacks | None = None,
     ) -> None:
         """`rate`: records a second, 0 for no limit. `settled` hears the identity and the count of each letter that is done with."""
         self._plan, self._listener, self._patch, self._rate, self._park, self._settled = (
@@ -91,7 +91,7 @@ class ReplaySource:
         self._open = {where for where, start in self._starts.items() if start < plan.bounds.end[where]}
         self._budget, self._at = 1.0, time.monotonic()
         self.parked = 0
-        self._inner = KafkaSource(properties, topics, lambda _: False, self, events)
+        self._inner = KafkaConsumer(properties, topics, lambda _: False, self, events)
 
     @property
     def finished(self) -> bool:
@@ -123,12 +123,12 @@ class ReplaySource:
         return slices
 
     def _turned(self, part: Slice) -> list[Slice]:
-        end = self._plan.bounds.end[part.source]
+        end = self._plan.bounds.end[part.partition]
         next_offset = min(part.next_offset, end)
         chosen: dict[int, tuple[str, Does]] = {}
         if part.records:  # what was settled before a partition was lost and came back is not sent again
             chosen = self._plan.chosen(
-                part.source, max(part.records[0].offset(), self._told.get(part.source, 0)), next_offset
+                part.partition, max(part.records[0].offset(), self._told.get(part.partition, 0)), next_offset
             )
         parked = [
             record
@@ -139,7 +139,7 @@ class ReplaySource:
             self._park(parked)
             self.parked += len(parked)
         turned = []
-        for origin, lane in self._lanes[part.source].items():
+        for origin, lane in self._lanes[part.partition].items():
             records = [
                 self._replayed(record, lane)
                 for record in part.records

@@ -61,7 +61,7 @@ class SourceContract:
         found = collect(source, lambda got: bool(got.slices))
 
         assert [(TopicPartition(topic, 0), 0, 0)] == [
-            (each.source, len(each.records), each.next_offset) for each in found.slices
+            (each.partition, len(each.records), each.next_offset) for each in found.slices
         ]
 
     def test_key_value_and_headers_are_intact(self, world: World) -> None:

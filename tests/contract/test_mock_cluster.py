@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import cimpl
 
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import UNREADABLE, KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.header_repair import UNREADABLE_NAME
 from bridge.model import TopicPartition
 from tests.contract.suite import DeadLetterContract, SourceContract
 from tests.contract.worlds import MockWorld, World
@@ -31,8 +32,8 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
     with MockCluster(topics={"a": 1}) as cluster:
         produce_raw_header(cluster.bootstrap, b"a", b"caf\xe9")
         Clients({"bootstrap.servers": cluster.bootstrap}).produce("a", [b"after"], headers=[("good", b"1")])
-        events = SourceEvents(on_unreadable_headers=lambda *found: told.append(found))
-        source = KafkaSource(
+        events = ConsumerCallbacks(on_headers_renamed=lambda *found: told.append(found))
+        source = KafkaConsumer(
             {"bootstrap.servers": cluster.bootstrap, "group.id": "g"},
             ["a"],
             lambda _: False,
@@ -45,7 +46,7 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
         source.close()
 
     assert found.values == {TopicPartition("a", 0): [b"v1", b"after"]}
-    assert headers == [[(UNREADABLE, b"x"), ("good", b"y")], [("good", b"1")]]
+    assert headers == [[(UNREADABLE_NAME, b"x"), ("good", b"y")], [("good", b"1")]]
     assert told == [(TopicPartition("a", 0), [0])]
 
 

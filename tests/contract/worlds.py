@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError
 
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import Headers, Record
 from bridge.ports import Completions, DeadLetterProducer, RebalanceListener, Source
@@ -95,7 +95,7 @@ class MemoryWorld:
 
 
 class KafkaWorld:
-    """`KafkaSource` and `KafkaDeadLetterProducer` against something that speaks Kafka's protocol."""
+    """`KafkaConsumer` and `KafkaDeadLetterProducer` against something that speaks Kafka's protocol."""
 
     def __init__(self, properties: Mapping[str, Any], make: Callable[[str, int], object]) -> None:
         self.properties, self._make = {**properties, "log_level": 3}, make
@@ -104,7 +104,7 @@ class KafkaWorld:
         self._open: list[Source] = []
         self._letters: list[KafkaDeadLetterProducer] = []
         self.extra: dict[str, Any] = {}
-        self.events: SourceEvents | None = None
+        self.events: ConsumerCallbacks | None = None
         self.refused: list[str] = []
 
     def topic(self, partitions: int = 1) -> str:
@@ -128,7 +128,7 @@ class KafkaWorld:
         listener: RebalanceListener,
         group: str,
         excluded: Callable[[str], bool] = no_dead_letters,
-    ) -> KafkaSource:
+    ) -> KafkaConsumer:
         timing = {
             "session.timeout.ms": 1500,
             "heartbeat.interval.ms": 200,
@@ -137,7 +137,7 @@ class KafkaWorld:
         }
         if self.extra.get("group.protocol") == "consumer":
             del timing["session.timeout.ms"], timing["heartbeat.interval.ms"]
-        made = KafkaSource(
+        made = KafkaConsumer(
             {**self.properties, "group.id": group, **timing, **self.extra},
             topics,
             excluded,
@@ -171,7 +171,7 @@ class MockWorld(KafkaWorld):
     def __init__(self) -> None:
         self.cluster = MockCluster().__enter__()
         super().__init__({"bootstrap.servers": self.cluster.bootstrap}, self.cluster.create_topic)
-        self.events = SourceEvents(on_commit=self._committed)
+        self.events = ConsumerCallbacks(on_commit=self._committed)
 
     def _committed(self, error: KafkaError | None, _: object) -> None:
         """It refuses a commit until every member has its assignment; a broker takes it as soon as the leader has handed in everybody's."""

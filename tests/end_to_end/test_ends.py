@@ -22,10 +22,10 @@ HANGING = """
 import sys, threading
 from bridge.app import service
 from bridge.cli import main
-from bridge.kafka.consumer import KafkaSource
+from bridge.kafka.consumer import KafkaConsumer
 
 service.WATCHDOG_S = 0.5
-KafkaSource.{method} = lambda *_: threading.Event().wait()
+KafkaConsumer.{method} = lambda *_: threading.Event().wait()
 sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
 main()
 """

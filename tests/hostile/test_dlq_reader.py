@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from bridge.cli.dlq import app
 from bridge.demo.mock_cluster import MockCluster
 from bridge.kafka.coordinates import Coordinates
-from bridge.kafka.dead_letter_headers import letterhead
+from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import DeadLetter, Headers, Reason, Record, Refusal, TopicPartition
 from bridge.replay import marks, reading
 from bridge.replay.dead_letter import StoredDeadLetter, normal, stamp, understood
@@ -51,7 +51,7 @@ LONG = [
 ]
 OURS = [
     name
-    for name, _ in letterhead(
+    for name, _ in dead_letter_headers(
         DeadLetter(MemoryRecord(DEAD, 0, b""), "t.dlq", Refusal(Reason.REFUSED, "x"), "b", "i", None)
     )
 ]
@@ -303,7 +303,7 @@ def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
     place, carried = TopicPartition("t", 1), own
     for _ in range(times):  # a replay gives the record back with its letter's headers
         record = MemoryRecord(place, 77, b"{}", b"k", carried)
-        carried = letterhead(
+        carried = dead_letter_headers(
             DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d")
         )
     found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
@@ -326,7 +326,9 @@ def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
         coordinates(b"t", b"9", b"9"),
     ):
         record = MemoryRecord(TopicPartition("t", 1), 77, b"{}", b"k", own, (1, 1234))
-        built = letterhead(DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None))
+        built = dead_letter_headers(
+            DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None)
+        )
         found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", built))
 
         assert (Coordinates("t", 1, 77), 0, "1234") == (found.source, found.count, found.made)

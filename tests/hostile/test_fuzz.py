@@ -22,7 +22,7 @@ from bridge.codec.validation import group_records
 from bridge.config.loader import ConfigurationError, load
 from bridge.config.settings import Settings
 from bridge.http.oauth import TokenError, TokenSource
-from bridge.kafka.dead_letter_headers import ERROR_BYTES, letterhead
+from bridge.kafka.dead_letter_headers import ERROR_BYTES, dead_letter_headers
 from bridge.model import DeadLetter, Format, Reason, Refusal, TopicPartition
 from tests.support.memory import MemoryRecord
 from tests.support.xdm import envelope as event
@@ -246,7 +246,9 @@ def test_a_dead_letters_headers_are_bounded_and_keep_the_records(
 ) -> None:
     """The record's own headers come first and unchanged; ours are bytes; the error is at most 8 KiB of UTF-8."""
     record = MemoryRecord(TopicPartition("t", 0), 7, b"v", b"k", headers)
-    built = letterhead(DeadLetter(record, "t.dlq", Refusal(reason, error, status, 1), "b", "i", None))
+    built = dead_letter_headers(
+        DeadLetter(record, "t.dlq", Refusal(reason, error, status, 1), "b", "i", None)
+    )
 
     assert headers == built[: len(headers)]
     assert all(isinstance(name, str) and (value is None or isinstance(value, bytes)) for name, value in built)

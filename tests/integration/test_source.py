@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 
-from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
 from tests.support.clients import Clients, unique, until
@@ -24,7 +24,7 @@ PROTOCOLS = [
 
 def source(
     kafka: Kafka, topics: list[str], group: str, listener: RecordingListener | None = None, **more: object
-) -> KafkaSource:
+) -> KafkaConsumer:
     events = more.pop("events", None)
     excluded = more.pop("excluded", lambda _: False)
     properties = {
@@ -33,7 +33,7 @@ def source(
         "log_level": 3,
         **{key.replace("_", "."): value for key, value in more.items()},
     }
-    return KafkaSource(properties, topics, excluded, listener or RecordingListener(), events)  # type: ignore[arg-type]
+    return KafkaConsumer(properties, topics, excluded, listener or RecordingListener(), events)  # type: ignore[arg-type]
 
 
 def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: Kafka) -> None:
@@ -75,9 +75,9 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
     listeners = [RecordingListener(), RecordingListener()]
     ignored: list[set[TopicPartition]] = [set(), set()]
 
-    def member(number: int) -> KafkaSource:
+    def member(number: int) -> KafkaConsumer:
         properties = {key.replace(".", "_"): value for key, value in protocol.items()}
-        events = SourceEvents(on_ignored=ignored[number].update)
+        events = ConsumerCallbacks(on_partitions_ignored=ignored[number].update)
         return source(
             kafka,
             [f"^{prefix}.*"],
@@ -151,7 +151,7 @@ def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:
 
 
 def test_records_deleted_unread_are_told(kafka: Kafka) -> None:
-    """An offset out of range goes on at the earliest record, and `on_reset` names what is lost."""
+    """An offset out of range goes on at the earliest record, and `on_offset_reset` names what is lost."""
     topic, group = kafka.clients.create_topic(unique()), unique()
     lane = TopicPartition(topic, 0)
     kafka.clients.produce(topic, [b"x"] * 100)
@@ -163,7 +163,9 @@ def test_records_deleted_unread_are_told(kafka: Kafka) -> None:
     for future in admin.delete_records([Position(topic, 0, 50)]).values():
         future.result(10)
     resets: list[tuple[TopicPartition, int, int]] = []
-    second = source(kafka, [topic], group, events=SourceEvents(on_reset=lambda *found: resets.append(found)))
+    second = source(
+        kafka, [topic], group, events=ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found))
+    )
 
     found = collect(second, lambda got: got.count() >= 50)
     second.close()
@@ -184,7 +186,9 @@ def test_a_committed_offset_beyond_the_end_is_told_and_committed_back(kafka: Kaf
     old.commit(offsets=[Position(topic, 0, 1000)], asynchronous=False)
     old.close()
     resets: list[tuple[TopicPartition, int, int]] = []
-    reader = source(kafka, [topic], group, events=SourceEvents(on_reset=lambda *found: resets.append(found)))
+    reader = source(
+        kafka, [topic], group, events=ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found))
+    )
     found = collect(reader, lambda got: got.count() >= 5)
 
     for offset in (3, 5):
@@ -206,7 +210,7 @@ def test_a_missing_topic_is_told_and_waited_for(kafka: Kafka) -> None:
         kafka,
         [topic],
         unique(),
-        events=SourceEvents(on_error=errors.append),
+        events=ConsumerCallbacks(on_error=errors.append),
         topic_metadata_refresh_interval_ms=300,
     )
     collect(reader, lambda _: bool(errors))
@@ -226,7 +230,7 @@ def test_commits_are_told(kafka: Kafka) -> None:
     kafka.clients.produce(topic, [b"1"])
     commits: list[tuple[KafkaError | None, object]] = []
     reader = source(
-        kafka, [topic], unique(), events=SourceEvents(on_commit=lambda *found: commits.append(found))
+        kafka, [topic], unique(), events=ConsumerCallbacks(on_commit=lambda *found: commits.append(found))
     )
     collect(reader, lambda got: got.count() >= 1)
     reader.store({TopicPartition(topic, 0): 1})
@@ -240,7 +244,7 @@ def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str
     """TLS with its own authority, and SCRAM over it."""
     topic = secure_kafka.clients.create_topic(unique())
     Clients(secure_kafka.properties(listener)).produce(topic, [b"1"])
-    reader = KafkaSource(
+    reader = KafkaConsumer(
         {**secure_kafka.properties(listener), "group.id": unique()},
         [topic],
         lambda _: False,
@@ -261,7 +265,7 @@ def test_a_callback_that_raises_ends_the_reading_with_fatal(kafka: Kafka) -> Non
             raise ValueError("boom")
 
     failures: list[str] = []
-    events = SourceEvents(on_failure=lambda name, _: failures.append(name))
+    events = ConsumerCallbacks(on_callback_failure=lambda name, _: failures.append(name))
     reader = source(kafka, [kafka.clients.create_topic(unique())], unique(), Broken(), events=events)
 
     with pytest.raises(Fatal, match="boom"):

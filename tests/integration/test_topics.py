@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.kafka.topics import TopicError, Topics, Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
 from bridge.model import TopicPartition
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
@@ -13,11 +13,11 @@ from tests.support.kafka import Kafka
 def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -> None:
     """As many partitions, 64 KiB more, nothing deleted; a second look, once the broker lists it, finds nothing wrong."""
     source = kafka.clients.create_topic(unique(), 3, max_message_bytes="2000000")
-    topics = Topics(kafka.properties())
+    topics = TopicAdmin(kafka.properties())
 
-    made = topics.ensure(source, f"{source}.dlq", create=True)
-    until(lambda: topics.partitions([f"{source}.dlq"]), what="the new topic in the broker's metadata")
-    again = topics.ensure(source, f"{source}.dlq", create=False)
+    made = topics.ensure_dead_letter_topic(source, f"{source}.dlq", create=True)
+    until(lambda: topics.partition_counts([f"{source}.dlq"]), what="the new topic in the broker's metadata")
+    again = topics.ensure_dead_letter_topic(source, f"{source}.dlq", create=False)
 
     assert (made.created, made.partitions, made.max_message_bytes) == (True, 3, 2_065_536)
     assert (again.created, again.partitions, again.max_message_bytes, again.warnings) == (
@@ -43,7 +43,7 @@ def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(
     dead = kafka.clients.create_topic(unique(), 1, 1, **{key: value})
 
     with pytest.raises(TopicError, match=text):
-        Topics(kafka.properties()).ensure(source, dead, create=True)
+        TopicAdmin(kafka.properties()).ensure_dead_letter_topic(source, dead, create=True)
 
 
 def test_retention_is_a_warning(kafka: Kafka) -> None:
@@ -53,18 +53,20 @@ def test_retention_is_a_warning(kafka: Kafka) -> None:
         kafka.clients.create_topic(unique(), max_message_bytes="2000000"),
     )
 
-    assert "retention.ms" in "".join(Topics(kafka.properties()).ensure(source, dead, create=False).warnings)
+    assert "retention.ms" in "".join(
+        TopicAdmin(kafka.properties()).ensure_dead_letter_topic(source, dead, create=False).warnings
+    )
 
 
 def test_missing_topics_are_errors_that_say_what_to_do(kafka: Kafka) -> None:
     """The source always, the dead-letter topic when it may not be created."""
-    topics = Topics(kafka.properties())
+    topics = TopicAdmin(kafka.properties())
     source = kafka.clients.create_topic(unique())
 
     with pytest.raises(TopicError, match="DESCRIBE"):
-        topics.ensure("missing", "missing.dlq", create=True)
+        topics.ensure_dead_letter_topic("missing", "missing.dlq", create=True)
     with pytest.raises(TopicError, match="create_topics"):
-        topics.ensure(source, "missing.dlq", create=False)
+        topics.ensure_dead_letter_topic(source, "missing.dlq", create=False)
 
 
 def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
@@ -73,7 +75,7 @@ def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
     for suffix, partitions in (("a", 2), ("b", 3), ("b.dlq", 3)):
         kafka.clients.create_topic(f"{prefix}{suffix}", partitions)
 
-    found = Topics(kafka.properties()).partitions(
+    found = TopicAdmin(kafka.properties()).partition_counts(
         [f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq")
     )
 
@@ -84,20 +86,20 @@ def test_ends_are_those_of_now(kafka: Kafka) -> None:
     """What is produced counts at once; a partition or a topic that is not there is left out, and none comes about."""
     topic, missing = kafka.clients.create_topic(unique(), 2), unique("missing")
     kafka.clients.produce(topic, [b"1", b"2", b"3"], partition=1)
-    topics = Topics(kafka.properties())
+    topics = TopicAdmin(kafka.properties())
     first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
 
-    assert {first: 0, second: 3} == topics.ends(
+    assert {first: 0, second: 3} == topics.end_offsets(
         [first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10
     )
 
     kafka.clients.produce(topic, [b"4"], partition=1)
 
-    assert {second: 4} == topics.ends([second], 10)
-    assert {} == Topics({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).ends([second], 0.5)
+    assert {second: 4} == topics.end_offsets([second], 10)
+    assert {} == TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).end_offsets([second], 0.5)
 
 
 def test_no_broker_is_unreachable() -> None:
     """The caller waits; it is not a wrong topic."""
     with pytest.raises(Unreachable):
-        Topics({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, 1).partitions(["x"])
+        TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, 1).partition_counts(["x"])

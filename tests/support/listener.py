@@ -65,9 +65,9 @@ class CollectedRecords:
     def add(self, slices: Sequence[Slice]) -> None:
         self.slices.extend(slices)
         for part in slices:
-            self.values.setdefault(part.source, []).extend(part.values)
-            self.offsets.setdefault(part.source, []).extend(record.offset() for record in part.records)
-            self.next[part.source] = part.next_offset
+            self.values.setdefault(part.partition, []).extend(part.values)
+            self.offsets.setdefault(part.partition, []).extend(record.offset() for record in part.records)
+            self.next[part.partition] = part.next_offset
 
     def count(self) -> int:
         return sum(map(len, self.values.values()))

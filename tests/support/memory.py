@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.codec.routes import matches
-from bridge.kafka.dead_letter_headers import letterhead
+from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import DeadLetter, Headers, PublishResult, Slice, TopicPartition
 from bridge.ports import Completions, Fatal, RebalanceListener
 
@@ -230,6 +230,9 @@ class MemoryDeadLetters:
                 error = error or problem
             else:
                 self._kafka.produce(
-                    letter.topic, [letter.record.value()], key=letter.record.key(), headers=letterhead(letter)
+                    letter.topic,
+                    [letter.record.value()],
+                    key=letter.record.key(),
+                    headers=dead_letter_headers(letter),
                 )
         self._completions.put(ticket, PublishResult(tuple(failed), error))

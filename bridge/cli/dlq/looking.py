@@ -106,9 +106,13 @@ def show(
 
     Example: `aep-bridge dlq show web-events.dlq/0/17 --config bridge.yaml`
     """
-    from bridge.kafka.coordinates import place
+    from bridge.kafka.coordinates import parse_coordinates
 
-    wanted = place(*record.encode(errors="replace").rsplit(b"/", 2)) if record.count("/") == 2 else None
+    wanted = (
+        parse_coordinates(*record.encode(errors="replace").rsplit(b"/", 2))
+        if record.count("/") == 2
+        else None
+    )
     if wanted is None:
         raise stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events.dlq/0/17", 2)
     letter, mark = _find(settings_of(config), wanted)

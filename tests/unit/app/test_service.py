@@ -14,7 +14,7 @@ from bridge.app import service as room
 from bridge.app.service import Service
 from bridge.config.settings import Settings
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks
 from bridge.model import Slice, TopicPartition
 from tests.support.clients import until
 from tests.support.engine import Hand, ScriptedSource
@@ -46,12 +46,12 @@ def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
     where = TopicPartition("t", 0)
 
     assert [
-        field.name for field in fields(SourceEvents) if getattr(events, field.name) is field.default
+        field.name for field in fields(ConsumerCallbacks) if getattr(events, field.name) is field.default
     ] == []
     with capture_logs() as logs:
         for _ in range(3):
-            events.on_unreadable_headers(where, [7])
-            events.on_refused({where: 9})
+            events.on_headers_renamed(where, [7])
+            events.on_store_refused({where: 9})
     assert [("record.header_renamed", "warning"), ("offsets.refused", "warning")] == [
         (each["event"], each["log_level"]) for each in logs
     ]

@@ -15,7 +15,7 @@ from bridge.codec.routes import Route
 from bridge.engine.events import InletReleased, ProbeFailed, RecordsAccepted
 from bridge.engine.loop import PAUSE_AFTER_S
 from bridge.http.oauth import TokenSource
-from bridge.kafka.dead_letter_headers import letterhead
+from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import BatchRequest, BatchResponse, Fault, Format, Reason, Slice, TopicPartition
 from tests.support.engine import (
     SOURCE,
@@ -57,7 +57,7 @@ def test_1_a_filtered_record_does_not_shift_the_blame() -> None:
         5: values[5],
     }
     for letter in bench.letters.letters:
-        headers = letterhead(letter)
+        headers = dead_letter_headers(letter)
         assert ("h", b"1") == headers[0]
         assert str(letter.record.offset()).encode() == dict(headers)["__connect.errors.offset"]
         assert b"key-%d" % letter.record.offset() == letter.record.key()
@@ -450,4 +450,4 @@ def test_a_record_without_key_and_headers_is_dead_lettered_as_it_is() -> None:
     [letter] = bench.letters.letters
 
     assert letter.record.key() is None
-    assert all(name.startswith(("__connect.errors.", "aep.")) for name, _ in letterhead(letter))
+    assert all(name.startswith(("__connect.errors.", "aep.")) for name, _ in dead_letter_headers(letter))

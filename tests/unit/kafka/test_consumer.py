@@ -12,7 +12,7 @@ from confluent_kafka import TopicPartition as Position
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kafka.consumer import KafkaSource, SourceEvents
+from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
 from tests.support.listener import RecordingListener
@@ -79,8 +79,8 @@ class Scripted:
 
 
 def make(
-    events: SourceEvents | None = None, properties: dict[str, str] | None = None
-) -> tuple[KafkaSource, Scripted, RecordingListener]:
+    events: ConsumerCallbacks | None = None, properties: dict[str, str] | None = None
+) -> tuple[KafkaConsumer, Scripted, RecordingListener]:
     made: list[Scripted] = []
 
     def client(config: dict[str, Any]) -> Consumer:
@@ -88,7 +88,7 @@ def make(
         return made[0]  # type: ignore[return-value]
 
     listener = RecordingListener()
-    source = KafkaSource(
+    source = KafkaConsumer(
         properties or {}, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client
     )
     return source, made[0], listener
@@ -121,7 +121,7 @@ def test_a_record_polled_before_its_partition_went_is_not_delivered() -> None:
 
     client.consumed = consumed
 
-    assert [(each.source, each.next_offset) for each in source.read(10, 0)] == [(B, 2)]
+    assert [(each.partition, each.next_offset) for each in source.read(10, 0)] == [(B, 2)]
 
 
 def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> None:
@@ -178,7 +178,7 @@ def test_interleaved_partitions_keep_their_order_and_ends() -> None:
     ]
 
     found = {
-        each.source: ([record.offset() for record in each.records], each.next_offset)
+        each.partition: ([record.offset() for record in each.records], each.next_offset)
         for each in source.read(10, 0)
     }
 
@@ -204,7 +204,7 @@ def test_each_partition_gets_its_records_however_a_read_is_mixed(
     client.polled = lambda: message(order[0], 0)
     client.consumed = lambda: [message(each, at) for at, each in enumerate(order)][1:]
 
-    found = {each.source: [record.offset() for record in each.records] for each in source.read(100, 0)}
+    found = {each.partition: [record.offset() for record in each.records] for each in source.read(100, 0)}
 
     assert found == {wanted: [at for at, each in enumerate(order) if each == wanted] for wanted in order}
 
@@ -223,7 +223,7 @@ def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
 def test_a_share_of_ignored_partitions_only_is_taken_and_given_back_with_nothing_in_it() -> None:
     """The listener hears of neither. Without the empty call the client gives back what it was never given, and `read` ends with an error."""
     ignored: list[object] = []
-    _, client, listener = make(SourceEvents(on_ignored=ignored.append))
+    _, client, listener = make(ConsumerCallbacks(on_partitions_ignored=ignored.append))
     dead = TopicPartition("t.dlq", 0)
 
     client.on_assign(client, positions(dead))
@@ -251,7 +251,7 @@ def test_the_pause_state_is_set_explicitly_at_every_assignment() -> None:
 def test_lost_partitions_are_not_ours_when_the_listener_hears_of_it() -> None:
     """A store inside `lost` is refused, and told."""
     refused: list[object] = []
-    source, client, listener = make(SourceEvents(on_refused=refused.append))
+    source, client, listener = make(ConsumerCallbacks(on_store_refused=refused.append))
     client.on_assign(client, positions(A))
     listener.at_lost = lambda: source.store({A: 5})
 
@@ -264,7 +264,7 @@ def test_lost_partitions_are_not_ours_when_the_listener_hears_of_it() -> None:
 def test_a_refused_store_is_told_and_any_other_failure_is_fatal() -> None:
     """_STATE means that the partition went; what isn't known is not ignored."""
     refused: list[object] = []
-    source, client, _ = make(SourceEvents(on_refused=refused.append))
+    source, client, _ = make(ConsumerCallbacks(on_store_refused=refused.append))
     client.on_assign(client, positions(A))
     client.stored_error = KafkaError(KafkaError._STATE)
     source.store({A: 5})
@@ -279,7 +279,7 @@ def test_a_refused_store_is_told_and_any_other_failure_is_fatal() -> None:
 def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
     """Compaction and transactions leave gaps too."""
     resets: list[object] = []
-    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
     client.on_assign(client, positions(A))
     for offset, low in ((1, 0), (5, 0), (20, 15)):
         client.low = low
@@ -292,7 +292,7 @@ def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
 def test_loss_within_one_read_is_told() -> None:
     """What was fetched ahead comes out together with the first records after a reset; a gap above the low watermark is compaction."""
     resets: list[object] = []
-    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
     client.on_assign(client, positions(A))
     for low in (0, 15):
         client.low = low
@@ -311,7 +311,7 @@ def test_loss_within_one_read_is_told() -> None:
 def test_a_log_that_ends_below_the_committed_offset_is_told(first: Message) -> None:
     """It was truncated or created anew, and is read from its beginning; the client only logs that. Told once."""
     resets: list[object] = []
-    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
     client.committed_at["t", 0] = 1000
     client.on_assign(client, positions(A))
     for each in (first, message(A, 1), message(A, 0)):
@@ -324,7 +324,7 @@ def test_a_log_that_ends_below_the_committed_offset_is_told(first: Message) -> N
 def test_reading_on_where_it_was_committed_is_not_told() -> None:
     """Nor is the end of a partition of which everything is committed."""
     resets: list[object] = []
-    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
     client.committed_at = {("t", 0): 1000, ("t", 1): 5}
     client.on_assign(client, positions(A, B))
     for each in (message(A, 1000), message(B, 5, KafkaError._PARTITION_EOF)):
@@ -337,7 +337,7 @@ def test_reading_on_where_it_was_committed_is_not_told() -> None:
 def test_a_partition_that_comes_back_is_judged_by_what_is_committed_then() -> None:
     """Not by what this member read or committed of it before: another one had it meanwhile, and began anew with its log."""
     resets: list[object] = []
-    source, client, _ = make(SourceEvents(on_reset=lambda *found: resets.append(found)))
+    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
     for committed, first, client.low in ((1000, 1000, 0), (None, 3, 0), (5, 5, 0), (500, 500, 100)):
         client.committed_at = {} if committed is None else {("t", 0): committed}
         client.on_assign(client, positions(A))

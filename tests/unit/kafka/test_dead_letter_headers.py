@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kafka.dead_letter_headers import ERROR_BYTES, cut, letterhead
+from bridge.kafka.dead_letter_headers import ERROR_BYTES, dead_letter_headers, truncate
 from bridge.model import DeadLetter, Headers, Reason, Refusal, TopicPartition
 from tests.support.memory import MemoryRecord
 
@@ -30,7 +30,7 @@ def letter(
 
 def test_the_headers_of_a_first_failure() -> None:
     """Connect's names and ours say where it came from and why it failed."""
-    found = dict(letterhead(letter(), NOW))
+    found = dict(dead_letter_headers(letter(), NOW))
 
     assert {
         "__connect.errors.topic": b"events",
@@ -58,7 +58,7 @@ def test_the_records_own_headers_come_first_and_untouched() -> None:
     """Order, repeats, nulls and bytes that are no text stay; extra headers come last."""
     own = [("b", b"\xff"), ("a", None), ("b", b"")]
 
-    found = letterhead(letter(own, extra=[("aep.skipped.by", b"ops")]), NOW)
+    found = dead_letter_headers(letter(own, extra=[("aep.skipped.by", b"ops")]), NOW)
 
     assert own == found[:3]
     assert ("aep.skipped.by", b"ops") == found[-1]
@@ -66,9 +66,9 @@ def test_the_records_own_headers_come_first_and_untouched() -> None:
 
 def test_a_replayed_record_keeps_the_coordinates_of_its_first_time() -> None:
     """Source coordinates once; error, status and time appended, the last is the current; the count goes up."""
-    first = letterhead(letter(), NOW)
+    first = dead_letter_headers(letter(), NOW)
 
-    second = letterhead(letter(first, offset=99, error="still wrong", status=None), NOW)
+    second = dead_letter_headers(letter(first, offset=99, error="still wrong", status=None), NOW)
 
     assert first == second[: len(first)]
     assert [b"7"] == [value for name, value in second if name == "__connect.errors.offset"]
@@ -82,7 +82,7 @@ def test_an_error_is_cut_between_two_characters(text: str) -> None:
     """At most 8 KiB, valid UTF-8, a beginning of the text."""
     whole = text.encode("utf-8", "replace")
 
-    short = cut(text)
+    short = truncate(text)
 
     assert len(short) <= ERROR_BYTES
     assert whole.startswith(short)

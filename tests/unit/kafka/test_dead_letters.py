@@ -121,7 +121,10 @@ def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None
 
     bad = DeadLetter(LETTER.record, "bad", LETTER.refusal, "b", "i", None)
     dead = KafkaDeadLetterProducer(
-        {}, inbox, why_not=lambda letter: "bad is compacted" if letter.topic == "bad" else None, client=client
+        {},
+        inbox,
+        blocking_reason=lambda letter: "bad is compacted" if letter.topic == "bad" else None,
+        client=client,
     )
     dead.publish("t", [LETTER, bad, LETTER])
     [(_, reply)] = inbox.take(10)
@@ -140,7 +143,7 @@ def test_whose_topic_is_missing_is_told() -> None:
         None,
     ]
     scripted = Scripted({}, lambda _: errors.pop())
-    dead = KafkaDeadLetterProducer({}, inbox, on_missing=missing.append, client=lambda _: scripted)
+    dead = KafkaDeadLetterProducer({}, inbox, on_missing_topic=missing.append, client=lambda _: scripted)
     dead.publish("t", [LETTER] * 4)
     inbox.take(10)
     dead.close(1)

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from bridge.engine.snapshot import lag
 from bridge.kafka.topic_monitor import REFRESH_S, RETRY_S, TopicMonitor
-from bridge.kafka.topics import DeadLetterTopic, TopicError, Topics, Unreachable
+from bridge.kafka.topics import DeadLetterTopic, TopicAdmin, TopicError, Unreachable
 from bridge.model import DeadLetter, Reason, Refusal, TopicPartition
 from bridge.ops.telemetry import Telemetry
 from tests.support.memory import MemoryRecord
@@ -36,11 +36,11 @@ class Brokers:
         self.ensured: list[str] = []
         self.asked: list[list[TopicPartition]] = []
 
-    def partitions(self, _: Iterable[str], __: Callable[[str], bool]) -> dict[str, int]:
+    def partition_counts(self, _: Iterable[str], __: Callable[[str], bool]) -> dict[str, int]:
         self._reached()
         return dict(self.counts)
 
-    def ensure(self, source: str, dead_letter: str, *, create: bool) -> DeadLetterTopic:
+    def ensure_dead_letter_topic(self, source: str, dead_letter: str, *, create: bool) -> DeadLetterTopic:
         assert create
         self._reached()
         self.ensured.append(source)
@@ -48,7 +48,9 @@ class Brokers:
             raise TopicError(f"dead-letter topic {dead_letter} is wrong")
         return DeadLetterTopic(dead_letter, 1, None)
 
-    def ends(self, partitions: Iterable[TopicPartition], timeout_s: float) -> dict[TopicPartition, int]:
+    def end_offsets(
+        self, partitions: Iterable[TopicPartition], timeout_s: float
+    ) -> dict[TopicPartition, int]:
         self.asked.append(list(partitions))
         if self.leaderless.intersection(self.asked[-1]):
             self.now += timeout_s
@@ -65,7 +67,7 @@ class Bench:
     def __init__(self, brokers: Brokers) -> None:
         self.assigned: list[TopicPartition] = []
         self.fatal: list[TopicError] = []
-        self.topics = cast("Topics", brokers)
+        self.topics = cast("TopicAdmin", brokers)
         config = settings(topics=[{"topic": "^shop-.*", "format": "envelope"}])
         self.watch = TopicMonitor(
             config,
@@ -77,11 +79,11 @@ class Bench:
         )
 
     def look(self) -> float:
-        return self.watch.look(self.topics)
+        return self.watch.check_topics(self.topics)
 
-    def why_not(self, source: TopicPartition) -> str | None:
+    def blocking_reason(self, source: TopicPartition) -> str | None:
         refusal = Refusal(Reason.REFUSED, "e")
-        return self.watch.why_not(
+        return self.watch.blocking_reason(
             DeadLetter(MemoryRecord(source, 1, b"v"), f"{source.topic}.dlq", refusal, "b", "i", None)
         )
 
@@ -92,18 +94,21 @@ def test_a_wrong_topic_keeps_up_only_its_own_letters() -> None:
     bench = Bench(brokers)
     bench.look()
     brokers.counts, brokers.wrong = {"shop-a": 1, "shop-b": 1}, {"shop-a"}
-    bench.watch.doubt("shop-a")
-    bench.watch.doubt("shop-b")
+    bench.watch.request_recheck("shop-a")
+    bench.watch.request_recheck("shop-b")
 
     assert RETRY_S == bench.look()
     assert ["shop-a", "shop-b"] == brokers.ensured
-    assert ("dead-letter topic shop-a.dlq is wrong", None) == (bench.why_not(A), bench.why_not(B))
+    assert ("dead-letter topic shop-a.dlq is wrong", None) == (
+        bench.blocking_reason(A),
+        bench.blocking_reason(B),
+    )
     assert [] == bench.fatal
 
     brokers.wrong.clear()
 
     assert REFRESH_S == bench.look()
-    assert bench.why_not(A) is None
+    assert bench.blocking_reason(A) is None
 
 
 def test_a_wrong_topic_is_looked_at_less_and_less_and_soon_where_a_letter_waits() -> None:
@@ -112,7 +117,7 @@ def test_a_wrong_topic_is_looked_at_less_and_less_and_soon_where_a_letter_waits(
     bench = Bench(brokers)
     bench.look()
     brokers.counts, brokers.wrong = {"shop-a": 1}, {"shop-a"}
-    bench.watch.doubt("shop-a")
+    bench.watch.request_recheck("shop-a")
 
     assert [2, 4, 8, 16, 32, 60, 60] == [bench.look() for _ in range(7)]
 
@@ -132,12 +137,12 @@ def test_a_dead_letter_topic_that_is_doubted_is_made_sure_of_again() -> None:
     brokers = Brokers("shop-a")
     bench = Bench(brokers)
     bench.look()
-    bench.watch.prepare(["shop-a"])
+    bench.watch.request_checks(["shop-a"])
     bench.look()
 
     assert ["shop-a"] == brokers.ensured
 
-    bench.watch.doubt("shop-a")
+    bench.watch.request_recheck("shop-a")
     bench.look()
 
     assert ["shop-a", "shop-a"] == brokers.ensured
@@ -162,33 +167,33 @@ def test_an_end_is_the_larger_of_what_was_fetched_and_what_was_asked() -> None:
     brokers = Brokers("shop-a", "shop-b")
     bench = Bench(brokers)
     bench.assigned = [A, B]
-    bench.watch.fetched({A: 10, B: 30})
+    bench.watch.update_fetched_ends({A: 10, B: 30})
     brokers.answers = {A: 40, B: 20}
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
 
-    assert {A: 40, B: 30} == bench.watch.ends
+    assert {A: 40, B: 30} == bench.watch.end_offsets
 
     brokers.answers = {B: 35}
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
 
-    assert {A: 40, B: 35} == bench.watch.ends
+    assert {A: 40, B: 35} == bench.watch.end_offsets
 
 
 def test_only_what_is_assigned_is_asked_for() -> None:
     """Nothing assigned, no request; and a partition that went to another member is forgotten."""
     brokers = Brokers("shop-a")
     bench = Bench(brokers)
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
 
     assert [] == brokers.asked
 
     brokers.answers = {A: 40}
     bench.assigned = [A]
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
     bench.assigned = []
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
 
-    assert {} == bench.watch.ends
+    assert {} == bench.watch.end_offsets
 
 
 def test_a_partition_without_a_leader_is_left_alone_for_a_minute() -> None:
@@ -197,12 +202,12 @@ def test_a_partition_without_a_leader_is_left_alone_for_a_minute() -> None:
     bench = Bench(brokers)
     bench.assigned = [A, B]
     brokers.answers = {A: 40}
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
     brokers.leaderless = {B}
-    bench.watch.ask(bench.topics)
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
     brokers.now += REFRESH_S
-    bench.watch.ask(bench.topics)
+    bench.watch.query_end_offsets(bench.topics)
 
     assert [[A, B], [A, B], [A], [A, B]] == brokers.asked
 
@@ -213,10 +218,12 @@ def test_an_end_without_a_leader_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
     for partition, offset in ((0, 7), (1, -1001)):
         answers[Position("t", partition)] = future = Future[Any]()
         future.set_result(SimpleNamespace(offset=offset))
-    topics = Topics({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    topics = TopicAdmin({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
     monkeypatch.setattr(topics, "_admin", SimpleNamespace(list_offsets=lambda _, request_timeout: answers))
 
-    assert {TopicPartition("t", 0): 7} == topics.ends([TopicPartition("t", 0), TopicPartition("t", 1)], 1)
+    assert {TopicPartition("t", 0): 7} == topics.end_offsets(
+        [TopicPartition("t", 0), TopicPartition("t", 1)], 1
+    )
 
 
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.INVALID_REPLICATION_FACTOR])
@@ -224,7 +231,7 @@ def test_a_cluster_that_is_not_ready_is_waited_for(monkeypatch: pytest.MonkeyPat
     """Another replica made the topic a moment ago, or not all brokers are up: a first start must not end with 2 for that."""
     failed = Future[Any]()
     failed.set_exception(KafkaException(KafkaError(code)))
-    topics = Topics({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
+    topics = TopicAdmin({"bootstrap.servers": "127.0.0.1:9", "log_level": 0})
     listed = SimpleNamespace(topics={"t": SimpleNamespace(partitions={}, error=None)})
     known = Future[Any]()
     known.set_result({})
@@ -241,7 +248,7 @@ def test_a_cluster_that_is_not_ready_is_waited_for(monkeypatch: pytest.MonkeyPat
     )
 
     with pytest.raises(Unreachable, match="new topic|fewer brokers"):
-        topics.ensure("t", "t.dlq", create=True)
+        topics.ensure_dead_letter_topic("t", "t.dlq", create=True)
 
 
 @pytest.mark.parametrize(

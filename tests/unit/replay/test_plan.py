@@ -196,7 +196,7 @@ def replaying(
         fakes.append(Kafka(*arguments))
         return fakes[-1]
 
-    monkeypatch.setattr(room, "KafkaSource", fake)
+    monkeypatch.setattr(room, "KafkaConsumer", fake)
     replay = room.ReplaySource(
         {}, made, Nobody(), default_topic="t", park=lambda _: None, settled=marked.extend
     )
@@ -219,17 +219,17 @@ def test_settled_letters_are_marked_and_not_sent_again_after_a_partition_was_los
     kafka.next = [records(2, 5)]
     (part,) = replay.read(500, 0)
     assert [record.offset() for record in part.records] == [2, 4]
-    replay.store({part.source: 3})
+    replay.store({part.partition: 3})
     assert marked == [("t/0/2@7", 0)]
     kafka.listener.lost([DEAD])
     kafka.listener.assigned({DEAD: 2})
     kafka.next = [records(2, 5)]
     (part,) = replay.read(500, 0)
     assert [record.offset() for record in part.records] == [4]
-    replay.store({part.source: 2})
+    replay.store({part.partition: 2})
     assert replay.position() == {DEAD: 3}
     assert not replay.finished
-    replay.store({part.source: 1000})
+    replay.store({part.partition: 1000})
     assert marked == [("t/0/2@7", 0), ("t/0/4@7", 0), ("t/0/990@7", 0)]
     assert replay.finished
     assert kafka.stored == {DEAD: 1000}
