@@ -11,7 +11,7 @@ import httpx
 from bridge.check.aep_client import authorization, open_client, post_json, token_source
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.codec.envelope import entity_wrapper
-from bridge.codec.multi_status import error_text
+from bridge.codec.error_text import error_text
 from bridge.codec.routes import Route
 from bridge.codec.validation import group_records
 from bridge.config.settings import AepSettings, Settings, TopicSettings

@@ -1,1 +1,4 @@
-"""Bytes in, bytes out, pure: what a record is, where it goes, what a request looks like, and what AEP's answer says."""
+"""Bytes to values and back, without a client, a clock or a thread.
+
+What a record is, which route it takes, what a request looks like, and what AEP's response says.
+"""

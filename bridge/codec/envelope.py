@@ -37,7 +37,7 @@ def insert_dataset_id(
     The message must be valid JSON. With `absent`, the header has no such key, and ours becomes the first
     member. Without it, the key is there and holds null, and ours becomes the last member: of two equal keys,
     AEP's reader (Jackson) uses the last.
-    `readable` is a copy to search in instead, in which every byte that is not replaced stands at the same offset.
+    `readable` is a copy to search in instead; every byte that the copy keeps stands at the same offset in it.
     """
     readable = message if readable is None else readable
     member = _dataset_member(dataset_id)
@@ -70,7 +70,7 @@ def _dataset_member(dataset_id: str) -> bytes:
 
 
 def _last_member(text: bytes, quoted_name: bytes) -> tuple[int, int] | None:
-    """Return start and end of the value of an object's last member of this name, even if escapes spell the name."""
+    """Return start and end of the value of the last member that has this name, escapes in it included."""
     name = msgspec.json.decode(quoted_name)
     at = _skip_white_space(text, _skip_white_space(text, 0) + 1)
     span = None

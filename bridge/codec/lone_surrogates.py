@@ -1,7 +1,7 @@
-r"""Half of a surrogate pair, escaped and alone: `"\ud83d"`.
+r"""Lone surrogates: an escaped half of a surrogate pair, such as `"\ud83d"`, without its other half.
 
-JSON's grammar allows it, JavaScript wrote it for years, and AEP's reader (Jackson) takes it; msgspec does not. What has one is read in a copy without it,
-and sent as it is. Pure.
+JSON's grammar allows them, JavaScript wrote them for years, and AEP's reader (Jackson) accepts them, but
+msgspec does not. A value that has one is read in a copy without it, and sent as the producer wrote it.
 """
 
 from __future__ import annotations
@@ -17,31 +17,42 @@ T = TypeVar("T")
 _SURROGATES = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
-"""A first half with or without its second, or a second half."""
-_LENGTH = 6
+"""A high surrogate with or without the low surrogate behind it, or a low surrogate."""
+_ESCAPE_BYTES = len(rb"\ud83d")
 
 
-def replaced(value: bytes, by: bytes = b"\\u003f") -> bytes | None:
-    """A copy in which each is another escape of the same length, so that every other byte is where it was; None where there is none."""
-    copy = _SURROGATES.sub(partial(_one, by), value)
-    return None if copy == value else copy
+def replace(text: bytes, by: bytes = b"\\u003f") -> bytes | None:
+    """Return a copy in which `by` stands for each lone surrogate; None if the text has none.
+
+    `by` is an escape of the same length, so that every other byte stays at its offset. The default is `?`.
+    """
+    copy = _SURROGATES.sub(partial(_replace_match, by), text)
+    return None if copy == text else copy
 
 
-def decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
-    """What the text says, read in such a copy if need be: not for what is passed on. Raises as the decoder does."""
+def decode(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+    """Decode the text, or its copy without lone surrogates if that is all that the decoder objects to.
+
+    The result is for looking at: bytes that come from the copy must not be passed on. Raises what the decoder
+    raises.
+    """
     try:
         return decoder.decode(text)
     except msgspec.DecodeError:
-        copy = replaced(bytes(text))
+        copy = replace(bytes(text))
         if copy is None:
             raise
         return decoder.decode(copy)
 
 
-def _one(by: bytes, found: re.Match[bytes]) -> bytes:
-    at = start = found.start()
-    while at and found.string[at - 1] == ord("\\"):
-        at -= 1
-    if (start - at) % 2:  # its backslash is escaped: plain text, which makes no pair with what follows
-        return found[0][:_LENGTH] + by if found[1] else found[0]
-    return found[0] if found[1] else by
+def _replace_match(by: bytes, match: re.Match[bytes]) -> bytes:
+    """Return what stands for one match: `by` for a lone surrogate, the match itself for a pair."""
+    first_backslash = start = match.start()
+    while first_backslash and match.string[first_backslash - 1] == ord("\\"):
+        first_backslash -= 1
+    low_surrogate_follows = match[1] is not None
+    if (start - first_backslash) % 2:
+        # The match's own backslash is escaped: what looks like a first half is plain text, and a second
+        # half behind it is alone.
+        return match[0][:_ESCAPE_BYTES] + by if low_surrogate_follows else match[0]
+    return match[0] if low_surrogate_follows else by

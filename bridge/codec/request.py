@@ -14,7 +14,7 @@ MAX_REQUEST_BYTES = 1_000_000
 def body(pieces: Iterable[bytes], before: bytes = b"") -> bytes:
     """Return the body of a batch request with `before`, the HTTP head, in front of it.
 
-    The frame and the head are joined to the first and the last message, so that the whole is copied only once.
+    Head and frame are joined to the first and the last message, so that the whole is copied only once.
     """
     parts = list(pieces)
     if not parts:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from bridge.codec.multi_status import ACCEPTED, Verdict, VerdictKind, error_text, verdicts
+from bridge.codec.error_text import error_text
+from bridge.codec.multi_status import ACCEPTED, Verdict, VerdictKind, verdicts
 from bridge.codec.request import body_size
 from bridge.engine.batcher import Batch
 from bridge.engine.inlet import Inlet

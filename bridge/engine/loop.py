@@ -16,8 +16,9 @@ from itertools import compress, count, pairwise
 from operator import is_not, itemgetter
 from typing import Any
 
+from bridge.codec.record_groups import RecordGroup
 from bridge.codec.routes import Route
-from bridge.codec.validation import RecordGroup, group_records
+from bridge.codec.validation import group_records
 from bridge.engine import events
 from bridge.engine.batcher import Batch, Batcher, Key
 from bridge.engine.delivery import Delivery, EffectResult, PublishDeadLetters, Settled, Wait, deliver

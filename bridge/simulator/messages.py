@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bridge.codec import lone_surrogates as halfpairs
+from bridge.codec import lone_surrogates
 from bridge.simulator.config import Config
 
 HEADER_MISSING = "The 'header' field is mandatory. Provide a valid 'header' value and try again."
@@ -81,7 +81,7 @@ def split(body: bytes) -> list[msgspec.Raw] | None:
     """
     try:
         body.decode()
-        messages = halfpairs.decoded(_batch, body).messages
+        messages = lone_surrogates.decode(_batch, body).messages
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return _originals(messages, body)
@@ -89,12 +89,12 @@ def split(body: bytes) -> list[msgspec.Raw] | None:
 
 def entity_bytes(message: bytes) -> bytes:
     """The entity inside an enveloped message, byte for byte."""
-    return bytes(_originals([halfpairs.decoded(_raw_envelope, message).body.xdm_entity], message)[0])
+    return bytes(_originals([lone_surrogates.decode(_raw_envelope, message).body.xdm_entity], message)[0])
 
 
 def _originals(parts: list[msgspec.Raw], whole: bytes) -> list[msgspec.Raw]:
     """The parts in their own bytes, where they were read in a copy; they follow each other."""
-    copy = halfpairs.replaced(whole)
+    copy = lone_surrogates.replace(whole)
     if copy is None:
         return parts
     found, at = [], 0
@@ -107,8 +107,8 @@ def _originals(parts: list[msgspec.Raw], whole: bytes) -> list[msgspec.Raw]:
 
 def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
     """A top-level field of the entity: a text as it is, anything else as JSON; empty where it is missing."""
-    entity = halfpairs.decoded(_raw_envelope, message).body.xdm_entity if enveloped else message
-    value = halfpairs.decoded(_fields, entity).get(field)
+    entity = lone_surrogates.decode(_raw_envelope, message).body.xdm_entity if enveloped else message
+    value = lone_surrogates.decode(_fields, entity).get(field)
     if value is None:
         return ""
     decoded = msgspec.json.decode(value)
@@ -118,7 +118,7 @@ def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
 def judge_raw(message: msgspec.Raw) -> Judged:
     """A bare object is accepted as it is."""
     try:
-        return Judged(_text(halfpairs.decoded(_entity, message).id))
+        return Judged(_text(lone_surrogates.decode(_entity, message).id))
     except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, "Message is not a JSON object")
 
@@ -127,7 +127,7 @@ def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judged:
     """An enveloped message, held against the inlet's organisation and datasets."""
     where = f"inletId: [{inlet}] imsOrgId: [{config.org}]"
     try:
-        envelope = halfpairs.decoded(_envelope, message)
+        envelope = lone_surrogates.decode(_envelope, message)
     except (msgspec.DecodeError, RecursionError):
         return Judged("", 400, f"{where} Message has unknown xdm format")
     header, body = envelope.header, envelope.body

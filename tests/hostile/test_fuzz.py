@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bridge.codec.envelope import entity_wrapper
-from bridge.codec.multi_status import VerdictKind, error_text, verdicts
+from bridge.codec.error_text import error_text
+from bridge.codec.multi_status import VerdictKind, verdicts
 from bridge.codec.request import body, body_size
 from bridge.codec.routes import Route
 from bridge.codec.validation import group_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.codec import multi_status as payload
+from bridge.codec import multi_status
 from bridge.engine import batcher, concurrency, delivery, inlet
 from bridge.engine import loop as pump
 from bridge.engine import offsets as ledger
@@ -65,21 +65,21 @@ MUTANTS = (
     ),
     _bug(
         "attributes by position where entries are missing",
-        payload,
-        "_careful",
-        "    known = [",
-        "    return ([_verdict(entry) for entry in responses] + [UNKNOWN] * count)[:count]\n    known = [",
+        multi_status,
+        "_read_entries",
+        "    named = [",
+        "    return ([_verdict(entry) for entry in entries] + [UNKNOWN] * count)[:count]\n    named = [",
     ),
     _bug(
         "ignores the index in xactionId",
-        payload,
-        "_careful",
-        " and all(place is None or place == at for at, place in enumerate(places))",
+        multi_status,
+        "_read_entries",
+        " and all(index is None or index == at for at, index in enumerate(indexes))",
         "",
     ),
     _bug(
         "knows only `status`, as Adobe's connector does",
-        payload,
+        multi_status,
         "_verdict",
         "entry.statusCode is None and ",
         "",
@@ -184,7 +184,7 @@ MUTANTS = (
     ),
     _bug(
         "dead-letters a message that got 429",
-        payload,
+        multi_status,
         "kind_of_status",
         "status in TRANSIENT",
         "status in TRANSIENT - {429}",

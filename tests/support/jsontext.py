@@ -1,4 +1,8 @@
-"""JSON as producers really write it: huge numbers, escapes, keys twice, odd white space. As bytes, so that a test can tell whether they stayed as they were."""
+"""Hypothesis strategies for JSON as producers really write it: huge numbers, escapes, repeated keys, white
+space.
+
+They make texts and not values, so that a test can see whether the bytes stayed as they were.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,9 @@ from hypothesis import strategies as st
 SPACE = st.text(" \t\r\n", max_size=3)
 PLAIN = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 TRICKY = [
-    "\\n",
-    "\\/",
-    '\\"',
-    "\\\\",
-    "\\u0041",
-    "\\u00e9",
-    "\\ud83d\\ude00",
-    "\\u0000",
-    "{",
-    "}",
-    "[",
-    ",",
-    ":",
-    "\\b",
-    "é",
-    "😀",
-]
+    "\\n", "\\/", '\\"', "\\\\", "\\u0041", "\\u00e9", "\\ud83d\\ude00", "\\u0000", "{", "}", "[", ",", ":",
+    "\\b", "é", "😀",
+]  # fmt: skip
 ESCAPES = st.lists(st.sampled_from(TRICKY), max_size=5)
 STRING = st.one_of(
     PLAIN.map(json.dumps),
@@ -34,32 +24,33 @@ STRING = st.one_of(
 )
 NUMBER = st.one_of(
     st.integers(-(10**40), 10**40).map(str),
-    st.floats(allow_nan=False, allow_infinity=False).map(lambda number: json.dumps(number)),
+    st.floats(allow_nan=False, allow_infinity=False).map(json.dumps),
     st.sampled_from(["-0", "0.0", "1E5", "1e-7", "9400100000000000000000", "1.50", "1e999", "0.1e+10"]),
 )
 SCALAR = st.one_of(STRING, NUMBER, st.sampled_from(["true", "false", "null"]))
 
 
 def spaced(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """The text with white space around it."""
     return st.tuples(SPACE, inner, SPACE).map("".join)
 
 
 def array(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.one_of(
-        SPACE.map(lambda space: f"[{space}]"),
-        st.lists(spaced(inner), min_size=1, max_size=4).map(lambda items: f"[{','.join(items)}]"),
-    )
+    """An array of such values, or an empty one."""
+    items = st.lists(spaced(inner), min_size=1, max_size=4)
+    return st.one_of(SPACE.map("[{}]".format), items.map(",".join).map("[{}]".format))
 
 
 def members(pairs: st.SearchStrategy[tuple[str, str]], max_size: int = 4) -> st.SearchStrategy[str]:
-    """An object of these members."""
-    one = st.tuples(SPACE, pairs, SPACE, SPACE, SPACE).map(
-        lambda m: f"{m[0]}{m[1][0]}{m[2]}:{m[3]}{m[1][1]}{m[4]}"
-    )
-    return st.one_of(
-        SPACE.map(lambda space: f"{{{space}}}"),
-        st.lists(one, min_size=1, max_size=max_size).map(lambda items: f"{{{','.join(items)}}}"),
-    )
+    """An object with such members (name and value), or an empty one."""
+
+    def member(parts: tuple[str, tuple[str, str], str, str, str]) -> str:
+        before, (name, value), behind_name, before_value, behind = parts
+        return f"{before}{name}{behind_name}:{before_value}{value}{behind}"
+
+    one = st.tuples(SPACE, pairs, SPACE, SPACE, SPACE).map(member)
+    some = st.lists(one, min_size=1, max_size=max_size)
+    return st.one_of(SPACE.map("{{{}}}".format), some.map(",".join).map("{{{}}}".format))
 
 
 ANY = st.recursive(
@@ -68,12 +59,8 @@ ANY = st.recursive(
 OBJECT = members(st.tuples(STRING, ANY))
 HEADER_NAMES = st.sampled_from(['"header"', '"he\\u0061der"', '"\\u0068eader"'])
 DATASET_NAMES = st.sampled_from(['"datasetId"', '"dataset\\u0049d"'])
-HEADER = members(
-    st.one_of(
-        st.tuples(STRING, ANY),
-        st.tuples(DATASET_NAMES, st.sampled_from(["null", '"own"', '"öwn"', '""', "7", "1e999"])),
-    )
-)
+DATASET_VALUES = st.sampled_from(["null", '"own"', '"öwn"', '""', "7", "1e999"])
+HEADER = members(st.one_of(st.tuples(STRING, ANY), st.tuples(DATASET_NAMES, DATASET_VALUES)))
 ENVELOPE = members(
     st.one_of(
         st.tuples(HEADER_NAMES, HEADER),
@@ -83,8 +70,9 @@ ENVELOPE = members(
         st.tuples(HEADER_NAMES, SCALAR),
     )
 )
-"""Messages with all sorts of headers, some twice, some none."""
+"""Messages with none, one or several headers, which may hold a dataset of any kind."""
 
 
 def as_bytes(text: st.SearchStrategy[str]) -> st.SearchStrategy[bytes]:
+    """The text in UTF-8, with white space around it."""
     return spaced(text).map(str.encode)
