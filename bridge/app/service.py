@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import msgspec
 import structlog
 
 from bridge import __version__
@@ -37,6 +36,7 @@ from bridge.http.oauth import TokenSource
 from bridge.http.reactor import Reactor
 from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
+from bridge.kafka.statistics import parse_statistics
 from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import TopicPartition
@@ -58,27 +58,6 @@ WATCHDOG_S = 15.0
 STATISTICS_MS = 2000
 """How often the client tells of itself, which the lag is told from; unless `kafka.properties` says otherwise."""
 T = TypeVar("T")
-
-
-class _Partition(msgspec.Struct):
-    hi_offset: int = -1
-    ls_offset: int = -1
-
-
-class _Topic(msgspec.Struct):
-    partitions: dict[str, _Partition] = {}
-
-
-class _Group(msgspec.Struct):
-    join_state: str = ""
-
-
-class _Stats(msgspec.Struct):
-    topics: dict[str, _Topic] = {}
-    cgrp: _Group = msgspec.field(default_factory=_Group)
-
-
-_stats = msgspec.json.Decoder(_Stats)
 
 
 class _TopicPreparation(Observer):
@@ -384,24 +363,18 @@ class Service:
     def _source_events(self) -> ConsumerCallbacks:
         telemetry = self.telemetry
 
-        def stats(text: str) -> None:
-            with contextlib.suppress(msgspec.DecodeError):
-                seen = _stats.decode(text)
-                self.topics.update_fetched_ends(
-                    {
-                        TopicPartition(topic, int(number)): partition.hi_offset
-                        for topic, entry in seen.topics.items()
-                        for number, partition in entry.partitions.items()
-                        if partition.hi_offset >= 0 and number != "-1"
-                    }
-                )
-                if seen.cgrp.join_state == "steady":
-                    self.pump.joined = True
+        def on_statistics(text: str) -> None:
+            statistics = parse_statistics(text)
+            if statistics is None:
+                return
+            self.topics.update_fetched_ends(statistics.end_offsets)
+            if statistics.group_is_steady:
+                self.pump.joined = True
 
         return ConsumerCallbacks(
             on_commit=lambda error, done: telemetry.committed(None if error is None else error.str(), done),
             on_error=lambda error: telemetry.kafka_error(error.str()),
-            on_statistics=stats,
+            on_statistics=on_statistics,
             on_offset_reset=lambda where, asked, at: telemetry.possible_loss(
                 where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"
             ),

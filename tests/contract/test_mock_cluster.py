@@ -11,6 +11,7 @@ from confluent_kafka import cimpl
 from bridge.demo.mock_cluster import MockCluster
 from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.kafka.header_repair import UNREADABLE_NAME
+from bridge.kafka.statistics import ClientStatistics, parse_statistics
 from bridge.model import TopicPartition
 from tests.contract.suite import DeadLetterContract, SourceContract
 from tests.contract.worlds import MockWorld, World
@@ -48,6 +49,25 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
     assert found.values == {TopicPartition("a", 0): [b"v1", b"after"]}
     assert headers == [[(UNREADABLE_NAME, b"x"), ("good", b"y")], [("good", b"1")]]
     assert told == [(TopicPartition("a", 0), [0])]
+
+
+def test_the_statistics_of_the_installed_client_are_readable() -> None:
+    """Their format is librdkafka's, and may change with its version."""
+    published: list[ClientStatistics | None] = []
+    with MockCluster(topics={"a": 1}) as cluster:
+        Clients({"bootstrap.servers": cluster.bootstrap}).produce("a", [b"1", b"2", b"3"])
+        source = KafkaConsumer(
+            {"bootstrap.servers": cluster.bootstrap, "group.id": "g", "statistics.interval.ms": 50},
+            ["a"],
+            lambda _: False,
+            RecordingListener(),
+            ConsumerCallbacks(on_statistics=lambda text: published.append(parse_statistics(text))),
+        )
+        complete = ClientStatistics({TopicPartition("a", 0): 3}, group_is_steady=True)
+        collect(source, lambda _: complete in published)
+        source.close()
+
+    assert None not in published
 
 
 def produce_raw_header(bootstrap: str, topic: bytes, name: bytes) -> None:
