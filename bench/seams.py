@@ -24,7 +24,8 @@ from bridge.engine import delivery
 from bridge.engine import loop as pump
 from bridge.engine.batcher import Batcher
 from bridge.engine.events import HOOKS
-from bridge.http import connection as transport
+from bridge.http import connection
+from bridge.http.connection_pool import ConnectionPool, _RunningExchange
 from bridge.http.reactor import Reactor
 from bridge.kafka.consumer import KafkaConsumer
 from bridge.ops.event_log import EventLog
@@ -47,9 +48,14 @@ DOORS: dict[str, list[tuple[Any, str]]] = {
     "metrics and log": [(kind, name) for kind in (Metrics, EventLog) for name in HOOKS if name in vars(kind)],
     "the loop itself": [(pump.Engine, "turn")],
     "splice": [(sender, "body")],
-    "send: TLS and socket": [(transport, "_send")],
-    "read the answer": [(transport, "_read"), (sender._Crew, "_judge")],
-    "carry": [(sender._Crew, "_carry"), (sender._Crew, "send"), (sender._Flight, "go_on")],
+    "send: TLS and socket": [(connection, "send_all")],
+    "read the answer": [(connection, "read_response"), (sender._InletSender, "_response")],
+    "carry": [
+        (sender._InletSender, "_exchange"),
+        (sender._InletSender, "send"),
+        (ConnectionPool, "start"),
+        (_RunningExchange, "resume"),
+    ],
 }
 """Part → its doors (owner, name). A name that is not there any more is an error at start."""
 

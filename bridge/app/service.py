@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import structlog
 
 from bridge import __version__
@@ -31,9 +30,11 @@ from bridge.engine import events, inlet
 from bridge.engine import loop as pump
 from bridge.engine.events import Observer
 from bridge.engine.snapshot import lag
-from bridge.http.connection import HttpConnection, Proxy, Tls
+from bridge.http.connection import http_client
 from bridge.http.oauth import TokenSource
+from bridge.http.proxy import Proxy
 from bridge.http.reactor import Reactor
+from bridge.http.tls import Tls
 from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.statistics import parse_statistics
@@ -248,7 +249,7 @@ class Service:
             client_id=auth.client_id,
             secret=auth.secret,
             scope=auth.scope,
-            client=httpx.Client(transport=HttpConnection(tls=tls, proxy=self._proxies[name])),
+            client=http_client(tls=tls, proxy=self._proxies[name]),
             refresh_ahead_s=auth.refresh_ahead_s,
             on_failure=lambda error: self.telemetry.token_refresh_failed(name, error),
         )
@@ -417,6 +418,7 @@ class Service:
             self.dead_letters.close(1)
             self.sender.close()
             self.admin.stop()
+            self._completions.close()
 
     def _work(self) -> int:
         properties = {"statistics.interval.ms": STATISTICS_MS, **self.settings.consumer_properties()}

@@ -7,8 +7,9 @@ import time
 import httpx
 
 from bridge.config.settings import AepSettings
-from bridge.http.connection import HttpConnection, Tls
+from bridge.http.connection import http_client
 from bridge.http.oauth import TokenSource
+from bridge.http.tls import Tls
 
 MAX_RESPONSE_BYTES = 1_000_000
 
@@ -19,7 +20,7 @@ def open_client(aep: AepSettings) -> httpx.Client:
     """
     files = (aep.ca_file, aep.client_cert_file, aep.client_key_file)
     tls = Tls(*(None if file is None else str(file) for file in files))
-    return httpx.Client(transport=HttpConnection(tls=tls, proxy=aep.proxy()), trust_env=False)
+    return http_client(tls=tls, proxy=aep.proxy())
 
 
 def token_source(aep: AepSettings, client: httpx.Client) -> TokenSource | None:

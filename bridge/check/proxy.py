@@ -13,7 +13,8 @@ import httpx
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import AepSettings
-from bridge.http.connection import Proxy, proxy_for
+from bridge.http.origin import Origin
+from bridge.http.proxy import Proxy, proxy_for
 
 
 def check_proxies(
@@ -38,9 +39,8 @@ def check_proxies(
 def _check(aep: AepSettings, url: httpx.URL, environ: Mapping[str, str]) -> Finding:
     """Check the proxy for one URL. The finding has no subject yet: two URLs may have the same one."""
     setting = _deciding_setting(aep, url.scheme, environ)
-    port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        proxy = proxy_for((url.scheme, url.raw_host.decode(), port), aep.proxy())
+        proxy = proxy_for(Origin.of(url), aep.proxy())
     except (httpx.ProxyError, OSError, ValueError) as problem:
         return Finding(Level.FAIL, "", f"{setting}: {problem}", f"correct {setting}")
     if proxy is None:

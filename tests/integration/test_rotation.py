@@ -130,5 +130,5 @@ def test_the_way_to_tokens_goes_through_the_new_proxy_too(tmp_path: Path) -> Non
             file.write_text(proxy.address("user:new"))
             service.tokens[
                 service.routes[0].inlet
-            ]._not_before = 0.0  # the back-off after a refresh that failed
+            ]._next_try = 0.0  # the back-off after a refresh that failed
             assert 207 == send(service).status

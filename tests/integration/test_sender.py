@@ -142,9 +142,9 @@ def test_faults() -> None:
         peer.send(response()[:-3])
 
     cases: list[tuple[Callable[[Peer], object], Fault, str]] = [
-        (lambda peer: peer.drip(response(207, b" " * 9999)), Fault.TIMEOUT, "waiting for the answer"),
+        (lambda peer: peer.drip(response(207, b" " * 9999)), Fault.TIMEOUT, "waiting for the response"),
         (always(response(207, b" " * 99_999)), Fault.OVERSIZE, "larger than 50000 bytes"),
-        (half, Fault.CONNECTION, "within its answer"),
+        (half, Fault.CONNECTION, "within its response"),
     ]  # fmt: skip
     for script, fault, text in cases:
         with RawServer(script) as server:
@@ -400,7 +400,7 @@ def test_what_can_not_even_begin(monkeypatch: pytest.MonkeyPatch) -> None:
             on_crash=lambda _, error: crashes.append(error),
         )
         with monkeypatch.context() as patch:
-            patch.setattr("bridge.aep.sender.Thread", NoThread)
+            patch.setattr("bridge.http.connection_pool.Thread", NoThread)
             sender.send(1, post("web", [b"{}"], LONG))
             assert "can't start new thread" in inbox.one().error
         proxy[0] = "http://300.1.1.1:3128"
@@ -422,7 +422,7 @@ def test_a_wait_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with RawServer(always(response())) as server:
         inbox = Inbox()
         sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
-        monkeypatch.setattr("bridge.http.connection._wait", fails)
+        monkeypatch.setattr("bridge.http.non_blocking.wait_until_ready", fails)
         sender.send(1, post("web", [b"{}"], LONG))
 
         assert "unexpected: MemoryError" in inbox.one().error
@@ -501,7 +501,7 @@ def test_an_answer_that_is_slow_in_coming_ends_at_its_deadline() -> None:
         peer.stopped.wait(LONG)
 
     with RawServer(script) as server:
-        for size, text in ((2, "waiting for the answer"), (50_000_000, "sending to")):
+        for size, text in ((2, "waiting for the response"), (50_000_000, "sending to")):
             inbox = Inbox()
             sender = HttpSender({"web": Endpoint("web", server.url, proxy="")}, inbox)
             sender.send(1, post("web", [b"{}"], LONG))

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from bridge.http.connection import HttpConnection, ResponseTooLarge
+from bridge.http.connection import HttpConnection
+from bridge.http.errors import ResponseTooLarge
 from tests.support.rawserver import RESPONSE_207, Peer, RawServer, response
 
 LONG = 10.0
@@ -139,12 +140,12 @@ def test_a_huge_answer_is_cut_off(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        (lambda peer: None, "without an answer"),
-        (lambda peer: peer.send(response(207, b"x" * 100)[:-50]), "within its answer"),
-        (lambda peer: peer.send(b"HTTP/1.1 207 Mul"), "within its answer"),
+        (lambda peer: None, "without a response"),
+        (lambda peer: peer.send(response(207, b"x" * 100)[:-50]), "within its response"),
+        (lambda peer: peer.send(b"HTTP/1.1 207 Mul"), "within its response"),
         (
             lambda peer: peer.send(b"HTTP/1.1 207 M\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"),
-            "within its answer",
+            "within its response",
         ),
         (lambda peer: peer.send(b"\x16\x03\x01 what?\r\n\r\n" * 9), "not HTTP"),
         (lambda peer: peer.send(b"HTTP/1.1 207 M\r\nContent-Length: -5\r\n\r\n"), "not HTTP"),
@@ -183,7 +184,7 @@ def test_a_connection_that_the_peer_closed_is_not_used_again() -> None:
             until = time.monotonic() + LONG
             while (
                 transport._sock is not None
-                and not transport._stale(transport._sock)
+                and transport._usable(transport._sock)
                 and time.monotonic() < until
             ):  # noqa: SLF001
                 time.sleep(0.001)
@@ -234,7 +235,7 @@ def test_nothing_is_sent_twice() -> None:
     with RawServer(script) as server:
         transport = HttpConnection(proxy="")
         post(transport, server.url)
-        with pytest.raises(httpx.RemoteProtocolError, match="without an answer"):
+        with pytest.raises(httpx.RemoteProtocolError, match="without a response"):
             post(transport, server.url)
 
         assert len(seen) == 2

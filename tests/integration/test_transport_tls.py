@@ -12,7 +12,8 @@ import httpx
 import pytest
 import trustme
 
-from bridge.http.connection import HttpConnection, Tls
+from bridge.http.connection import HttpConnection
+from bridge.http.tls import Tls
 from tests.support.proxy import ProxyServer
 from tests.support.rawserver import RESPONSE_207, Peer, RawServer, response
 
@@ -84,7 +85,7 @@ def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(
             until = time.monotonic() + 10
             while (
                 transport._sock is not None
-                and not transport._stale(transport._sock)
+                and transport._usable(transport._sock)
                 and time.monotonic() < until
             ):  # noqa: SLF001
                 time.sleep(0.001)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
@@ -73,22 +73,22 @@ def test_a_socket_is_watched_until_it_is_forgotten() -> None:
     def read(late: bool) -> None:
         ours.append(late or here.recv(100))
 
-    completions.watch(fileno, select.POLLIN, time.monotonic() + LONG, read)
+    completions.watch(fileno, selectors.EVENT_READ, time.monotonic() + LONG, read)
     for text in (b"one", b"two"):
         there.send(text)
         completions.take(LONG)
     assert [b"one", b"two"] == ours
     completions.watch(
         fileno,
-        select.POLLOUT,
+        selectors.EVENT_WRITE,
         time.monotonic() + LONG,
         lambda late: ours.append("writes" if not late else "late"),
     )
     completions.take(LONG)
     assert "writes" == ours.pop()
     here.close()
-    completions.forget(fileno)
-    completions.forget(fileno)
+    completions.unwatch(fileno)
+    completions.unwatch(fileno)
     there.close()
 
     assert [] == completions.take(0.01)
@@ -105,9 +105,9 @@ def test_time_is_up() -> None:
 
         def go_on(late: bool, n: int = n, fileno: int = fileno) -> None:
             told.append((n, late))
-            completions.forget(fileno)
+            completions.unwatch(fileno)
 
-        completions.watch(fileno, select.POLLIN, began + seconds, go_on)
+        completions.watch(fileno, selectors.EVENT_READ, began + seconds, go_on)
     completions.take(LONG)
     assert [(0, True)] == told
     assert 0.04 < time.monotonic() - began < LONG / 2
@@ -133,10 +133,10 @@ def test_two_that_answer_together() -> None:
     def go_on(late: bool) -> None:
         told.append(late)
         for fileno in filenos:
-            completions.forget(fileno)
+            completions.unwatch(fileno)
 
     for fileno, (_, there) in zip(filenos, pairs, strict=True):
-        completions.watch(fileno, select.POLLIN, time.monotonic() + LONG, go_on)
+        completions.watch(fileno, selectors.EVENT_READ, time.monotonic() + LONG, go_on)
         there.send(b"x")
     completions.take(LONG)
 
@@ -150,8 +150,8 @@ def test_no_hurry_after_what_is_over() -> None:
     """Once nothing is watched, a time that was up long ago is no reason not to wait: the loop would turn and turn while AEP is away."""
     completions = Reactor()
     here, there = socket.socketpair()
-    completions.watch(here.fileno(), select.POLLIN, time.monotonic() + 0.01, lambda late: None)
-    completions.forget(here.fileno())
+    completions.watch(here.fileno(), selectors.EVENT_READ, time.monotonic() + 0.01, lambda late: None)
+    completions.unwatch(here.fileno())
     time.sleep(0.02)
     began = time.monotonic()
     for _ in range(5):
