@@ -1,12 +1,13 @@
-"""`make bench`: what the bridge costs, against what reading alone costs, in one run on one machine. `docs/performance.md` is made of its JSON file, and a table of `docs/how-to/kubernetes.md`.
+"""`make bench`: measure what the bridge costs, beside what reading alone costs, in one run on one machine.
 
-__main__ ─ plan ─┬─ machine    a real broker, filled topics, the machine's description
-                 ├─ drain      one run: a whole process empties a topic          ┬─ sink       a process that answers 207
-                 ├─ reference  reading alone; reading, checking, splicing        ├─ bare       the same bridge, its extras switched off
-                 ├─ profile    where each microsecond goes                       ├─ seams      the same bridge, its rooms' doors timed
-                 ├─ latency, paced, scaling, startup, quota                      ├─ flood      a load that costs nothing, for the sink
-                 │                                                               ├─ farend     the sink, as it is given orders
-                 │                                                               └─ process    CPU and memory of a process
-                 └─ store      the JSON file
-report ─ tables, goals ─ figures, curves      and the plots: plot, plot_curves. All out of the JSON file alone
+    __main__        the command line: run the steps, keep their results, print the tables
+    plan            what is measured, and in which order
+    progress        show how far the run has come
+    environment/    what a measurement needs: broker, topics, events, sink, processes
+    programs/       what runs as a process of its own: the sink, its load generator, the reference lines, and
+                    the bridge in two variants (its extras replaced by nothing, its parts timed)
+    measurements/   one file for each thing that is measured
+    report/         figures, goals, tables and charts, out of the results' JSON file alone
+
+docs/performance.md and one table of docs/how-to/kubernetes.md are generated from that JSON file.
 """

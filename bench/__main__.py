@@ -1,4 +1,4 @@
-"""`make bench`: measures, prints the tables, and writes performance.json, its plots and the generated parts of the document."""
+"""The command line of `make bench`: measure, print the tables, write the JSON file and the documents."""
 
 from __future__ import annotations
 
@@ -12,82 +12,91 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import report, store
-from bench.figures import Results
-from bench.machine import describe
-from bench.plan import PARTS, QUICK, Scale, Stage, quota_runs, steps
-from bench.progress import Told
-from bench.tables import EVERY, goal_rows
+from bench.environment.machine import describe
+from bench.plan import PARTS, QUICK, Scale, Stage, Step, quota_runs, steps
+from bench.progress import StepProgress
+from bench.report import document
+from bench.report.results import Results, read, write
+from bench.report.tables import ALL_TABLES, goal_table
 
-TOLD = {
+PRINTED = {
     "throughput": "throughput",
-    "doors": "profile",
+    "profile": "parts",
     "latency": "latency",
-    "rates": "paced",
+    "steady": "rates",
     "startup": "startup",
     "scaling": "scaling",
     "quota": "quota",
 }
-"""Tables that are printed when their part was measured."""
+"""Part → the table that is printed when it was measured."""
 DOCS, SCRATCH = Path("docs"), Path(".cache/bench")
-UNFINISHED = "unfinished.json"
+UNFINISHED = SCRATCH / "unfinished.json"
 
 
 def main() -> int:
-    """The exit code: 1 where a step failed; a goal that is missed is no failure."""
+    """Return the exit code: 1 where a step failed. A goal that is missed is no failure."""
+    options = _options()
+    parts = tuple(options.only.split(",")) if options.only else PARTS
+    changes = {"rounds": options.rounds, "events": options.events}
+    scale = dataclasses.replace(
+        QUICK if options.quick else Scale(), **{name: value for name, value in changes.items() if value}
+    )
+    target = "make bench-quick" if options.quick else "make bench"
+    only = f" ONLY={options.only}" if options.only else ""
+    command = f"{target} ROUNDS={scale.rounds} EVENTS={scale.events}{only}"
+    console = Console()
+    results: Results = {}
+    try:
+        failures = measure(scale, parts, command, console, results)
+    except BaseException:
+        # Ctrl-C after hours: what was measured is kept, but does not take the place of complete results.
+        write(UNFINISHED, results)
+        message = f"Not finished: what was measured so far is in {UNFINISHED}."
+        console.print(message, highlight=False, soft_wrap=True)
+        raise
+    out = options.out or (SCRATCH if options.quick else DOCS)
+    data = out / document.DATA
+    write(data, merge(results, read(data) if parts != PARTS else {}))
+    document.write(out, DOCS, read(data))
+    _print_tables(results, console)
+    console.print(f"\nWrote {data}, the documents and the plots.", highlight=False, soft_wrap=True)
+    for failure in failures:
+        console.print(f"FAILED  {failure}", style="bold red", highlight=False, markup=False)
+    return 1 if failures else 0
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="what the bridge costs, against what reading alone costs, in one run on one machine",
+        description="Measure what the bridge costs, beside what reading alone costs.",
     )
-    parser.add_argument("--rounds", type=int, help=f"medians of so many ({Scale().rounds})")
-    parser.add_argument("--events", type=int, help=f"of 1 KB, in a topic ({Scale().events:,})")
+    parser.add_argument("--rounds", type=int, help=f"how many rounds ({Scale().rounds})")
+    parser.add_argument(
+        "--events", type=int, help=f"how many events of 1 KB a topic has ({Scale().events:,})"
+    )
     parser.add_argument(
         "--only",
         default="",
-        help=f"parts, separated by commas: {','.join(PARTS)}; the results of the others stay as they are",
+        help=f"parts to measure, separated by commas: {','.join(PARTS)}; the results of the others are kept",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"few events and one round, into {SCRATCH}: shows that the bench works, and measures nothing",
+        help=f"one round with few events, into {SCRATCH}: shows that the bench works, measures nothing",
     )
-    parser.add_argument("--out", type=Path, help="the folder of the results (docs)")
-    given = parser.parse_args()
-    parts = tuple(given.only.split(",")) if given.only else PARTS
-    if unknown := set(parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    asked = {key: value for key, value in (("rounds", given.rounds), ("events", given.events)) if value}
-    scale = dataclasses.replace(QUICK if given.quick else Scale(), **asked)
-    command = f"make bench{'-quick' if given.quick else ''} ROUNDS={scale.rounds} EVENTS={scale.events}{f' ONLY={given.only}' if given.only else ''}"
-    console = Console()
-    found: Results = {}
-    try:
-        failed = measure(scale, parts, command, console, found)
-    except BaseException:  # such as Ctrl-C: hours of measuring are not thrown away, nor do they come in the place of whole results
-        store.write(SCRATCH / UNFINISHED, found)
-        console.print(
-            f"Not finished: what was measured so far is in {SCRATCH / UNFINISHED}.",
-            highlight=False,
-            soft_wrap=True,
-        )
-        raise
-    out = given.out or (SCRATCH if given.quick else DOCS)
-    store.write(out / report.DATA, merged(found, store.read(out / report.DATA) if parts != PARTS else {}))
-    report.write(out, DOCS, store.read(out / report.DATA))
-    tell(found, console)
-    console.print(
-        f"\n{out / report.DATA}, the documents and the plots are written.", highlight=False, soft_wrap=True
-    )
-    for failure in failed:
-        console.print(f"FAILED  {failure}", style="bold red", highlight=False, markup=False)
-    return 1 if failed else 0
+    parser.add_argument("--out", type=Path, help="the folder for the results (docs)")
+    options = parser.parse_args()
+    unknown = sorted(set(options.only.split(",")) - set(PARTS)) if options.only else []
+    if unknown:
+        parser.error(f"no such part: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
+    return options
 
 
-def merged(found: Results, before: Results) -> Results:
-    """What was found, and of the parts in which nothing was what stood there before."""
+def merge(results: Results, before: Results) -> Results:
+    """Return the new results, with those from before for each part without a good new round."""
     good = {
         part: each
-        for part, each in found.items()
+        for part, each in results.items()
         if part not in before or any(any(rounds) for rounds in each["runs"].values())
     }
     return {part: good.get(part) or before[part] for part in PARTS if part in good or part in before}
@@ -96,52 +105,52 @@ def merged(found: Results, before: Results) -> Results:
 def measure(
     scale: Scale, parts: tuple[str, ...], command: str, console: Console, results: Results
 ) -> list[str]:
-    """Fills in the results of these parts; what failed. A step that fails is told and left out; the others go on."""
-    failed: list[str] = []
+    """Measure these parts into `results`, and return what failed.
+
+    The steps after one that failed still run.
+    """
+    failures: list[str] = []
     revision = describe()["revision"]
 
     def keep(part: str, step: str, name: str, run: Callable[[], dict[str, Any]]) -> None:
-        began = time.monotonic()
+        started = time.monotonic()
         if part not in results:
-            results[part] = {
-                "machine": {**describe(), "revision": revision},
-                "command": command,
-                "took_s": 0.0,
-                "runs": {},
-            }
-        told.begins(name)
+            machine = {**describe(), "revision": revision}
+            results[part] = {"machine": machine, "command": command, "took_s": 0.0, "runs": {}}
+        progress.step_begins(name)
         try:
-            value: dict[str, Any] | None = run()
-        except Exception as error:  # one step must not cost what the others have measured
-            value = None
-            failed.append(f"{name}: {type(error).__name__}: {error}")
+            figures: dict[str, Any] | None = run()
+        except Exception as error:  # a failed step must not cost what the others measure
+            figures = None
+            failures.append(f"{name}: {type(error).__name__}: {error}")
         entry = results[part]
-        entry["runs"].setdefault(step, []).append(value)
-        entry["took_s"] += time.monotonic() - began
-        told.ended(name, "FAILED" if value is None else said(value))
+        entry["runs"].setdefault(step, []).append(figures)
+        entry["took_s"] += time.monotonic() - started
+        progress.step_ended(name, "FAILED" if figures is None else _one_line(figures))
 
     stage = Stage(scale)
-    rounds = [
-        [step for step in steps(stage, parts) if step.rounds is None or number <= step.rounds]
-        for number in range(1, scale.rounds + 1)
-    ]
-    curves = len(scale.quota()) if "quota" in parts else 0
-    with Told(sum(map(len, rounds)) + curves, console) as told, stage:
-        for number, round_of in enumerate(rounds, 1):
-            for step in round_of:
+    rounds = [_steps_of_round(stage, parts, number) for number in range(1, scale.rounds + 1)]
+    scenario_count = len(scale.quota_scenarios()) if "quota" in parts else 0
+    with StepProgress(sum(map(len, rounds)) + scenario_count, console) as progress, stage:
+        for number, round_steps in enumerate(rounds, 1):
+            for step in round_steps:
                 keep(step.part, step.name, f"round {number}: {step.part} {step.name}", step.run)
-        if curves:
+        if scenario_count:
             with quota_runs(stage) as runs:
                 for scenario, run in runs:
                     keep("quota", scenario.name, f"quota: {scenario.name}", run.result)
-    return failed
+    return failures
 
 
-def said(value: dict[str, Any]) -> str:
-    """A step's result in a line."""
-    words = {
-        "cpu_s_per_million": "{:.2f} µs CPU an event",
-        "cpu_us": "{:.2f} µs CPU an event",
+def _steps_of_round(stage: Stage, parts: tuple[str, ...], number: int) -> list[Step]:
+    return [step for step in steps(stage, parts) if step.rounds is None or number <= step.rounds]
+
+
+def _one_line(figures: dict[str, Any]) -> str:
+    """Return a step's figures in one line."""
+    formats = {
+        "cpu_s_per_million": "{:.2f} µs CPU per event",
+        "cpu_us": "{:.2f} µs CPU per event",
         "events_per_s": "{:,.0f} events/s",
         "peak_mb": "{:.0f} MB peak",
         "p50": "{:.1f} ms p50",
@@ -149,35 +158,32 @@ def said(value: dict[str, Any]) -> str:
         "s": "{:.2f} s",
         "cpu_m": "{:.0f}m CPU",
     }
-    return (
-        ", ".join(word.format(value[key]) for key, word in words.items() if key in value)
-        or f"{len(value.get('samples', ()))} samples"
-    )
+    known = [text.format(figures[key]) for key, text in formats.items() if key in figures]
+    return ", ".join(known) or f"{len(figures.get('samples', ()))} samples"
 
 
-def tell(results: Results, console: Console) -> None:
-    """The tables, as text, with the goals of what was measured first."""
-    tables = [
-        goal_rows(results, results),
-        *(EVERY[table](results) for table, part in TOLD.items() if part in results),
-    ]
+def _print_tables(results: Results, console: Console) -> None:
+    """Print the goals of the parts that were measured, then the table of each part."""
+    tables = [goal_table(results, results)]
+    tables += [ALL_TABLES[table](results) for part, table in PRINTED.items() if part in results]
     for table in tables:
         console.print("\n" + _aligned(table), highlight=False, markup=False, soft_wrap=True)
 
 
 def _aligned(table: str) -> str:
-    """A Markdown table with its columns below each other."""
+    """Return a Markdown table with its columns aligned, as text."""
     rows = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in table.splitlines()
         if line.startswith("|")
     ]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-        if not set("".join(row)) <= {"-", ":"}
-    )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        if not set("".join(row)) <= {"-", ":"}:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

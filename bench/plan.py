@@ -1,4 +1,7 @@
-"""What is measured, in which order: a round takes every step once, so that a machine that becomes slower does so for all of them."""
+"""What is measured, and in which order.
+
+A round takes every step once, so that a machine which becomes slower becomes so for all steps alike.
+"""
 
 from __future__ import annotations
 
@@ -12,69 +15,67 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
-from bench.drain import Load, drain, flood, reference
-from bench.events import PARTITIONS, SHAPES
-from bench.farend import FarEnd
-from bench.latency import latency
-from bench.machine import Lab
-from bench.paced import paced
-from bench.profile import sampled, seams
-from bench.quota import PARTITIONS as QUOTA_PARTITIONS
-from bench.quota import SIZE, quota
-from bench.scaling import scaling
-from bench.scenarios import Scenario, events_needed, scenarios
-from bench.startup import delayed, startup
+from bench.environment.events import PARTITIONS, SHAPES
+from bench.environment.lab import Lab
+from bench.environment.sink_process import SinkProcess
+from bench.measurements.latency import latency
+from bench.measurements.profile import perf_samples, timed_parts
+from bench.measurements.quota import EVENT_BYTES, quota
+from bench.measurements.quota import PARTITIONS as QUOTA_PARTITIONS
+from bench.measurements.quota_scenarios import Scenario, events_needed, scenarios
+from bench.measurements.scaling import scaling
+from bench.measurements.startup import startup, startup_with_default_delay
+from bench.measurements.steady_rate import steady_rate
+from bench.measurements.throughput import Load, reference, sink_capacity, throughput
 
-FEW = 3
-"""Rounds of what takes long and hardly differs."""
-PARTS = ("throughput", "latency", "paced", "scaling", "startup", "profile", "quota")
+FEW_ROUNDS = 3
+"""Rounds of steps that take long and hardly differ from round to round."""
+PARTS = ("throughput", "latency", "steady", "scaling", "startup", "profile", "quota")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything."""
+    """How many rounds, how many events, and for how long."""
 
     rounds: int = 5
     events: int = 500_000
-    """Of 1 KB, and of 200 B; a tenth as many of 10 KB."""
+    """Events of 1 KB, and of 200 B; of 10 KB a tenth as many."""
     sink_ms: tuple[int, ...] = (30, 150)
-    """How long the sink takes to answer, where it doesn't do so at once."""
+    """How long the sink takes to answer, where it does not answer at once."""
     lingers_ms: tuple[int, ...] = (0, 100, 1000)
     latency_s: int = 10
-    """How long events come one by one."""
-    paced: tuple[int, ...] = (1000, 10_000)
-    """Events a second that come at an even rate, each for `paced_s`."""
-    paced_s: int = 5
+    """For how long events come one by one."""
+    steady_per_s: tuple[int, ...] = (1000, 10_000)
+    """Events per second that come at an even rate, each rate for `steady_s`."""
+    steady_s: int = 5
     scaling_s: int = 6
-    """Work of so many seconds for each replica."""
+    """How many seconds of work there are for each replica."""
     replicas: tuple[int, ...] = (1, 2, 3, 6)
     quota_s: int = 240
     scenarios: tuple[str, ...] = ()
-    """Those of the quota, by name; none named are all."""
-    at_once: int = 3
-    """Of the scenarios."""
+    """Names of the quota's scenarios; empty for all."""
+    scenarios_at_once: int = 3
 
-    def quota(self) -> list[Scenario]:
-        """The scenarios that are run."""
-        return [
-            scenario
-            for scenario in scenarios(self.quota_s)
-            if not self.scenarios or scenario.name in self.scenarios
-        ]
+    def quota_scenarios(self) -> list[Scenario]:
+        """Return the scenarios to run."""
+        every = scenarios(self.quota_s)
+        return [scenario for scenario in every if not self.scenarios or scenario.name in self.scenarios]
 
 
+_SMALL_BATCHES = {"max_bytes": 100_000}
 QUICK = Scale(
     rounds=1,
     events=30_000,
     sink_ms=(30,),
     lingers_ms=(0, 100),
     latency_s=1,
-    paced_s=1,
+    steady_s=1,
     scaling_s=1,
     replicas=(1, 2),
     quota_s=15,
     scenarios=("30 ms", "three replicas, 6,000/s configured"),
 )
+"""Enough to see that the bench works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,16 @@ class Step:
     name: str
     run: Callable[[], dict[str, Any]]
     rounds: int | None = None
-    """No more than so many, for what takes long and hardly differs from round to round."""
+    """How many rounds take this step at most; None for all."""
 
 
 class Stage:
-    """The broker, the sinks and the topics; each is there from its first use on."""
+    """The broker, the sinks and the topics. Each is started or filled when it is first used."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale, self.lab = scale, Lab()
         self._topics: dict[tuple[int, int, int, str], str] = {}
-        self._sinks: list[FarEnd] = []
+        self._sinks: list[SinkProcess] = []
 
     def __enter__(self) -> Self:
         self.lab.__enter__()
@@ -108,136 +109,157 @@ class Stage:
         self.lab.__exit__(kind, error, trace)
 
     @cached_property
-    def plain(self) -> FarEnd:
-        """A sink."""
-        return self._sink(tls=False)
+    def http_sink(self) -> SinkProcess:
+        """The sink that speaks plain HTTP."""
+        return self._start_sink(tls=False)
 
     @cached_property
-    def secure(self) -> FarEnd:
-        """A sink that talks TLS."""
-        return self._sink(tls=True)
+    def tls_sink(self) -> SinkProcess:
+        """The sink that speaks TLS."""
+        return self._start_sink(tls=True)
 
-    def _sink(self, *, tls: bool) -> FarEnd:
-        self._sinks.append(self.lab.sink(tls=tls))
+    def _start_sink(self, *, tls: bool) -> SinkProcess:
+        self._sinks.append(self.lab.start_sink(tls=tls))
         return self._sinks[-1]
 
     def topic(self, count: int, size: int, partitions: int = PARTITIONS, shape: str = "envelope") -> str:
-        """One that holds so many events of so many bytes, of this shape."""
+        """Return the name of a topic that holds so many events of this size and shape."""
         key = count, size, partitions, shape
         if key not in self._topics:
-            self._topics[key] = self.lab.filled(*key)
+            self._topics[key] = self.lab.create_filled_topic(*key)
         return self._topics[key]
 
-    def drain(
-        self,
-        *,
-        tls: bool,
-        latency_ms: float = 0,
-        size: int = 1024,
-        bare: bool = False,
-        **sections: dict[str, Any],
-    ) -> dict[str, Any]:
-        """A whole process empties a topic."""
+    def load(
+        self, *, size: int = 1024, shape: str = "envelope", latency_ms: float = 0, **sections: dict[str, Any]
+    ) -> Load:
+        """Return a filled topic, and how the sink answers and the bridge is configured."""
         count = self.scale.events // (10 if size > 5000 else 1)
-        load = Load(self.topic(count, size), count, size, latency_ms, sections)
-        return drain(
-            self.lab, self.secure if tls else self.plain, load, module="bench.bare" if bare else "bridge"
-        )
+        topic = self.topic(count, size, shape=shape)
+        return Load(topic, count, size, latency_ms, sections, SHAPES[shape].route)
 
-    def shaped(self, shape: str) -> dict[str, Any]:
-        """The same, over TLS, of events that are no whole envelopes for one dataset."""
-        count = self.scale.events
-        return drain(
-            self.lab,
-            self.secure,
-            Load(self.topic(count, 1024, shape=shape), count, 1024, route=SHAPES[shape][1]),
-        )
+    def throughput(self, *, tls: bool, module: str = "bridge", **load: Any) -> dict[str, Any]:
+        """A whole process empties a topic; see `load` for the keywords."""
+        sink = self.tls_sink if tls else self.http_sink
+        return throughput(self.lab, sink, self.load(**load), module=module)
 
     def reference(self, kind: str) -> dict[str, Any]:
-        """A reference line over the topic of 1 KB events."""
+        """A reference line reads the topic of 1 KB events."""
         return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
 
-    def load(self, *, latency_ms: int = 0, **sections: dict[str, Any]) -> Load:
-        """That topic, for a process that is looked into."""
-        return Load(
-            self.topic(self.scale.events, 1024),
-            self.scale.events,
-            1024,
-            latency_ms=latency_ms,
-            sections=sections,
-        )
-
-    def latency(self, linger_ms: int) -> dict[str, Any]:
-        """Events one by one into an idle process."""
-        return latency(self.lab, self.plain, linger_ms=linger_ms, seconds=self.scale.latency_s)
-
-    def paced(self, per_s: int, *, gulps: bool) -> dict[str, Any]:
-        """Events at an even rate, over TLS."""
-        return paced(self.lab, self.secure, per_s=per_s, seconds=self.scale.paced_s, gulps=gulps)
-
-    def scaling(self, replicas: int) -> dict[str, Any]:
-        """So many processes of one group."""
-        return scaling(self.lab, self.plain, replicas=replicas, seconds=self.scale.scaling_s)
+    def sink_capacity(self, *, tls: bool, requests: int) -> dict[str, Any]:
+        """The sink gets a load that costs nothing to make."""
+        return sink_capacity(self.lab, self.tls_sink if tls else self.http_sink, requests=requests)
 
 
 def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:
-    """One round, in its order; the quota's scenarios are not among them."""
-    scale, lab = stage.scale, stage.lab
-    small = {"max_bytes": 100_000}
-    whole: list[tuple[str, str, Callable[[], dict[str, Any]]]] = [
-        # What is compared stands side by side: minutes later the machine may be another one.
-        ("throughput", "prepare", lambda: stage.reference("prepare")),
-        ("throughput", "http-0", partial(stage.drain, tls=False)),
-        ("throughput", "read", lambda: stage.reference("read")),
-        ("throughput", "tls-0", partial(stage.drain, tls=True)),
-        ("throughput", "tls-100kb", lambda: stage.drain(tls=True, batch=small)),
-        ("throughput", "bare", lambda: stage.drain(tls=True, bare=True)),
-        *(
-            ("throughput", f"{kind}-{ms}", partial(stage.drain, tls=kind == "tls", latency_ms=ms))
-            for kind in ("http", "tls")
-            for ms in scale.sink_ms
-        ),
-        ("throughput", "tls-200b-events", lambda: stage.drain(tls=True, size=200)),
-        ("throughput", "tls-10kb-events", lambda: stage.drain(tls=True, size=10_240)),
-        *(
-            ("throughput", f"tls-{shape}", partial(stage.shaped, shape))
-            for shape in SHAPES
-            if shape != "envelope"
-        ),
-        ("throughput", "sink-http", lambda: flood(lab, stage.plain, requests=math.ceil(scale.events / 250))),
-        ("throughput", "sink-tls", lambda: flood(lab, stage.secure, requests=math.ceil(scale.events / 500))),
-        ("profile", "doors-tls", lambda: seams(lab, stage.secure, stage.load())),
-        ("profile", "doors-tls-30", lambda: seams(lab, stage.secure, stage.load(latency_ms=30))),
-        ("profile", "doors-http", lambda: seams(lab, stage.plain, stage.load())),
-        ("profile", "doors-tls-100kb", lambda: seams(lab, stage.secure, stage.load(batch=small))),
-        ("profile", "perf", lambda: sampled(lab, stage.secure, stage.load())),
-        ("startup", "first 207", lambda: startup(lab, stage.plain, stage.topic(scale.events, 1024))),
-        ("startup", "first 207, delayed", lambda: delayed(stage.plain, min(scale.events, 20_000))),
-        *(("latency", f"linger-{ms}", partial(stage.latency, ms)) for ms in scale.lingers_ms),
-        *(
-            ("paced", f"{per_s}{', gulps' * gulps}", partial(stage.paced, per_s, gulps=gulps))
-            for per_s in scale.paced
-            for gulps in (False, True)
-        ),
-        *(("scaling", str(n), partial(stage.scaling, n)) for n in scale.replicas),
-    ]
-    few = "paced", "first 207, delayed"
-    return [
-        Step(part, name, run, FEW if part in few or name in few else None)
-        for part, name, run in whole
-        if part in parts
-    ]
+    """Return the steps of these parts in the order of a round.
+
+    The quota has none: its scenarios run after the rounds.
+    """
+    of_part = {
+        "throughput": _throughput_steps,
+        "profile": _profile_steps,
+        "startup": _startup_steps,
+        "latency": _latency_steps,
+        "steady": _steady_steps,
+        "scaling": _scaling_steps,
+    }
+    return [step for part, part_steps in of_part.items() if part in parts for step in part_steps(stage)]
+
+
+def _throughput_steps(stage: Stage) -> Iterator[Step]:
+    """What is compared stands side by side: minutes later the machine may be a different one."""
+
+    def step(name: str, run: Callable[..., dict[str, Any]], *arguments: Any, **keywords: Any) -> Step:
+        return Step("throughput", name, partial(run, *arguments, **keywords))
+
+    scale = stage.scale
+    yield step("prepare", stage.reference, "prepare")
+    yield step("http-0", stage.throughput, tls=False)
+    yield step("read", stage.reference, "read")
+    yield step("tls-0", stage.throughput, tls=True)
+    yield step("tls-100kb", stage.throughput, tls=True, batch=_SMALL_BATCHES)
+    module = "bench.programs.bridge_without_extras"
+    yield step("without-extras", stage.throughput, tls=True, module=module)
+    for kind in ("http", "tls"):
+        for latency_ms in scale.sink_ms:
+            yield step(f"{kind}-{latency_ms}", stage.throughput, tls=kind == "tls", latency_ms=latency_ms)
+    yield step("tls-200b-events", stage.throughput, tls=True, size=200)
+    yield step("tls-10kb-events", stage.throughput, tls=True, size=10_240)
+    for shape in SHAPES:
+        if shape != "envelope":
+            yield step(f"tls-{shape}", stage.throughput, tls=True, shape=shape)
+    yield step("sink-http", stage.sink_capacity, tls=False, requests=math.ceil(scale.events / 250))
+    yield step("sink-tls", stage.sink_capacity, tls=True, requests=math.ceil(scale.events / 500))
+
+
+def _profile_steps(stage: Stage) -> Iterator[Step]:
+    lab = stage.lab
+
+    def parts(*, tls: bool, **load: Any) -> dict[str, Any]:
+        return timed_parts(lab, stage.tls_sink if tls else stage.http_sink, stage.load(**load))
+
+    yield Step("profile", "parts-tls", partial(parts, tls=True))
+    yield Step("profile", "parts-tls-30", partial(parts, tls=True, latency_ms=30))
+    yield Step("profile", "parts-http", partial(parts, tls=False))
+    yield Step("profile", "parts-tls-100kb", partial(parts, tls=True, batch=_SMALL_BATCHES))
+    yield Step("profile", "perf", lambda: perf_samples(lab, stage.tls_sink, stage.load()))
+
+
+def _startup_steps(stage: Stage) -> Iterator[Step]:
+    events = stage.scale.events
+    yield Step("startup", "first 207", lambda: startup(stage.lab, stage.http_sink, stage.topic(events, 1024)))
+    yield Step(
+        "startup",
+        "first 207, delayed",
+        lambda: startup_with_default_delay(stage.http_sink, min(events, 20_000)),
+        FEW_ROUNDS,
+    )
+
+
+def _latency_steps(stage: Stage) -> Iterator[Step]:
+    def run(linger_ms: int) -> dict[str, Any]:
+        return latency(stage.lab, stage.http_sink, linger_ms=linger_ms, seconds=stage.scale.latency_s)
+
+    for linger_ms in stage.scale.lingers_ms:
+        yield Step("latency", f"linger-{linger_ms}", partial(run, linger_ms))
+
+
+def _steady_steps(stage: Stage) -> Iterator[Step]:
+    def run(per_s: int, *, large_fetches: bool) -> dict[str, Any]:
+        return steady_rate(
+            stage.lab,
+            stage.tls_sink,
+            per_s=per_s,
+            seconds=stage.scale.steady_s,
+            large_fetches=large_fetches,
+        )
+
+    for per_s in stage.scale.steady_per_s:
+        yield Step("steady", str(per_s), partial(run, per_s, large_fetches=False), FEW_ROUNDS)
+        yield Step("steady", f"{per_s}, large fetches", partial(run, per_s, large_fetches=True), FEW_ROUNDS)
+
+
+def _scaling_steps(stage: Stage) -> Iterator[Step]:
+    def run(replicas: int) -> dict[str, Any]:
+        return scaling(stage.lab, stage.http_sink, replica_count=replicas, seconds=stage.scale.scaling_s)
+
+    for replicas in stage.scale.replicas:
+        yield Step("scaling", str(replicas), partial(run, replicas))
 
 
 @contextmanager
 def quota_runs(stage: Stage) -> Iterator[list[tuple[Scenario, Future[dict[str, Any]]]]]:
-    """The scenarios, some side by side: what limits them is the quota, and each leaves most of a core idle. The topic is filled within the first of them."""
+    """Run the scenarios, some side by side: the quota limits them, and each leaves most of a core idle.
+
+    The first one to start fills the topic.
+    """
     seconds, filling = stage.scale.quota_s, Lock()
 
     def run(scenario: Scenario) -> dict[str, Any]:
         with filling:
-            topic = stage.topic(events_needed(seconds), SIZE, QUOTA_PARTITIONS)
+            topic = stage.topic(events_needed(seconds), EVENT_BYTES, QUOTA_PARTITIONS)
         return quota(stage.lab, topic, scenario)
 
-    with ThreadPoolExecutor(stage.scale.at_once) as pool:
-        yield [(scenario, pool.submit(run, scenario)) for scenario in stage.scale.quota()]
+    with ThreadPoolExecutor(stage.scale.scenarios_at_once) as pool:
+        yield [(scenario, pool.submit(run, scenario)) for scenario in stage.scale.quota_scenarios()]

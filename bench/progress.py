@@ -1,4 +1,4 @@
-"""How far the bench is: a bar on a terminal, a line for each step in a pipe."""
+"""How far the run has come: a bar on a terminal, a line for each step everywhere."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rich.progress import (
 )
 
 
-class Told:
-    """A context for `total` steps."""
+class StepProgress:
+    """A context that shows `total` steps."""
 
     def __init__(self, total: int, console: Console) -> None:
-        self._total, self._console, self._done, self._began = total, console, 0, time.monotonic()
+        self._total, self._console, self._done, self._started = total, console, 0, time.monotonic()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -43,19 +43,19 @@ class Told:
         if self._bar:
             self._bar.stop()
 
-    def begins(self, name: str) -> None:
-        """A step starts."""
+    def step_begins(self, name: str) -> None:
+        """Show which step runs now."""
         if self._bar and self._task is not None:
             self._bar.update(self._task, description=name)
 
-    def ended(self, name: str, said: str) -> None:
-        """It ended, and this came of it."""
+    def step_ended(self, name: str, result: str) -> None:
+        """Print a line with the step's result."""
         self._done += 1
         if self._bar and self._task is not None:
             self._bar.advance(self._task)
-        seconds = time.monotonic() - self._began
+        seconds = time.monotonic() - self._started
         self._console.print(
-            f"{seconds:6.0f} s  {self._done:3}/{self._total}  {name:<36} {said}",
+            f"{seconds:6.0f} s  {self._done:3}/{self._total}  {name:<36} {result}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -1,0 +1,1 @@
+"""What a measurement needs: a broker, topics, events, a sink and processes."""

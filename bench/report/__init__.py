@@ -1,0 +1,1 @@
+"""From the results' JSON file to figures, goals, tables, charts and documents."""
