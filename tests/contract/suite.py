@@ -41,7 +41,7 @@ class SourceContract:
 
         assert {TopicPartition(topic, each): numbers(0, 700) for each in range(3)} == found.values
         assert all(list(range(700)) == offsets for offsets in found.offsets.values())
-        assert set(found.next.values()) == {700}
+        assert set(found.next_offsets.values()) == {700}
 
     def test_a_read_is_never_more_than_its_limit(self, world: World) -> None:
         """`limit` bounds the records of one read."""
@@ -114,7 +114,7 @@ class SourceContract:
         held, free = TopicPartition(topic, 0), TopicPartition(topic, 1)
         world.produce(topic, numbers(0, 5), 0)
         source = world.source([topic], RecordingListener(), unique())
-        found = collect(source, lambda got: got.next.keys() == {held, free} and got.count() >= 5)
+        found = collect(source, lambda got: got.next_offsets.keys() == {held, free} and got.count() >= 5)
         source.pause([held])
         world.produce(topic, numbers(5, 10), 0)
         world.produce(topic, numbers(0, 5), 1)
@@ -136,7 +136,7 @@ class SourceContract:
         listener.paused = {TopicPartition(topic, 0)}
         source = world.source([topic], listener, unique())
         found = CollectedRecords()
-        collect(source, lambda _: bool(listener.held), into=found)
+        collect(source, lambda _: bool(listener.partitions), into=found)
         found.add(collect_for(source, 0.5).slices)
         assert found.count() == 0
 
@@ -163,41 +163,41 @@ class SourceContract:
         listener, other = RecordingListener(), RecordingListener()
         first: Source = world.source([topic], listener, group)
         ours, theirs = collect(first, lambda got: got.count() >= 400), CollectedRecords()
-        listener.at_revoke = lambda: first.store({source: 60 for source in listener.calls[-1][1]})
+        listener.on_revoked = lambda: first.store({source: 60 for source in listener.calls[-1][1]})
         second = world.source([topic], other, group)
 
         def handed_over() -> bool:
             ours.add(first.read(500, 0.02))
             theirs.add(second.read(500, 0.02))
             return (
-                len(other.held) == 2
-                and len(listener.held) == 2
-                and all(len(theirs.values.get(each, ())) >= 40 for each in other.held)
+                len(other.partitions) == 2
+                and len(listener.partitions) == 2
+                and all(len(theirs.values.get(each, ())) >= 40 for each in other.partitions)
             )
 
         until(handed_over)
 
-        assert not listener.held & other.held
-        return [theirs.values[source] for source in other.held]
+        assert not listener.partitions & other.partitions
+        return [theirs.values[source] for source in other.partitions]
 
     def test_a_partition_revoked_while_paused_comes_back_flowing(self, world: World) -> None:
         """The pause dies with the assignment."""
         topic, group = world.topic(2), unique()
         listener = RecordingListener()
         first = world.source([topic], listener, group)
-        collect(first, lambda got: len(got.next) == 2)
+        collect(first, lambda got: len(got.next_offsets) == 2)
         first.pause([TopicPartition(topic, 0), TopicPartition(topic, 1)])
         second = world.source([topic], RecordingListener(), group)
 
         def split() -> bool:
             first.read(10, 0.02)
             second.read(10, 0.02)
-            return len(listener.held) == 1
+            return len(listener.partitions) == 1
 
         until(split)
-        gone = ({TopicPartition(topic, 0), TopicPartition(topic, 1)} - listener.held).pop()
+        gone = ({TopicPartition(topic, 0), TopicPartition(topic, 1)} - listener.partitions).pop()
         second.close()
-        collect(first, lambda _: len(listener.held) == 2)
+        collect(first, lambda _: len(listener.partitions) == 2)
         world.produce(topic, [b"after"], gone.partition)
 
         found = collect(first, lambda got: got.count() >= 1)
@@ -212,7 +212,7 @@ class SourceContract:
         listener = RecordingListener()
         source = world.source([topic], listener, group)
         collect(source, lambda got: got.count() >= 10)
-        listener.at_lost = lambda: source.store({lane: 9})
+        listener.on_lost = lambda: source.store({lane: 9})
         world.lose(source)
 
         again = collect(source, lambda got: got.count() >= 10)
@@ -247,7 +247,7 @@ class SourceContract:
         found.add(collect_for(source, 0.5).slices)
 
         assert found.values == {TopicPartition(topic, 0): [b"yes"]}
-        assert {TopicPartition(topic, 0)} == listener.held
+        assert {TopicPartition(topic, 0)} == listener.partitions
 
 
 class DeadLetterContract:

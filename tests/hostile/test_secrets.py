@@ -106,7 +106,7 @@ def test_no_canary_is_seen(kafka: Kafka, configure: Configure, tmp_path: Path) -
             until(
                 lambda: (
                     len(seen) > 15
-                    and len(proxy.seen) > 1
+                    and len(proxy.request_lines) > 1
                     and bridge.metric("aep_bridge_records_dead_lettered_total") >= 2
                 ),
                 50,

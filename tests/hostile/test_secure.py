@@ -83,8 +83,8 @@ def test_everything_secured_works(secure_kafka: Kafka, tmp_path: Path) -> None:
             assert bridge.stop() == 0
         assert len(sim.accepted) == 200
         assert len(secure_kafka.clients.read_all(f"{topic}.dlq")) == 1
-        assert proxy.seen
-        assert all(line.startswith("CONNECT ") for line in proxy.seen)
+        assert proxy.request_lines
+        assert all(line.startswith("CONNECT ") for line in proxy.request_lines)
 
 
 def test_a_certificate_is_enough_for_brokers_that_ask_for_one(secure_kafka: Kafka, tmp_path: Path) -> None:

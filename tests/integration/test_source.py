@@ -49,8 +49,8 @@ def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: K
         (producer.commit_transaction if commit else producer.abort_transaction)(30)
     reader = source(kafka, [topic], group)
 
-    found = collect(reader, lambda got: got.next.get(lane) == 4)
-    reader.store(found.next)
+    found = collect(reader, lambda got: got.next_offsets.get(lane) == 4)
+    reader.store(found.next_offsets)
     reader.close()
 
     assert found.values[lane] == [b"kept"]
@@ -96,13 +96,13 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
     def shared() -> bool:
         for each in (first, second):
             found.add(each.read(100, 0.02))
-        return len(listeners[1].held | ignored[1]) == 4 and len(listeners[0].held | listeners[1].held) == 4
+        return len(listeners[1].partitions | ignored[1]) == 4 and len(listeners[0].partitions | listeners[1].partitions) == 4
 
     until(shared, what="each member has its share")
     second.close()
-    collect(first, lambda _: len(listeners[0].held) == 4, into=found)
+    collect(first, lambda _: len(listeners[0].partitions) == 4, into=found)
     clients.produce(name, [b"last"], partition=3)
-    collect(first, lambda got: got.next[lanes[3]] == 21, into=found)
+    collect(first, lambda got: got.next_offsets[lanes[3]] == 21, into=found)
     first.store({lanes[3]: 21})
     first.close()
 
@@ -128,7 +128,7 @@ def test_a_static_member_comes_back_without_a_rebalance(kafka: Kafka) -> None:
     second.close()
 
     assert found.values[lane] == [b"2"]
-    assert len(watcher.held) == 0 or watcher.calls[0][1] == {lane, TopicPartition(topic, 1)}
+    assert len(watcher.partitions) == 0 or watcher.calls[0][1] == {lane, TopicPartition(topic, 1)}
 
 
 def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:

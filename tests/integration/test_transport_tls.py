@@ -181,7 +181,7 @@ def test_a_proxy_tunnels_https(server: RawServer, ca_file: str, login: str) -> N
         transport = HttpConnection(tls=Tls(ca_file), proxy=proxy.address(login))
 
         assert [207, 207] == [post(transport, server.url).status_code for _ in range(2)]
-        assert [f"CONNECT localhost:{server.port} HTTP/1.1"] == proxy.seen
+        assert [f"CONNECT localhost:{server.port} HTTP/1.1"] == proxy.request_lines
 
 
 @pytest.mark.parametrize("login", ["", "user:password"])
@@ -189,7 +189,7 @@ def test_a_proxy_fetches_http(login: str) -> None:
     """http is asked for in absolute form, with the password where there is one."""
     with RawServer(always) as server, ProxyServer(login) as proxy:
         assert post(HttpConnection(proxy=proxy.address(login)), server.url).status_code == 207
-        assert [f"POST {server.url} HTTP/1.1"] == proxy.seen
+        assert [f"POST {server.url} HTTP/1.1"] == proxy.request_lines
 
 
 def test_a_wrong_password(server: RawServer, ca_file: str) -> None:
@@ -226,7 +226,7 @@ def test_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("no_proxy", "localhost")
         post(HttpConnection(), server.url)
 
-        assert len(proxy.seen) == 1
+        assert len(proxy.request_lines) == 1
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_the_proxy_in_use_is_told(kafka: Kafka, configure: Configure, tmp_path: 
             one(found, name)["found"]
             == f"127.0.0.1:{proxy.port}, by http_proxy, with a password: takes connections"
         )
-        assert len(proxy.seen) >= 2
+        assert len(proxy.request_lines) >= 2
 
         code, found, _ = check(config, tmp_path, http_proxy=down.address())
         assert (3, "FAIL") == (code, one(found, name)["level"])

@@ -1,4 +1,4 @@
-"""A listener and completions that only remember, for tests of sources and dead letters."""
+"""A rebalance listener, completions and records that are only kept, for tests of sources and dead letters."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from tests.support.clients import until
 
 
 class RecordingListener:
-    """A listener: remembers what it heard; `paused` is what starts paused, `at_revoke` runs inside `revoked`, `at_lost` inside `lost`."""
+    """Keeps every call that it gets. Partitions in `paused` start paused; the `on_…` run inside the calls."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, frozenset[TopicPartition]]] = []
-        self.held: set[TopicPartition] = set()
+        self.partitions: set[TopicPartition] = set()
+        """Assigned, and neither revoked nor lost since."""
         self.paused: set[TopicPartition] = set()
-        self.at_revoke: Callable[[], None] = lambda: None
-        self.at_lost: Callable[[], None] = lambda: None
+        self.on_revoked: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], None] = lambda: None
 
     def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
         self.calls.append(("assigned", frozenset(offsets)))
-        self.held |= set(offsets)
+        self.partitions |= set(offsets)
         return self.paused & set(offsets)
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
         self.calls.append(("revoked", frozenset(partitions)))
-        self.at_revoke()
-        self.held -= self.calls[-1][1]
+        self.on_revoked()
+        self.partitions -= self.calls[-1][1]
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
         self.calls.append(("lost", frozenset(partitions)))
-        self.at_lost()
-        self.held -= self.calls[-1][1]
+        self.on_lost()
+        self.partitions -= self.calls[-1][1]
 
 
 class QueuedCompletions:
-    """`ports.Completions` over a queue."""
+    """`ports.Completions` as a plain queue: one reply for each `take`."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[tuple[object, object]] = queue.SimpleQueue()
@@ -54,12 +55,12 @@ class QueuedCompletions:
 
 
 class CollectedRecords:
-    """What a source delivered: values and next offset by partition, and every slice."""
+    """What a source delivered: values, offsets and the next offset of each partition, and every slice."""
 
     def __init__(self) -> None:
         self.values: dict[TopicPartition, list[bytes | None]] = {}
         self.offsets: dict[TopicPartition, list[int]] = {}
-        self.next: dict[TopicPartition, int] = {}
+        self.next_offsets: dict[TopicPartition, int] = {}
         self.slices: list[Slice] = []
 
     def add(self, slices: Sequence[Slice]) -> None:
@@ -67,7 +68,7 @@ class CollectedRecords:
         for part in slices:
             self.values.setdefault(part.partition, []).extend(part.values)
             self.offsets.setdefault(part.partition, []).extend(record.offset() for record in part.records)
-            self.next[part.partition] = part.next_offset
+            self.next_offsets[part.partition] = part.next_offset
 
     def count(self) -> int:
         return sum(map(len, self.values.values()))
@@ -80,21 +81,21 @@ def collect(
     into: CollectedRecords | None = None,
     limit: int = 500,
 ) -> CollectedRecords:
-    """Reads until `done` holds; raises `AssertionError` at the deadline."""
-    found = into or CollectedRecords()
+    """Read until `done` returns True; raise `AssertionError` when the time is up."""
+    collected = into or CollectedRecords()
 
     def step() -> bool:
-        found.add(source.read(limit, 0.05))
-        return done(found)
+        collected.add(source.read(limit, 0.05))
+        return done(collected)
 
-    until(step, timeout_s, what=f"records, got {found.count()}")
-    return found
+    until(step, timeout_s, what=f"records, got {collected.count()}")
+    return collected
 
 
 def collect_for(source: Source, seconds: float) -> CollectedRecords:
-    """What a source delivers within a time."""
-    found = CollectedRecords()
+    """Return what a source delivers within this time."""
+    collected = CollectedRecords()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found.add(source.read(500, 0.02))
-    return found
+        collected.add(source.read(500, 0.02))
+    return collected

@@ -1,4 +1,4 @@
-"""A server of raw sockets: a script per connection decides what goes over the wire, and it may be as bad as it likes."""
+"""A server of raw sockets: a script for each connection decides what goes over the wire, however wrong it is."""
 
 from __future__ import annotations
 
@@ -16,25 +16,21 @@ RESPONSE_207 = b'{"responses":[]}'
 
 
 def response(status: int = 207, body: bytes = RESPONSE_207, *headers: str) -> bytes:
-    """A well-formed answer."""
-    return (
-        "\r\n".join(
-            [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
-        ).encode()
-        + body
-    )
+    """Return a well-formed response."""
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
 @dataclass(slots=True)
 class Request:
-    """What a client sent."""
+    """A request as it came from a client."""
 
     line: str
     headers: dict[str, str]
-    """In small letters, names and values."""
+    """Names and values in lower case."""
     body: bytes
     head: list[str]
-    """The headers as they came."""
+    """The header lines as they came."""
 
 
 class Peer:
@@ -43,42 +39,68 @@ class Peer:
     def __init__(self, sock: socket.socket, stopped: Event) -> None:
         self.sock = sock
         self.stopped = stopped
+        """Set at the end of the test."""
         self._file = sock.makefile("rb")
 
     def request(self) -> Request | None:
-        """The next request, or None when the client closed."""
+        """Return the next request, or None when the client has closed."""
         line = self._file.readline().decode().strip()
         if not line:
             return None
         head = [text.decode().strip() for text in iter(self._file.readline, b"\r\n")]
         headers = dict(text.lower().split(": ", 1) for text in head)
-        original = self._file.read(int(headers.get("content-length", "0")))
-        return Request(line, headers, original, head)
+        body = self._file.read(int(headers.get("content-length", "0")))
+        return Request(line, headers, body, head)
 
     def read(self, size: int) -> bytes:
-        """More of what the client sends."""
+        """Return more of what the client sends."""
         return self._file.read(size)
 
     def send(self, data: bytes) -> None:
-        """At once."""
+        """Send all of it at once."""
         self.sock.sendall(data)
 
     def drip(self, data: bytes, every_s: float = 0.05) -> None:
-        """A byte at a time, for ever if need be, until the test is over."""
+        """Send one byte at a time, until all is sent or the test is over."""
         for n in range(len(data)):
             self.sock.sendall(data[n : n + 1])
             if self.stopped.wait(every_s):
                 return
 
     def reset(self) -> None:
-        """Ends the connection with RST instead of FIN."""
+        """Let the connection end with RST instead of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+Script = Callable[[Peer], object]
+
+
+def always(data: bytes, requests: list[Request] | None = None) -> Script:
+    """Return a script that answers each request so, keeps the connection, and appends to `requests`."""
+
+    def script(peer: Peer) -> None:
+        while request := peer.request():
+            if requests is not None:
+                requests.append(request)
+            peer.send(data)
+
+    return script
+
+
+def once(act: Script) -> Script:
+    """Return a script that reads one request and acts."""
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        act(peer)
+
+    return script
 
 
 class RawServer:
     """Runs `script` once for each connection, in a thread, and closes the connection when it returns."""
 
-    def __init__(self, script: Callable[[Peer], object], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))

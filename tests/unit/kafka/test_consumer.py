@@ -253,7 +253,7 @@ def test_lost_partitions_are_not_ours_when_the_listener_hears_of_it() -> None:
     refused: list[object] = []
     source, client, listener = make(ConsumerCallbacks(on_store_refused=refused.append))
     client.on_assign(client, positions(A))
-    listener.at_lost = lambda: source.store({A: 5})
+    listener.on_lost = lambda: source.store({A: 5})
 
     client.on_lost(client, positions(A))
 
