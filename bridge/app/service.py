@@ -35,7 +35,8 @@ from bridge.http.oauth import TokenSource
 from bridge.http.proxy import Proxy
 from bridge.http.reactor import Reactor
 from bridge.http.tls import Tls
-from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.consumer import KafkaConsumer
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.statistics import parse_statistics
 from bridge.kafka.topic_monitor import TopicMonitor

@@ -1,8 +1,8 @@
-"""Repair record headers whose name is not UTF-8: give them a readable name, so that their record can be handled.
+"""Repair the headers of records whose name is not UTF-8, so that their records can be handled.
 
-The client (2.16) raises one of `UNREADABLE_ERRORS` at the first access to such headers, and from then on returns
-tuples with a null pointer where the name should be. Using that null pointer ends the process; only `repr` of the
-tuple is safe.
+The client (2.16) raises one of `UNREADABLE_ERRORS` at the first access to such headers, and from then on
+returns tuples with a null pointer where the name should be. Using that null pointer ends the process; only
+`repr` of the tuple is safe.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the statistics that the Kafka client publishes as JSON: where partitions end, and the group's state. Pure.
+"""Read the client's statistics, which are JSON: where partitions end, and the group's state. Pure.
 
 The format is librdkafka's (STATISTICS.md in its repository). Only the fields named here are decoded.
 """
@@ -13,7 +13,7 @@ import msgspec
 from bridge.model import TopicPartition
 
 _INTERNAL_PARTITION = "-1"
-"""librdkafka's own queue for messages that have no partition yet; it is listed like a partition of the topic."""
+"""librdkafka's queue of messages that have no partition yet. It is listed like a partition of the topic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.consumer import KafkaConsumer
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.model import Headers, Record, Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 from bridge.replay.patch import Patch

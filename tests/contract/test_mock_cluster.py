@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import cimpl
 
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.consumer import KafkaConsumer
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.kafka.header_repair import UNREADABLE_NAME
 from bridge.kafka.statistics import ClientStatistics, parse_statistics
 from bridge.model import TopicPartition

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError
 
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.consumer import KafkaConsumer
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import Headers, Record
 from bridge.ports import Completions, DeadLetterProducer, RebalanceListener, Source

@@ -14,7 +14,7 @@ from bridge.app import service as room
 from bridge.app.service import Service
 from bridge.config.settings import Settings
 from bridge.demo.mock_cluster import MockCluster
-from bridge.kafka.consumer import ConsumerCallbacks
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.model import Slice, TopicPartition
 from tests.support.clients import until
 from tests.support.engine import Hand, ScriptedSource

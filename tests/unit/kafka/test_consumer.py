@@ -12,7 +12,8 @@ from confluent_kafka import TopicPartition as Position
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.kafka.consumer import ConsumerCallbacks, KafkaConsumer
+from bridge.kafka.consumer import KafkaConsumer
+from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.model import TopicPartition
 from bridge.ports import Fatal
 from tests.support.listener import RecordingListener
