@@ -1,16 +1,20 @@
-"""A local Adobe Experience Platform: the streaming ingestion that the bridge talks to, faults included, over real HTTP and TLS.
+"""A local Adobe Experience Platform: streaming ingestion over real HTTP and TLS, faults included.
 
-    client ─ server.Connection ─ simulator ─┬─ collection ─ messages (judged) ─ answers (spelled) ─┐
-               (HTTP in)                    ├─ ims (tokens)                                        ├─ mischief (spoilt) ─ wire (out)
-                                            └─ admin (switches, the truth)      faults (rules) ────┘
-                                                                                accounting (what was accepted)
+    client ── connection ── routing ─┬─ collection ── messages (judged), response_bodies (spelled)
+              (reads HTTP)           ├─ tokens
+                   │                 └─ admin (switches, and what was recorded)
+              transmission                 │
+              (writes HTTP)             state: config, accounting, faults, rate_limits
 
-It behaves as Adobe's documents and logs say, contradictions as options. Nothing here is imported by the service.
+It behaves as Adobe's documents and production logs say; where they contradict each other, both behaviours
+are an option. `simulator` runs it in a thread or a process. A fault rule (`fault_rules`, armed in `faults`)
+replaces the usual response (`fault_responses`) or changes how it is put on the connection. The service
+imports nothing from here.
 """
 
-from bridge.simulator.accounting import Accounting, Seen
+from bridge.simulator.accounting import Accounting, RequestSummary
 from bridge.simulator.config import DEFAULT_INLET, DEFAULT_ORG, DEFAULT_PORT, DEFAULT_RAW_INLET, Config, Shape
-from bridge.simulator.faults import Rule
+from bridge.simulator.fault_rules import Rule
 from bridge.simulator.simulator import Simulator, run
 
 __all__ = [
@@ -20,8 +24,8 @@ __all__ = [
     "DEFAULT_RAW_INLET",
     "Accounting",
     "Config",
+    "RequestSummary",
     "Rule",
-    "Seen",
     "Shape",
     "Simulator",
     "run",

@@ -1,4 +1,4 @@
-"""What was accepted, refused and seen: the truth that tests compare a bridge with. Safe to call from any thread."""
+"""What was accepted, refused and received: the truth that tests compare a bridge with."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One request, in short."""
+class RequestSummary:
+    """One request in short."""
 
     at: float
-    """Seconds since the epoch, when its answer was decided."""
+    """Seconds since the epoch when its response was decided."""
     path: str
     outcome: str
-    """The status, or the manner where the answer was spoilt (`reset`, `hang`, …)."""
+    """The status, or how the response was transmitted if not in the plain way (`reset`, `hang`, …)."""
     size: int
+    """Bytes of the body."""
     messages: int
     rule: int | None
+    """Number of the fault rule that it met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,99 +30,97 @@ class Acceptance:
     """One accepted message."""
 
     event_id: str
-    """Empty where the entity has no `_id`."""
+    """Empty if the entity has no `_id`."""
     message: bytes | None = None
-    """As it was sent, where bytes are kept."""
+    """The message as it was sent, if messages are kept."""
     key: str | None = None
-    """The value of the ordering key, where an order is kept."""
+    """The value of the ordering key, if an order is kept."""
 
 
 class Accounting:
-    """Counts per event id, and what else was seen. What is handed out is a copy."""
+    """Counts acceptances of each event, requests and tokens. Returns copies. Safe to call from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._in_flight = 0
         self.clear()
 
     def clear(self) -> None:
-        """Forgets everything, but for the requests that are under way."""
+        """Forget everything but the requests that are under way."""
         with self._lock:
             self._accepted: Counter[str] = Counter()
             self._messages = self._without_id = self._unauthenticated = 0
             self._refused: Counter[tuple[str, int]] = Counter()
-            self._bytes: dict[str, bytes] = {}
-            self._differing: set[str] = set()
+            self._first_bytes: dict[str, bytes] = {}
+            self._changed_ids: set[str] = set()
             self._order: dict[str, list[str]] = {}
-            self._requests: deque[Seen] = deque(maxlen=10_000)
+            self._requests: deque[RequestSummary] = deque(maxlen=10_000)
             self._outcomes: Counter[str] = Counter()
             self._tokens: Counter[str] = Counter()
             self._max_bytes = self._max_messages = 0
             self._ingest_requests = 0
             self._abandoned = 0
             self._in_flight_max = 0
-            self._in_flight = getattr(self, "_in_flight", 0)
-            self._headers: Mapping[str, str] = {}
+            self._last_headers: Mapping[str, str] = {}
 
-    # What the endpoints tell.
+    # The endpoints call these.
 
-    def accept(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
-        """Records accepted messages, in order."""
+    def record_accepted(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
+        """Record accepted messages in the order of their request."""
         with self._lock:
             self._messages += len(acceptances)
             self._unauthenticated += 0 if authenticated else len(acceptances)
-            for one in acceptances:
-                if not one.event_id:
-                    self._without_id += 1
+            for acceptance in acceptances:
+                event_id, message = acceptance.event_id, acceptance.message
+                if event_id:
+                    self._accepted[event_id] += 1
                 else:
-                    self._accepted[one.event_id] += 1
-                if (
-                    one.message is not None
-                    and self._bytes.setdefault(one.event_id, one.message) != one.message
-                ):
-                    self._differing.add(one.event_id)
-                if one.key is not None:
-                    self._order.setdefault(one.key, []).append(one.event_id)
+                    self._without_id += 1
+                if message is not None and self._first_bytes.setdefault(event_id, message) != message:
+                    self._changed_ids.add(event_id)
+                if acceptance.key is not None:
+                    self._order.setdefault(acceptance.key, []).append(event_id)
 
-    def accept_uncounted(self, messages: int, *, authenticated: bool) -> None:
-        """Records how many were accepted, without ids."""
+    def record_accepted_count(self, messages: int, *, authenticated: bool) -> None:
+        """Record how many messages were accepted, without their ids."""
         with self._lock:
             self._messages += messages
             self._unauthenticated += 0 if authenticated else messages
 
-    def refuse(self, refusals: Iterable[tuple[str, int]]) -> None:
-        """Records messages that were refused by themselves: id and status."""
+    def record_refused(self, refusals: Iterable[tuple[str, int]]) -> None:
+        """Record messages (event id and status) that were refused by themselves."""
         with self._lock:
             self._refused.update(refusals)
 
-    def saw(self, seen: Seen, headers: Mapping[str, str], *, ingest: bool) -> None:
-        """Records a request and what it was answered."""
+    def record_request(self, summary: RequestSummary, headers: Mapping[str, str], *, ingest: bool) -> None:
+        """Record a request and its outcome; `ingest` says that it went to an inlet."""
         with self._lock:
-            self._requests.append(seen)
-            self._outcomes[seen.outcome] += 1
+            self._requests.append(summary)
+            self._outcomes[summary.outcome] += 1
             if ingest:
                 self._ingest_requests += 1
-                self._headers = headers
-                self._max_bytes = max(self._max_bytes, seen.size)
-                self._max_messages = max(self._max_messages, seen.messages)
+                self._last_headers = headers
+                self._max_bytes = max(self._max_bytes, summary.size)
+                self._max_messages = max(self._max_messages, summary.messages)
 
-    def token(self, event: str) -> None:
-        """Counts what happened at the token endpoint: `issued`, `refused`, `throttled`."""
+    def record_token_outcome(self, outcome: str) -> None:
+        """Count a token request: `issued`, `refused` or `throttled`."""
         with self._lock:
-            self._tokens[event] += 1
+            self._tokens[outcome] += 1
 
-    def begun(self) -> None:
-        """A request is read whole."""
+    def request_started(self) -> None:
+        """Count a request that was read completely."""
         with self._lock:
             self._in_flight += 1
             self._in_flight_max = max(self._in_flight_max, self._in_flight)
 
-    def ended(self, *, delivered: bool) -> None:
-        """A request is answered, or its client has left."""
+    def request_ended(self, *, delivered: bool) -> None:
+        """Count a request that has its response, or whose client has left."""
         with self._lock:
             self._in_flight -= 1
             self._abandoned += 0 if delivered else 1
 
-    # What tests ask.
+    # Tests call these.
 
     @property
     def accepted(self) -> Counter[str]:
@@ -130,7 +130,7 @@ class Accounting:
 
     @property
     def duplicates(self) -> Counter[str]:
-        """Event id → how often it was accepted, for those accepted more than once."""
+        """Event id → how often it was accepted, for events that were accepted more than once."""
         with self._lock:
             return Counter({event_id: count for event_id, count in self._accepted.items() if count > 1})
 
@@ -141,43 +141,44 @@ class Accounting:
             return self._refused.copy()
 
     @property
-    def requests(self) -> list[Seen]:
-        """The last 10,000 requests, administration left out."""
+    def requests(self) -> list[RequestSummary]:
+        """The last 10,000 requests, without those of the administration."""
         with self._lock:
             return list(self._requests)
 
     @property
     def outcomes(self) -> Counter[str]:
-        """Status or manner → requests."""
+        """Outcome (see `RequestSummary`) → requests."""
         with self._lock:
             return self._outcomes.copy()
 
     @property
     def order(self) -> dict[str, list[str]]:
-        """Value of the ordering key → event ids, in order of acceptance."""
+        """Value of the ordering key → event ids in the order of acceptance."""
         with self._lock:
             return {key: list(ids) for key, ids in self._order.items()}
 
     @property
-    def differing(self) -> set[str]:
-        """Ids whose message came a second time with other bytes."""
+    def ids_with_changed_bytes(self) -> set[str]:
+        """Ids of events that came again with other bytes, if messages are kept."""
         with self._lock:
-            return set(self._differing)
+            return set(self._changed_ids)
 
     @property
     def last_headers(self) -> dict[str, str]:
-        """Of the last request to an inlet; names in lower case."""
+        """The headers of the last request to an inlet, with their names in lower case."""
         with self._lock:
-            return dict(self._headers)
+            return dict(self._last_headers)
 
     def message(self, event_id: str) -> bytes | None:
-        """The message as it was sent first, where bytes are kept."""
+        """Return an event's message as it was sent first, if messages are kept."""
         with self._lock:
-            return self._bytes.get(event_id)
+            return self._first_bytes.get(event_id)
 
     def stats(self) -> dict[str, Any]:
-        """Everything that is a number."""
+        """Return every number, and the last headers without the credentials."""
         with self._lock:
+            headers = {name: value for name, value in self._last_headers.items() if name != "authorization"}
             return {
                 "messages_accepted": self._messages,
                 "events_unique": len(self._accepted),
@@ -194,7 +195,5 @@ class Accounting:
                 "in_flight": self._in_flight,
                 "in_flight_max": self._in_flight_max,
                 "abandoned": self._abandoned,
-                "last_headers": {
-                    name: value for name, value in self._headers.items() if name != "authorization"
-                },
+                "last_headers": headers,
             }

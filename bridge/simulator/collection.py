@@ -3,180 +3,178 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from bridge.simulator.accounting import Acceptance, Accounting
-from bridge.simulator.answers import Answers
+from bridge.simulator.accounting import Acceptance
 from bridge.simulator.config import Config
-from bridge.simulator.faults import Armed, Chosen, Faults
-from bridge.simulator.http import Reply, Request, problem
-from bridge.simulator.ims import Tokens
-from bridge.simulator.messages import Judged, judge, judge_raw, ordering_key, split
-from bridge.simulator.mischief import spoil
-from bridge.simulator.rates import Bucket
+from bridge.simulator.fault_responses import apply_faults
+from bridge.simulator.faults import ArmedRule, RequestFaults
+from bridge.simulator.http import HttpRequest, HttpResponse, problem_response
+from bridge.simulator.messages import Judgement, judge, judge_raw, ordering_key, split_batch
+from bridge.simulator.state import SimulatorState
 
 
-class Collection:
-    """Answers `POST /collection/{inlet}` and `POST /collection/batch/{inlet}`."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request to an inlet, with the configuration and the faults that it meets."""
 
-    def __init__(
-        self, config: Callable[[], Config], accounting: Accounting, faults: Faults, tokens: Tokens
-    ) -> None:
-        self._config = config
-        self._accounting = accounting
-        self._faults = faults
-        self._tokens = tokens
-        self._answers = Answers(config().seed)
-        self._requests, self._messages, self._sync = Bucket(), Bucket(), Bucket()
+    request: HttpRequest
+    inlet: str
+    is_batch: bool
+    config: Config
+    faults: RequestFaults
+    authenticated: bool
 
-    def reply(self, request: Request, inlet: str, *, batch: bool) -> Reply:
-        """The answer, with whatever fault is due."""
-        config = self._config()
-        chosen = self._faults.choose("ingest", inlet, request)
+    @property
+    def wants_validation(self) -> bool:
+        """Whether the response carries a verdict; batches have no such option."""
+        return not self.is_batch and self.request.parameter("syncValidation") == "true"
 
-        def usual() -> Reply:
-            return self._usual(request, inlet, config, chosen, batch=batch)
+    @property
+    def is_raw(self) -> bool:
+        """Whether the inlet takes bare objects instead of enveloped messages."""
+        return self.config.inlets[self.inlet] == "raw"
 
-        reply = (
-            usual() if chosen.answer is None else spoil(chosen.answer, "ingest", usual, config.clock_skew_s)
-        )
-        return replace(reply, delay_s=reply.delay_s + chosen.delay_s)
 
-    def early(self, request: Request, inlet: str) -> Reply | None:
-        """The answer to headers whose body is not read, where a rule asks for one."""
-        chosen = self._faults.choose("ingest", inlet, request, early=True)
-        if chosen.answer is None:
+class CollectionEndpoint:
+    """Responds to `POST /collection/{inlet}` and `POST /collection/batch/{inlet}`."""
+
+    def __init__(self, state: SimulatorState) -> None:
+        self._state = state
+
+    def respond(self, request: HttpRequest, inlet: str, *, is_batch: bool) -> HttpResponse:
+        """Return the response, with the faults that are due."""
+        config = self._state.config
+        faults = self._state.faults.for_request("ingest", inlet, request)
+        authenticated = self._state.tokens.is_valid(request.headers.get("authorization"))
+        call = _Call(request, inlet, is_batch, config, faults, authenticated)
+        return apply_faults(faults, "ingest", lambda: self._usual_response(call), config.clock_skew_s)
+
+    def respond_early(self, request: HttpRequest, inlet: str) -> HttpResponse | None:
+        """Return the response to headers alone, if a rule asks for one."""
+        faults = self._state.faults.for_request("ingest", inlet, request, early=True)
+        if faults.response_rule is None:
             return None
-        reply = spoil(chosen.answer, "ingest", lambda: Reply(500), self._config().clock_skew_s)
-        return replace(reply, delay_s=chosen.delay_s)
+        # No rule for early responses accepts anything, so the usual response is never asked for.
+        clock_skew_s = self._state.config.clock_skew_s
+        return apply_faults(faults, "ingest", lambda: HttpResponse(500), clock_skew_s)
 
-    def _usual(self, request: Request, inlet: str, config: Config, chosen: Chosen, *, batch: bool) -> Reply:
-        if inlet not in config.inlets:
-            return problem(404, f"inletId: [{inlet}] The inlet does not exist")
-        authenticated = self._tokens.valid(request.headers.get("authorization"))
-        if config.require_auth and not authenticated:
-            given = "authorization" in request.headers
-            return problem(
-                401, f"[{inlet}] Ims service token is {'invalid or expired' if given else 'empty'}"
-            )
-        body = _unpacked(request, config)
-        if isinstance(body, Reply):
+    def _usual_response(self, call: _Call) -> HttpResponse:
+        refusal = _refusal_by_headers(call)
+        if refusal is not None:
+            return refusal
+        body = _decompressed(call)
+        if isinstance(body, HttpResponse):
             return body
-        messages = split(body) if batch else [msgspec.Raw(body)]
-        if messages is None or (batch and not messages):
-            return problem(400, f"inletId: [{inlet}] imsOrgId: [{config.org}] Message has unknown xdm format")
-        over = self._over_rate(
-            len(messages), config, sync=not batch and request.asks("syncValidation") == "true"
-        )
-        if over is not None:
-            return replace(over, messages=len(messages))
+        messages = split_batch(body) if call.is_batch else [msgspec.Raw(body)]
+        if not messages:
+            where = f"inletId: [{call.inlet}] imsOrgId: [{call.config.org}]"
+            return problem_response(400, f"{where} Message has unknown xdm format")
+        return replace(self._response_to_messages(call, messages), messages=len(messages))
+
+    def _response_to_messages(self, call: _Call, messages: Sequence[msgspec.Raw]) -> HttpResponse:
+        config, state = call.config, self._state
+        if not state.rate_limits.allow(len(messages), config, validation=call.wants_validation):
+            headers = {} if config.retry_after_s is None else {"retry-after": str(config.retry_after_s)}
+            return replace(problem_response(429, "Too many requests"), headers=headers)
         if config.fast:
-            self._accounting.accept_uncounted(len(messages), authenticated=authenticated)
-            return Reply(
-                207 if batch else 200,
-                self._answers.all_accepted(inlet, len(messages)),
-                messages=len(messages),
+            state.accounting.record_accepted_count(len(messages), authenticated=call.authenticated)
+            return HttpResponse(
+                207 if call.is_batch else 200, state.bodies.all_accepted(call.inlet, len(messages))
             )
-        raw = config.inlets[inlet] == "raw"
-        if raw and "x-adobe-flow-id" not in request.headers:
-            return problem(400, f"inletId: [{inlet}] The header x-adobe-flow-id is mandatory for this inlet")
-        judged = [judge_raw(message) if raw else judge(message, inlet, config) for message in messages]
-        poisoned, rule = _struck(judged, messages, chosen.picky)
-        if poisoned is not None:
-            return replace(poisoned, messages=len(messages))
-        reply = self._settle(
-            request,
-            inlet,
-            config,
-            chosen,
-            judged,
-            messages,
-            batch=batch,
-            raw=raw,
-            authenticated=authenticated,
-        )
-        return replace(reply, rule=rule)
-
-    def _settle(
-        self, request: Request, inlet: str, config: Config, chosen: Chosen, judged: Sequence[Judged], messages: Sequence[msgspec.Raw],
-        *, batch: bool, raw: bool, authenticated: bool,
-    ) -> Reply:  # fmt: skip
-        """Records what is accepted and refused, and spells the answer."""
-        shape = chosen.shape or config.shape
-        accepted = [
-            Acceptance(
-                one.event_id,
-                bytes(message) if config.keep_bytes else None,
-                None
-                if config.order_key is None
-                else ordering_key(message, config.order_key, enveloped=not raw),
-            )
-            for one, message in zip(judged, messages, strict=True)
-            if one.status is None
+        if call.is_raw and "x-adobe-flow-id" not in call.request.headers:
+            error = f"inletId: [{call.inlet}] The header x-adobe-flow-id is mandatory for this inlet"
+            return problem_response(400, error)
+        judgements = [
+            judge_raw(message) if call.is_raw else judge(message, call.inlet, config) for message in messages
         ]
-        self._accounting.refuse((one.event_id, one.status) for one in judged if one.status is not None)
-        self._accounting.accept(accepted, authenticated=authenticated)
-        if batch:
-            return Reply(
-                shape.status, self._answers.multi_status(inlet, judged, shape), messages=len(messages)
-            )
-        if judged[0].status is not None:
-            return replace(problem(judged[0].status, judged[0].error), messages=1)
-        return Reply(
-            200,
-            self._answers.single(inlet, shape, verdict=request.asks("syncValidation") == "true"),
-            messages=1,
-        )
+        poisoned, rule = _apply_message_rules(judgements, messages, call.faults.message_rules)
+        if poisoned is not None:
+            return poisoned
+        self._record(call, judgements, messages)
+        return replace(self._verdicts_response(call, judgements), rule=rule)
 
-    def _over_rate(self, messages: int, config: Config, *, sync: bool) -> Reply | None:
-        within = (
-            self._requests.take(1, config.requests_per_s)
-            and self._messages.take(messages, config.messages_per_s)
-            and (not sync or self._sync.take(1, config.sync_per_min, 60))
-        )
-        if within:
-            return None
-        headers = {} if config.retry_after_s is None else {"retry-after": str(config.retry_after_s)}
-        return replace(problem(429, "Too many requests"), headers=headers)
+    def _record(self, call: _Call, judgements: Sequence[Judgement], messages: Sequence[msgspec.Raw]) -> None:
+        config, accepted, refused = call.config, [], []
+        for judgement, message in zip(judgements, messages, strict=True):
+            if judgement.status is not None:
+                refused.append((judgement.event_id, judgement.status))
+                continue
+            kept = bytes(message) if config.keep_bytes else None
+            key = None
+            if config.order_key is not None:
+                key = ordering_key(message, config.order_key, enveloped=not call.is_raw)
+            accepted.append(Acceptance(judgement.event_id, kept, key))
+        self._state.accounting.record_refused(refused)
+        self._state.accounting.record_accepted(accepted, authenticated=call.authenticated)
+
+    def _verdicts_response(self, call: _Call, judgements: Sequence[Judgement]) -> HttpResponse:
+        bodies, shape = self._state.bodies, call.faults.shape or call.config.shape
+        if call.is_batch:
+            return HttpResponse(shape.status, bodies.multi_status(call.inlet, judgements, shape))
+        [judgement] = judgements
+        if judgement.status is not None:
+            return problem_response(judgement.status, judgement.error)
+        return HttpResponse(200, bodies.single(call.inlet, shape, validated=call.wants_validation))
 
 
-def _unpacked(request: Request, config: Config) -> bytes | Reply:
-    """The body, or why it is not taken."""
-    too_large = problem(413, f"The request is larger than {config.max_bytes} bytes")
+def _refusal_by_headers(call: _Call) -> HttpResponse | None:
+    """Return the refusal of a request to an unknown inlet, or without a valid token where one is required."""
+    if call.inlet not in call.config.inlets:
+        return problem_response(404, f"inletId: [{call.inlet}] The inlet does not exist")
+    if call.config.require_auth and not call.authenticated:
+        fault = "invalid or expired" if "authorization" in call.request.headers else "empty"
+        return problem_response(401, f"[{call.inlet}] Ims service token is {fault}")
+    return None
+
+
+def _decompressed(call: _Call) -> bytes | HttpResponse:
+    """Return the body, or the refusal of its size or encoding."""
+    request, config = call.request, call.config
+    too_large = problem_response(413, f"The request is larger than {config.max_bytes} bytes")
     if request.size > config.max_bytes:
         return too_large
     encoding = request.headers.get("content-encoding", "identity")
     if encoding == "identity":
         return request.body
     if encoding != "gzip" or not config.accept_gzip:
-        return problem(415, f"Content-Encoding {encoding} is not supported")
+        return problem_response(415, f"Content-Encoding {encoding} is not supported")
     try:
-        unpacked = zlib.decompressobj(wbits=31).decompress(request.body, config.max_bytes + 1)
+        # One byte more than the limit is enough to see that the body is too large.
+        body = zlib.decompressobj(wbits=31).decompress(request.body, config.max_bytes + 1)
     except zlib.error:
-        return problem(400, "The body is not gzip")
-    return too_large if len(unpacked) > config.max_bytes else unpacked
+        return problem_response(400, "The body is not gzip")
+    return too_large if len(body) > config.max_bytes else body
 
 
-def _struck(
-    judged: list[Judged], messages: Sequence[msgspec.Raw], picky: Sequence[Armed]
-) -> tuple[Reply | None, int | None]:
-    """Lets the rules about messages strike those that pass so far; a poisoned message refuses the whole request. Also the first rule that struck."""
-    first = None
-    for armed in picky:
-        status = 400 if armed.rule.status is None else armed.rule.status
-        text = armed.rule.body or "fault rule"
-        hit = False
-        for index, (one, message) in enumerate(zip(judged, messages, strict=True)):
-            if one.status is None and armed.picks(one.event_id, message):
-                hit = True
-                if armed.rule.action == "poison":
+def _apply_message_rules(
+    judgements: list[Judgement], messages: Sequence[msgspec.Raw], rules: Sequence[ArmedRule]
+) -> tuple[HttpResponse | None, int | None]:
+    """Let the rules about messages refuse messages that pass so far, by changing their judgements.
+
+    Returns the refusal of the whole request if one of its messages is poison, and the number of the first
+    rule that met a message.
+    """
+    first_number = None
+    for armed in rules:
+        rule = armed.rule
+        status = 400 if rule.status is None else rule.status
+        text = rule.body or "fault rule"
+        met = False
+        for index, (judgement, message) in enumerate(zip(judgements, messages, strict=True)):
+            if judgement.accepted and armed.selects(judgement.event_id, message):
+                met = True
+                if rule.action == "poison":
                     break
-                judged[index] = Judged(one.event_id, status, text)
-        armed.fired += hit
-        first = armed.number if hit and first is None else first
-        if hit and armed.rule.action == "poison":
-            return replace(problem(status, text), headers=armed.rule.headers, rule=armed.number), first
-    return None, first
+                judgements[index] = Judgement(judgement.event_id, status, text)
+        if not met:
+            continue
+        armed.fire()
+        first_number = armed.number if first_number is None else first_number
+        if rule.action == "poison":
+            refusal = problem_response(status, text)
+            return replace(refusal, headers=rule.headers, rule=armed.number), first_number
+    return None, first_number

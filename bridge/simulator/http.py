@@ -1,4 +1,4 @@
-"""A request as it was read, and a reply with the manner of its delivery. Values only."""
+"""An HTTP request as it was read, and an HTTP response with the way in which it is transmitted."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from urllib.parse import parse_qs
 import msgspec
 
 
-class Manner(StrEnum):
-    """How a reply is put on the wire."""
+class Transmission(StrEnum):
+    """How a response is put on the connection."""
 
     PLAIN = "plain"
     CLOSE = "close"
-    """Whole, with `Connection: close`."""
+    """Complete, with `Connection: close`."""
     DROP = "drop"
-    """Whole, and then the connection is closed although it was said to stay open."""
+    """Complete; then the connection is closed, although the response did not announce it."""
     HANG = "hang"
     """Never."""
     RESET = "reset"
-    """A TCP reset instead of an answer."""
+    """A TCP reset instead of a response."""
     HALF = "half"
-    """The head and half of the body, then the end."""
+    """The head and half of the body; then the connection is closed."""
     GARBAGE = "garbage"
     """Bytes that are not HTTP."""
     DRIP = "drip"
-    """`rate` bytes a second."""
+    """`bytes_per_s` bytes of the body a second."""
     ENDLESS = "endless"
     """A chunked body that never ends."""
     HUGE = "huge"
@@ -35,46 +35,49 @@ class Manner(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """One request, body included."""
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
-    """Names in lower case; the last one wins."""
+    """Names are in lower case; of equal names the last one counts."""
     body: bytes
-    """Empty where `size` is past what the server cares to keep."""
+    """Empty if `size` is more than the server keeps."""
     size: int
-    """Bytes of body that were sent."""
+    """Bytes of the body that was sent."""
 
-    def asks(self, name: str) -> str:
-        """A query parameter's last value, or an empty text."""
+    def parameter(self, name: str) -> str:
+        """Return the last value of a query parameter, or an empty text."""
         return parse_qs(self.query).get(name, [""])[-1]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer."""
+class HttpResponse:
+    """One response."""
 
     status: int
     body: bytes | Iterable[bytes] = b""
-    """Pieces go out chunked."""
+    """An iterable is sent chunked, one chunk for each item."""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_s: float = 0
-    manner: Manner = Manner.PLAIN
-    rate: float = 0
+    """Seconds between the decision and the first byte."""
+    transmission: Transmission = Transmission.PLAIN
+    bytes_per_s: float = 0
+    """For `DRIP`."""
     size: int = 0
+    """For `HUGE`."""
     messages: int = 0
-    """Messages in the request, where they were counted."""
+    """Messages in the request, if they were counted."""
     rule: int | None = None
-    """The fault rule that made this reply."""
+    """Number of the fault rule that made this response."""
 
 
-def json_reply(status: int, body: object) -> Reply:
-    """A reply with a JSON body."""
-    return Reply(status, msgspec.json.encode(body))
+def json_response(status: int, body: object) -> HttpResponse:
+    """Return a response with a JSON body."""
+    return HttpResponse(status, msgspec.json.encode(body))
 
 
 _TITLES = {
@@ -89,10 +92,10 @@ _TITLES = {
 }
 
 
-def problem(status: int, message: str) -> Reply:
-    """The problem document of the collection service; a 401 says its status as a text, as Adobe's does."""
+def problem_response(status: int, message: str) -> HttpResponse:
+    """Return the collection service's problem document. Its status is a text in a 401, as in Adobe's."""
     shown: int | str = "401" if status == 401 else status
-    return json_reply(
+    return json_response(
         status,
         {
             "type": "http://ns.adobe.com/adobecloud/problem/data-collection-service/inlet",

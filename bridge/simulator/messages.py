@@ -1,4 +1,9 @@
-"""What the collection service looks at in a message, and what it says when something is wrong. Pure."""
+"""What the collection service looks at in a message, and what it says when something is wrong. Pure.
+
+Nothing here asks the bridge's own validation: the simulator judges independently what the bridge sends.
+Only the reading of lone surrogates is shared, because Jackson, which the real service reads with, accepts
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ class _SchemaRef(msgspec.Struct, rename="camel"):
     content_type: str = ""
 
     @property
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return bool(self.id) and self.content_type.startswith("application/vnd.adobe.xed")
 
 
@@ -46,7 +51,7 @@ class _Envelope(msgspec.Struct, rename="camel"):
     body: _Body | None = None
 
 
-class _Messages(msgspec.Struct):
+class _Batch(msgspec.Struct):
     messages: list[msgspec.Raw]
 
 
@@ -58,7 +63,7 @@ class _RawEnvelope(msgspec.Struct):
     body: _RawBody
 
 
-_batch = msgspec.json.Decoder(_Messages)
+_batch = msgspec.json.Decoder(_Batch)
 _envelope = msgspec.json.Decoder(_Envelope)
 _entity = msgspec.json.Decoder(_Entity)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -66,47 +71,55 @@ _raw_envelope = msgspec.json.Decoder(_RawEnvelope)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One message: its event's id (empty where there is none), and what is wrong with it."""
+class Judgement:
+    """What becomes of one message: accepted, or refused with a status."""
 
     event_id: str
+    """Empty if the entity has no `_id`."""
     status: int | None = None
+    """None if the message is accepted."""
     error: str = ""
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the message is accepted."""
+        return self.status is None
 
-def split(body: bytes) -> list[msgspec.Raw] | None:
-    """The messages of a batch, each in its own bytes; none where the body is not UTF-8, not JSON, nested too deep, or has no list of messages.
 
-    Half of a surrogate pair, escaped, is no mistake to Jackson, and so none here.
+def split_batch(body: bytes) -> list[msgspec.Raw] | None:
+    """Return a batch's messages, each in its own bytes; None if the body holds no list of messages.
+
+    That is a body that is not UTF-8, not JSON, or nested too deeply. A lone surrogate is no mistake.
     """
     try:
         body.decode()
         messages = lone_surrogates.decode(_batch, body).messages
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return _originals(messages, body)
+    return _original_bytes(messages, body)
 
 
 def entity_bytes(message: bytes) -> bytes:
-    """The entity inside an enveloped message, byte for byte."""
-    return bytes(_originals([lone_surrogates.decode(_raw_envelope, message).body.xdm_entity], message)[0])
+    """Return the entity inside an enveloped message, byte for byte."""
+    entity = lone_surrogates.decode(_raw_envelope, message).body.xdm_entity
+    return bytes(_original_bytes([entity], message)[0])
 
 
-def _originals(parts: list[msgspec.Raw], whole: bytes) -> list[msgspec.Raw]:
-    """The parts in their own bytes, where they were read in a copy; they follow each other."""
+def _original_bytes(parts: list[msgspec.Raw], whole: bytes) -> list[msgspec.Raw]:
+    """Return parts of `whole`, which follow each other, in their own bytes if they were read in a copy."""
     copy = lone_surrogates.replace(whole)
     if copy is None:
         return parts
-    found, at = [], 0
+    originals, end = [], 0
     for part in map(bytes, parts):
-        start = copy.index(part, at)
-        at = start + len(part)
-        found.append(msgspec.Raw(whole[start:at]))
-    return found
+        start = copy.index(part, end)
+        end = start + len(part)
+        originals.append(msgspec.Raw(whole[start:end]))
+    return originals
 
 
 def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
-    """A top-level field of the entity: a text as it is, anything else as JSON; empty where it is missing."""
+    """Return a top-level field of the entity: a text as it is, anything else as JSON; "" if it is missing."""
     entity = lone_surrogates.decode(_raw_envelope, message).body.xdm_entity if enveloped else message
     value = lone_surrogates.decode(_fields, entity).get(field)
     if value is None:
@@ -115,53 +128,49 @@ def ordering_key(message: msgspec.Raw, field: str, *, enveloped: bool) -> str:
     return decoded if isinstance(decoded, str) else bytes(value).decode()
 
 
-def judge_raw(message: msgspec.Raw) -> Judged:
-    """A bare object is accepted as it is."""
+def judge_raw(message: msgspec.Raw) -> Judgement:
+    """Judge a message of a raw inlet: any object is accepted."""
     try:
-        return Judged(_text(lone_surrogates.decode(_entity, message).id))
+        return Judgement(_id_text(lone_surrogates.decode(_entity, message).id))
     except (msgspec.DecodeError, RecursionError):
-        return Judged("", 400, "Message is not a JSON object")
+        return Judgement("", 400, "Message is not a JSON object")
 
 
-def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judged:
-    """An enveloped message, held against the inlet's organisation and datasets."""
+def judge(message: msgspec.Raw, inlet: str, config: Config) -> Judgement:
+    """Judge an enveloped message by the organisation and the datasets of the inlet."""
     where = f"inletId: [{inlet}] imsOrgId: [{config.org}]"
     try:
         envelope = lone_surrogates.decode(_envelope, message)
     except (msgspec.DecodeError, RecursionError):
-        return Judged("", 400, f"{where} Message has unknown xdm format")
+        return Judgement("", 400, f"{where} Message has unknown xdm format")
     header, body = envelope.header, envelope.body
-    event_id = _text(body.xdm_entity.id) if body is not None and body.xdm_entity is not None else ""
+    event_id = _id_text(body.xdm_entity.id) if body is not None and body.xdm_entity is not None else ""
     if header is None:
-        return Judged(event_id, 400, HEADER_MISSING)
-    if header.ims_org_id != config.org and not (header.ims_org_id is None and config.missing_org == "accept"):
-        return Judged(event_id, 400, f"{where} Message has an absent or wrong ims org in the header")
-    if not _well_formed(header, body):
-        return Judged(event_id, 400, f"{where} Message has unknown xdm format")
+        return Judgement(event_id, 400, HEADER_MISSING)
+    org_may_be_absent = config.missing_org == "accept"
+    if header.ims_org_id != config.org and not (header.ims_org_id is None and org_may_be_absent):
+        return Judgement(event_id, 400, f"{where} Message has an absent or wrong ims org in the header")
+    if not _is_well_formed(header, body):
+        return Judgement(event_id, 400, f"{where} Message has unknown xdm format")
     if config.datasets:
         schema = None if header.dataset_id is None else config.datasets.get(header.dataset_id)
         if header.schema_ref is None or schema != header.schema_ref.id:
-            return Judged(
-                event_id,
-                400,
-                f"{where} datasetId: [{header.dataset_id}] The dataset is unknown, or its schema is not the message's",
-            )
-    return Judged(event_id)
+            error = "The dataset is unknown, or its schema is not the message's"
+            return Judgement(event_id, 400, f"{where} datasetId: [{header.dataset_id}] {error}")
+    return Judgement(event_id)
 
 
-def _well_formed(header: _Header, body: _Body | None) -> bool:
-    """Both schema references are there, sound and the same, and there is an entity."""
+def _is_well_formed(header: _Header, body: _Body | None) -> bool:
+    """Return whether there is an entity, and both schema references are valid and the same."""
     reference = header.schema_ref
-    if (
-        reference is None
-        or not reference.sound
-        or body is None
-        or body.xdm_entity is None
-        or body.xdm_meta is None
-    ):
+    if reference is None or not reference.is_valid:
+        return False
+    if body is None or body.xdm_entity is None or body.xdm_meta is None:
         return False
     return body.xdm_meta.schema_ref == reference
 
 
-def _text(event_id: Any) -> str:
-    return event_id if isinstance(event_id, str) else "" if event_id is None else str(event_id)
+def _id_text(event_id: Any) -> str:
+    if event_id is None:
+        return ""
+    return event_id if isinstance(event_id, str) else str(event_id)

@@ -1,53 +1,43 @@
-"""The simulator itself: it listens, routes requests to their room, and runs in a thread of its own or as a process."""
+"""The simulator as tests use it: it listens in a thread of its own, or as a process."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import ssl
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from bridge.simulator import admin
-from bridge.simulator.accounting import Accounting, Seen
-from bridge.simulator.collection import Collection
-from bridge.simulator.config import Config, changed
-from bridge.simulator.faults import Faults, Rule
-from bridge.simulator.http import Manner, Reply, Request, json_reply
-from bridge.simulator.ims import Tokens
+from bridge.simulator.accounting import Accounting, RequestSummary
+from bridge.simulator.config import Config
+from bridge.simulator.connection import Connection
+from bridge.simulator.fault_rules import Rule
+from bridge.simulator.faults import Faults
 from bridge.simulator.messages import entity_bytes
-from bridge.simulator.mischief import spoil
-from bridge.simulator.server import Connection, Watch
+from bridge.simulator.routing import Router
+from bridge.simulator.state import SimulatorState
+from bridge.simulator.tokens import TokenEndpoint
 
 
 class Simulator:
     """A local AEP. `with Simulator() as sim:` listens before the block starts, and is gone after it.
 
-    `stop` and `start` may alternate: the port and the accounting stay, so an outage is a stop. Every method is safe to call from any thread.
+    `stop` and `start` may alternate: the port and the accounting stay, so an outage is a stop. Every method
+    is safe to call from any thread.
     """
 
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or Config()
-        self.accounting = Accounting()
-        self.faults = Faults()
-        self.tokens = Tokens(self.accounting)
+    def __init__(self, config: Config | None = None, accounting: Accounting | None = None) -> None:
+        self._state = SimulatorState(config or Config(), accounting or Accounting())
+        self._router = Router(self._state)
         self.port = self.config.port
-        """The port in use; with 0 in the configuration it is known once started."""
-        self._build()
+        """The port in use. With 0 in the configuration it is known once the simulator has started."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._stop_asked: asyncio.Event | None = None
         self._failure: BaseException | None = None
-
-    def _build(self) -> None:
-        self._collection = Collection(lambda: self.config, self.accounting, self.faults, self.tokens)
-        self._random = random.Random(self.config.seed)
 
     # Addresses.
 
@@ -68,32 +58,53 @@ class Simulator:
 
     @property
     def batch_url(self) -> str:
-        """Where batches for the first inlet go."""
+        """The address for batches to the first inlet."""
         return f"{self.url}/collection/batch/{self.inlet}"
 
     @property
     def token_url(self) -> str:
-        """The token endpoint."""
+        """The token endpoint's address."""
         return f"{self.url}/ims/token/v3"
 
     # Switches.
 
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self._state.config
+
+    @property
+    def faults(self) -> Faults:
+        """The armed fault rules."""
+        return self._state.faults
+
+    @property
+    def tokens(self) -> TokenEndpoint:
+        """The token endpoint."""
+        return self._state.tokens
+
     def fault(self, rule: Rule) -> int:
-        """Arms a fault rule; returns its number."""
+        """Arm a fault rule and return its number."""
         return self.faults.add(rule)
 
     def configure(self, changes: Mapping[str, Any]) -> Config:
-        """Replaces some keys of the configuration, while running. Raises `ValueError` for what it does not know."""
-        self.config = changed(self.config, dict(changes))
-        return self.config
+        """Replace some keys of the configuration while running. Raises `ValueError` for an unknown key."""
+        return self._state.configure(changes)
 
     def reset(self) -> None:
-        """Forgets what was accepted and seen, clears the faults, starts the draws and rate limits anew. Tokens and configuration stay."""
-        self.accounting.clear()
-        self.faults.clear()
-        self._build()
+        """Forget what was accepted and received, clear the faults, and restart rate limits and random
+        choices.
+
+        Tokens and configuration stay.
+        """
+        self._state.reset()
 
     # The truth.
+
+    @property
+    def accounting(self) -> Accounting:
+        """Everything that was recorded; the properties below are its most used parts."""
+        return self._state.accounting
 
     @property
     def accepted(self) -> Counter[str]:
@@ -102,7 +113,7 @@ class Simulator:
 
     @property
     def duplicates(self) -> Counter[str]:
-        """Event id → how often it was accepted, for those accepted more than once."""
+        """Event id → how often it was accepted, for events that were accepted more than once."""
         return self.accounting.duplicates
 
     @property
@@ -111,8 +122,8 @@ class Simulator:
         return self.accounting.refused
 
     @property
-    def requests(self) -> list[Seen]:
-        """The last requests, in short."""
+    def requests(self) -> list[RequestSummary]:
+        """The last 10,000 requests."""
         return self.accounting.requests
 
     @property
@@ -121,18 +132,18 @@ class Simulator:
         return self.accounting.stats()
 
     def message(self, event_id: str) -> bytes | None:
-        """An accepted message as it was sent, with `keep_bytes`."""
+        """Return an accepted message as it was sent. Needs `keep_bytes`."""
         return self.accounting.message(event_id)
 
     def entity(self, event_id: str) -> bytes | None:
-        """The entity inside an accepted message, byte for byte, with `keep_bytes`."""
+        """Return the entity inside an accepted message, byte for byte. Needs `keep_bytes`."""
         message = self.accounting.message(event_id)
         return None if message is None else entity_bytes(message)
 
     # Running.
 
     def start(self) -> None:
-        """Listens in a thread of its own; returns when it does. Raises what binding raises."""
+        """Listen in a thread of its own, and return once it does. Raises what binding the port raises."""
         if self._thread is not None:
             return
         ready = threading.Event()
@@ -145,17 +156,17 @@ class Simulator:
             raise self._failure
 
     def stop(self) -> None:
-        """Ends every connection and the thread. The port is kept for the next start."""
+        """Close every connection and end the thread. The next start takes the same port."""
         if self._thread is None:
             return
-        self.end()
+        self.ask_to_stop()
         self._thread.join()
-        self._thread = self._loop = self._stopping = None
+        self._thread = self._loop = self._stop_asked = None
 
-    def end(self) -> None:
-        """Asks the server to stop, and does not wait."""
-        if self._loop is not None and self._stopping is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+    def ask_to_stop(self) -> None:
+        """Let `serve` end, without waiting for it."""
+        if self._loop is not None and self._stop_asked is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop_asked.set)
 
     def __enter__(self) -> Self:
         self.start()
@@ -175,98 +186,40 @@ class Simulator:
             ready.set()
 
     async def serve(self, listening: Callable[[], None]) -> None:
-        """Listens until it is told to stop; calls `listening` once it does."""
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        watch = Watch(
-            self._handle,
-            self._early,
-            lambda: self.config,
-            self.accounting.begun,
-            lambda delivered: self.accounting.ended(delivered=delivered),
-        )
+        """Listen until `ask_to_stop`; call `listening` once it listens."""
+        self._loop, self._stop_asked = asyncio.get_running_loop(), asyncio.Event()
+        open_connections: set[Connection] = set()
         server = await self._loop.create_server(
-            lambda: Connection(watch), self.config.host, self.port, ssl=_tls(self.config), backlog=1024
+            lambda: Connection(self._router, self._state, open_connections),
+            self.config.host,
+            self.port,
+            ssl=_tls_context(self.config),
+            backlog=1024,
         )
         self.port = server.sockets[0].getsockname()[1]
         listening()
         try:
-            await self._stopping.wait()
+            await self._stop_asked.wait()
         finally:
             server.close()
-            for connection in list(watch.open):
+            for connection in list(open_connections):
                 connection.abort()
             await asyncio.sleep(0)
 
-    # Routing.
-
-    def _handle(self, request: Request) -> Reply:
-        if request.path.startswith("/__admin/"):
-            return admin.reply(request, self)
-        parts = [part for part in request.path.split("/") if part]
-        ingest = parts[:1] == ["collection"]
-        reply = self._routed(request, parts)
-        if self.config.latency_ms or self.config.jitter_ms:
-            wait_ms = self.config.latency_ms + self._random.random() * self.config.jitter_ms
-            reply = replace(reply, delay_s=reply.delay_s + wait_ms / 1000)
-        self._saw(request, reply, ingest=ingest)
-        return reply
-
-    def _early(self, request: Request) -> Reply | None:
-        parts = [part for part in request.path.split("/") if part]
-        reply = (
-            self._collection.early(request, parts[-1])
-            if request.method == "POST" and parts[:1] == ["collection"]
-            else None
-        )
-        if reply is not None:
-            self._saw(request, reply, ingest=True)
-        return reply
-
-    def _saw(self, request: Request, reply: Reply, *, ingest: bool) -> None:
-        outcome = str(reply.status) if reply.manner is Manner.PLAIN else reply.manner.value
-        seen = Seen(time.time(), request.path, outcome, request.size, reply.messages, reply.rule)
-        self.accounting.saw(seen, request.headers, ingest=ingest)
-
-    def _routed(self, request: Request, parts: list[str]) -> Reply:
-        match parts:
-            case ["collection", "batch", inlet] if request.method == "POST":
-                return self._collection.reply(request, inlet, batch=True)
-            case ["collection", inlet] if request.method == "POST":
-                return self._collection.reply(request, inlet, batch=False)
-            case ["ims", "token", "v3"] if request.method == "POST":
-                return self._token(request)
-            case ["collection", *_] | ["ims", "token", "v3"]:
-                return json_reply(405, {"error": "only POST"})
-            case _:
-                return json_reply(404, {"error": "no such address"})
-
-    def _token(self, request: Request) -> Reply:
-        chosen = self.faults.choose("token", None, request)
-
-        def usual() -> Reply:
-            return self.tokens.reply(request, self.config)
-
-        reply = (
-            usual()
-            if chosen.answer is None
-            else spoil(chosen.answer, "token", usual, self.config.clock_skew_s)
-        )
-        return replace(reply, delay_s=reply.delay_s + chosen.delay_s)
-
 
 def run(config: Config, listening: Callable[[Simulator], None]) -> None:
-    """Serves in the foreground until SIGINT or SIGTERM; calls `listening` with the simulator once it does."""
+    """Serve in the foreground until SIGINT or SIGTERM; call `listening` once the simulator listens."""
     sim = Simulator(config)
 
     def ready() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, sim.end)
+            asyncio.get_running_loop().add_signal_handler(number, sim.ask_to_stop)
         listening(sim)
 
     asyncio.run(sim.serve(ready))
 
 
-def _tls(config: Config) -> ssl.SSLContext | None:
+def _tls_context(config: Config) -> ssl.SSLContext | None:
     if config.tls_cert is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.simulator.accounting import Acceptance, Accounting, Seen
+from bridge.simulator.accounting import Acceptance, Accounting, RequestSummary
 from tests.chaos.timeline import Arrival
 
 REPLICA_HEADER = "x-replica"
@@ -16,29 +16,29 @@ class TimedAccounting(Accounting):
 
     def __init__(self) -> None:
         self.arrivals: dict[str, list[Arrival]] = {}
-        self.all_requests: list[Seen] = []
+        self.all_requests: list[RequestSummary] = []
         self._last_accepted: list[str] = []
         super().__init__()
 
-    def accept(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
-        super().accept(acceptances, authenticated=authenticated)
+    def record_accepted(self, acceptances: Sequence[Acceptance], *, authenticated: bool) -> None:
+        super().record_accepted(acceptances, authenticated=authenticated)
         self._last_accepted = [acceptance.event_id for acceptance in acceptances]
 
-    def saw(self, seen: Seen, headers: Mapping[str, str], *, ingest: bool) -> None:
+    def record_request(self, summary: RequestSummary, headers: Mapping[str, str], *, ingest: bool) -> None:
         """Note the request whose messages were accepted just now.
 
-        The simulator serves with one thread, which calls `accept` before this.
+        The simulator serves with one thread, which calls `record_accepted` before this.
         """
-        super().saw(seen, headers, ingest=ingest)
+        super().record_request(summary, headers, ingest=ingest)
         events, self._last_accepted = self._last_accepted, []
-        arrival = Arrival(seen.at, headers.get(REPLICA_HEADER), seen.rule)
+        arrival = Arrival(summary.at, headers.get(REPLICA_HEADER), summary.rule)
         for event in events:
             self.arrivals.setdefault(event, []).append(arrival)
-        self.all_requests.append(seen)
+        self.all_requests.append(summary)
 
-    def under_rule(self, number: int) -> list[Seen]:
+    def under_rule(self, number: int) -> list[RequestSummary]:
         """Return the requests that met a rule of the simulator."""
-        return [seen for seen in self.all_requests if seen.rule == number]
+        return [summary for summary in self.all_requests if summary.rule == number]
 
     def count(self, outcome: str) -> int:
         """Return how many requests had this outcome so far."""

@@ -147,10 +147,8 @@ class Harness:
             jitter_ms=20,
             keep_bytes=False,
         )
-        self.simulator = Simulator(config)
-        self.accounting = self.simulator.accounting = TimedAccounting()
-        self.simulator.tokens._accounting = self.accounting
-        self.simulator._build()
+        self.accounting = TimedAccounting()
+        self.simulator = Simulator(config, self.accounting)
         exits.enter_context(self.simulator)
         gateway = self.network.add(AEP, self.simulator.port)
         self.aep_url = f"http://127.0.0.1:{gateway.port}"

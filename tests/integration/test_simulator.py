@@ -265,7 +265,7 @@ def test_bytes_and_order_are_kept_on_request() -> None:
 
         assert sim.message("a") == spaced
         assert sim.entity("b") == b'{"_id":"b","person":"q"}'
-        assert sim.accounting.differing == {"a"}
+        assert sim.accounting.ids_with_changed_bytes == {"a"}
         assert sim.accounting.order == {"p": ["a", "c", "a"], "q": ["b"]}
         assert httpx.get(f"{sim.url}/__admin/message/a").content == spaced
 
