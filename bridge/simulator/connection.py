@@ -1,6 +1,7 @@
 """HTTP/1.1 over asyncio: one `Connection` for each client, which serves its requests in order.
 
-The server is written here because faults need control over every byte of a response."""
+The server is written here because faults need control over every byte of a response.
+"""
 
 from __future__ import annotations
 
