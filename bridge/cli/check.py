@@ -41,12 +41,12 @@ def check(
 ) -> None:
     """Check everything that can be wrong before a deploy. Changes nothing.
 
-    Each line is ok, WARN or FAIL, with what was found and what to do: the configuration and the environment around it,
-    memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions against replicas;
-    proxies, tokens, the clock, inlets.
+    Each line is ok, WARN or FAIL, with what was found and what to do: the configuration and the environment
+    around it, memory; brokers, TLS and SASL; topics, permissions, dead-letter topics, the group, partitions
+    against replicas; proxies, tokens, the clock, inlets.
 
-    Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream can't be
-    reached.
+    Exit codes: 0 fine (warnings included), 1 something failed, 2 the configuration is wrong, 3 an upstream
+    can't be reached.
 
     Example: `aep-bridge check --config config/aep-bridge.yaml --send-test web-events --replicas 3`
     """
@@ -58,7 +58,8 @@ def check(
 
     if offline and send_test:
         typer.echo(
-            "--offline and --send-test exclude each other: sending a record needs connections; leave out one of them",
+            "--offline and --send-test exclude each other: sending a record needs connections; "
+            "leave out one of them",
             err=True,
         )
         raise typer.Exit(2)

@@ -1,4 +1,6 @@
-"""One dead letter, read from its topic: where the record came from, what was wrong, and the record itself. Pure."""
+"""One dead letter, read from its topic: where its record came from, what was wrong, and the record itself.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,103 +14,112 @@ from bridge.kafka.coordinates import Coordinates, original_coordinates, parse_nu
 from bridge.kafka.dead_letter_headers import ERROR_BYTES, REPLAY_COUNT
 from bridge.model import Record
 
-LABEL = 200
-"""Characters of a reason, a status or a dataset: ours are shorter, those of others are cut."""
-MOST_REPLAYS = 1_000_000
+LABEL_CHARACTERS = 200
+"""Of a reason, a status or a dataset. Ours are shorter; those that others wrote are cut."""
+MAX_REPLAYS = 1_000_000
 _FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799
-"""The years 1 to 9999."""
+"""The calendar of `datetime`: the years 1 to 9999, in seconds since the epoch."""
 _TIMESTAMP = re.compile(rb"-?\d{1,19}")
 
-_NORMAL = (
+_VARIABLE_PARTS = (
     (re.compile(r"\[[^\]]*\]"), "[…]"),
     (re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F-]{18,}"), "…"),
     (re.compile(r"\b[0-9a-fA-F]{16,}\b"), "…"),
     (re.compile(r"\d[\d,.]*"), "…"),
 )
+"""What differs between the errors of one fault: brackets with values, UUIDs, ids, numbers."""
 
 
-def normal(error: str) -> str:
-    """An error's text without what differs between records of the same fault: ids, numbers, what stands in brackets."""
-    text = " ".join(
-        error[:2000].split()
-    )  # no more is shown, and a pattern's time must not grow with what strangers wrote
-    for pattern, put in _NORMAL:
-        text = pattern.sub(put, text)
+def error_kind(error: str) -> str:
+    """Return an error's text without the parts that differ between records of the same fault."""
+    # Cut first: no more is shown, and the time that a pattern takes must not grow with what strangers wrote.
+    text = " ".join(error[:2000].split())
+    for pattern, replacement in _VARIABLE_PARTS:
+        text = pattern.sub(replacement, text)
     return text[:300]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A record of a dead-letter topic, with its headers understood. Foreign ones (Kafka Connect's) have what their headers say."""
+    """A record of a dead-letter topic, with its headers parsed: ours, or those that Kafka Connect writes."""
 
     record: Record
-    place: Coordinates
+    coordinates: Coordinates
     """Where the dead letter is."""
     source: Coordinates
-    """Where the record was read the first time; the dead letter's own place where no header tells."""
+    """Where its record was read the first time; the dead letter's own coordinates if no header names
+    others.
+    """
     reason: str
     error: str
     status: str
     dataset: str
-    count: int
-    """How often it had been dead-lettered before."""
+    earlier_failures: int
+    """How often the record had been dead-lettered before."""
     failed_ms: int
     """When it failed last, in milliseconds since the epoch."""
-    made: str
-    """The source record's timestamp, as the headers have it; empty where they don't tell."""
+    source_timestamp: str
+    """The source record's timestamp as the headers have it; empty if they have none."""
 
     @property
     def identity(self) -> str:
-        """The same for all letters of one source record; the timestamp tells records apart whose topic was made anew, with offsets from 0."""
-        return f"{self.source}@{self.made}"
+        """Equal for all dead letters of one source record.
+
+        The timestamp distinguishes records of a topic that was created anew, with offsets from 0.
+        """
+        return f"{self.source}@{self.source_timestamp}"
 
     @property
-    def normal(self) -> str:
-        """What it is grouped by."""
-        return normal(self.error) or self.reason
+    def kind(self) -> str:
+        """What dead letters are grouped by: the kind of the error, or the reason if there is no error."""
+        return error_kind(self.error) or self.reason
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the payload, as plain values."""
+        """Return everything but key, headers and payload, as plain values."""
         return {
-            "letter": str(self.place),
+            "letter": str(self.coordinates),
             "source": str(self.source),
             "reason": self.reason,
             "status": self.status or None,
             "error": self.error,
             "dataset": self.dataset or None,
-            "replay_count": self.count,
-            "failed_at": stamp(self.failed_ms),
+            "replay_count": self.earlier_failures,
+            "failed_at": iso_time(self.failed_ms),
         }
 
 
-def stamp(milliseconds: int) -> str:
-    """A time for people and scripts: ISO 8601, UTC, to the second. What no calendar has is the calendar's end."""
+def iso_time(milliseconds: int) -> str:
+    """Return a time in ISO 8601, UTC, to the second. A time outside of the calendar becomes the calendar's
+    end.
+    """
     seconds = min(max(milliseconds // 1000, _FIRST_S), _LAST_S)
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def understood(record: Record) -> StoredDeadLetter:
-    """What the headers say, the last of each name. Headers are anybody's: what can't be true (a count of a thousand digits) counts as absent."""
+def parse_dead_letter(record: Record) -> StoredDeadLetter:
+    """Return what a record's headers say; of several headers with one name, the last counts.
+
+    Anybody can write headers: what can't be true, such as a count of a thousand digits, counts as absent.
+    """
     headers = record.headers() or ()
-    place = Coordinates(record.topic(), record.partition(), record.offset())
+    coordinates = Coordinates(record.topic(), record.partition(), record.offset())
     last = {name: value or b"" for name, value in headers}
-    made = last.get("aep.source.timestamp", b"")
+    exception_class = _text(last, "__connect.errors.exception.class.name", ERROR_BYTES).rpartition(".")[2]
+    timestamp = last.get("aep.source.timestamp", b"")
     return StoredDeadLetter(
         record=record,
-        place=place,
-        source=original_coordinates(headers) or place,
-        reason=_text(last, "aep.reason")
-        or _text(last, "__connect.errors.exception.class.name", ERROR_BYTES).rpartition(".")[2][:LABEL]
-        or "unknown",
+        coordinates=coordinates,
+        source=original_coordinates(headers) or coordinates,
+        reason=_text(last, "aep.reason") or exception_class[:LABEL_CHARACTERS] or "unknown",
         error=_text(last, "aep.error", ERROR_BYTES)
         or _text(last, "__connect.errors.exception.message", ERROR_BYTES),
         status=_text(last, "aep.status"),
         dataset=_text(last, "aep.dataset.id"),
-        count=parse_number(last.get(REPLAY_COUNT), MOST_REPLAYS) or 0,
+        earlier_failures=parse_number(last.get(REPLAY_COUNT), MAX_REPLAYS) or 0,
         failed_ms=record.timestamp()[1],
-        made=made.decode() if _TIMESTAMP.fullmatch(made) else "",
+        source_timestamp=timestamp.decode() if _TIMESTAMP.fullmatch(timestamp) else "",
     )
 
 
-def _text(last: Mapping[str, bytes], name: str, most: int = LABEL) -> str:
-    return last.get(name, b"")[: 4 * most].decode("utf-8", "replace")[:most]
+def _text(last: Mapping[str, bytes], name: str, characters: int = LABEL_CHARACTERS) -> str:
+    return last.get(name, b"")[: 4 * characters].decode("utf-8", "replace")[:characters]

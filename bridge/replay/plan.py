@@ -1,214 +1,254 @@
-"""What a replay would do, worked out before anything is sent: one action for each source record that has dead letters within the bounds.
+"""What a replay would do, decided before anything is sent: one action for each source record with dead
+letters.
 
-Only coordinates are held, in a database that spills to a file: a plan takes the same memory for a hundred letters and for a hundred million. The payloads are
-read again when they are sent.
+The plan holds coordinates only, in a database that spills to a file, so that it takes the same memory for a
+hundred dead letters and for a hundred million. The payloads are read again when they are sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 from bridge.kafka.coordinates import Coordinates
+from bridge.kafka.reader import Bounds
 from bridge.model import TopicPartition
 from bridge.replay.dead_letter import StoredDeadLetter
-from bridge.replay.marks import Replayed, scratch
+from bridge.replay.marks import ReplayMarks
 from bridge.replay.patch import CannotPatch, Patch
-from bridge.replay.reading import Bounds
 from bridge.replay.selection import Selection
+from bridge.replay.temporary_database import temporary_database
 
 _TABLES = """
 CREATE TABLE letters (
-  identity TEXT PRIMARY KEY, part INTEGER, at INTEGER, count INTEGER, failed INTEGER, origin INTEGER, does INTEGER, why INTEGER
+  identity TEXT PRIMARY KEY, part INTEGER, at INTEGER, count INTEGER, failed INTEGER, source_topic INTEGER,
+  action INTEGER, why INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE texts (id INTEGER PRIMARY KEY, text TEXT UNIQUE)
 """
 _ADD = """
 INSERT INTO letters VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-  part = excluded.part, at = excluded.at, count = excluded.count, failed = excluded.failed, origin = excluded.origin, does = excluded.does, why = excluded.why
-WHERE (-excluded.count, excluded.failed, excluded.part, excluded.at) < (-letters.count, letters.failed, letters.part, letters.at)
+  part = excluded.part, at = excluded.at, count = excluded.count, failed = excluded.failed,
+  source_topic = excluded.source_topic, action = excluded.action, why = excluded.why
+WHERE (-excluded.count, excluded.failed, excluded.part, excluded.at)
+    < (-letters.count, letters.failed, letters.part, letters.at)
 """
-"""Of several letters of a record the one counts that was replayed most; of equals, the earliest, so that a repeat of a done one is not new."""
-_ORIGIN = "FROM letters JOIN texts ON texts.id = origin"
-_WHY = "FROM letters JOIN texts ON texts.id = why"
+"""Of several dead letters of a record, the one that failed most often counts; of equals the earliest, so
+that a repeat of a replayed one does not count as new.
+"""
+_WITH_SOURCE_TOPIC = "FROM letters JOIN texts ON texts.id = source_topic"
+_WITH_WHY = "FROM letters JOIN texts ON texts.id = why"
 
 
-class Does(IntEnum):
-    """What becomes of a letter."""
+class Action(IntEnum):
+    """What becomes of a dead letter. Only the first two do anything (`action < 2` in the queries)."""
 
     SEND = 0
     PARK = 1
     """It was replayed too often."""
     DONE = 2
     """It was replayed before."""
-    NOT_MEANT = 3
+    NOT_SELECTED = 3
     UNPATCHABLE = 4
 
 
 class Plan:
-    """Which letters go where. Made by `plan`; not changed any more."""
+    """Which dead letters go where. `make_plan` fills it; after `finish` it does not change any more."""
 
     def __init__(self, bounds: Bounds, marks_end: int = 0) -> None:
+        """`marks_end` is where the topic of the marks ended when the plan was begun."""
         self.bounds, self.marks_end = bounds, marks_end
-        self.seen = 0
-        self._base = scratch()
-        self._base.executescript(_TABLES)
-        self._base.execute("BEGIN")
-        self._parts = list(bounds.end)
-        self._counts: dict[Does, int] = {}
-        self._number = {where: number for number, where in enumerate(self._parts)}
+        self.total = 0
+        """Dead letters that were looked at."""
+        self._database = temporary_database()
+        self._database.executescript(_TABLES)
+        self._database.execute("BEGIN")
+        self._partitions = list(bounds.end)
+        self._number = {partition: number for number, partition in enumerate(self._partitions)}
+        self._counts: dict[Action, int] = {}
 
-    def add(self, letter: StoredDeadLetter, does: Does, why: str = "") -> None:
-        """Takes a letter in."""
-        self.seen += 1
-        part = self._number[TopicPartition(letter.place.topic, letter.place.partition)]
-        origin, told = self._text(letter.source.topic), self._text(why[:300])
-        self._base.execute(
-            _ADD,
-            (
-                letter.identity,
-                part,
-                letter.place.offset,
-                letter.count,
-                letter.failed_ms,
-                origin,
-                int(does),
-                told,
-            ),
+    def add(self, letter: StoredDeadLetter, action: Action, why: str = "") -> None:
+        """Add a dead letter; `why` is the kind of its error, or why the patch does not fit."""
+        self.total += 1
+        partition = TopicPartition(letter.coordinates.topic, letter.coordinates.partition)
+        row = (
+            letter.identity,
+            self._number[partition],
+            letter.coordinates.offset,
+            letter.earlier_failures,
+            letter.failed_ms,
+            self._text_id(letter.source.topic),
+            int(action),
+            self._text_id(why[:300]),
         )
+        self._database.execute(_ADD, row)
 
-    def _text(self, text: str) -> int:
-        """The number of a topic's name or of an error, each of which is kept once."""
-        row = self._base.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
-        return int(
-            row[0]
-            if row
-            else self._base.execute("INSERT INTO texts (text) VALUES (?)", (text,)).lastrowid or 0
+    def _text_id(self, text: str) -> int:
+        """Return the id of a topic's name or of an error, each of which is stored once."""
+        row = self._database.execute("SELECT id FROM texts WHERE text = ?", (text,)).fetchone()
+        if row:
+            return int(row[0])
+        return self._database.execute("INSERT INTO texts (text) VALUES (?)", (text,)).lastrowid or 0
+
+    def finish(self) -> None:
+        """Say that no more dead letters come."""
+        self._database.execute(
+            "CREATE INDEX chosen ON letters (part, at, source_topic, action) WHERE action < 2"
         )
+        self._database.execute("COMMIT")
+        rows = self._database.execute("SELECT action, COUNT(*) FROM letters GROUP BY action")
+        self._counts = {Action(action): int(count) for action, count in rows}
 
-    def close(self) -> None:
-        """No more letters come."""
-        self._base.execute("CREATE INDEX chosen ON letters (part, at, origin, does) WHERE does < 2")
-        self._base.execute("COMMIT")
-        self._counts = {
-            Does(does): int(count)
-            for does, count in self._base.execute("SELECT does, COUNT(*) FROM letters GROUP BY does")
-        }
+    # -- for the summary -----------------------------------------------------------------
 
-    # -- what a person is told ---------------------------------------------------------
-
-    def count(self, does: Does) -> int:
-        """Letters of which this becomes."""
-        return self._counts.get(does, 0)
+    def count(self, action: Action) -> int:
+        """Return how many dead letters have this action."""
+        return self._counts.get(action, 0)
 
     @property
-    def sending(self) -> int:
-        """Letters to replay."""
-        return self.count(Does.SEND)
+    def to_send(self) -> int:
+        """Dead letters to replay."""
+        return self.count(Action.SEND)
 
     @property
-    def parking(self) -> int:
-        """Letters to park."""
-        return self.count(Does.PARK)
+    def to_park(self) -> int:
+        """Dead letters to park."""
+        return self.count(Action.PARK)
 
     @property
     def repeats(self) -> int:
-        """Letters of a record that another letter stands for."""
-        return self.seen - sum(self._counts.values())
+        """Dead letters of a record for which another one counts."""
+        return self.total - sum(self._counts.values())
 
     @property
-    def where_to(self) -> dict[tuple[str, Does], int]:
-        """(source topic, SEND or PARK) → letters."""
-        rows = self._base.execute(
-            f"SELECT text, does, COUNT(*) {_ORIGIN} WHERE does < 2 GROUP BY text, does ORDER BY text, does"
+    def destinations(self) -> dict[tuple[str, Action], int]:
+        """How many dead letters each source topic has to send, and how many to park."""
+        rows = self._database.execute(
+            f"SELECT text, action, COUNT(*) {_WITH_SOURCE_TOPIC} WHERE action < 2 "
+            "GROUP BY text, action ORDER BY text, action"
         )
-        return {(origin, Does(does)): count for origin, does, count in rows}
+        return {(source_topic, Action(action)): count for source_topic, action, count in rows}
 
     @property
-    def reasons(self) -> list[tuple[str, int]]:
-        """The most frequent errors among what is sent."""
-        return list(
-            self._base.execute(
-                f"SELECT text, COUNT(*) {_WHY} WHERE does = 0 GROUP BY text ORDER BY COUNT(*) DESC, text LIMIT 5"
-            )
+    def frequent_errors(self) -> list[tuple[str, int]]:
+        """The five most frequent kinds of error among what is sent, each with its count."""
+        rows = self._database.execute(
+            f"SELECT text, COUNT(*) {_WITH_WHY} WHERE action = 0 "
+            "GROUP BY text ORDER BY COUNT(*) DESC, text LIMIT 5"
         )
+        return list(rows)
 
     @property
-    def unpatchable(self) -> tuple[Coordinates, str] | None:
-        """The first letter that the patch does not fit, and why."""
-        row = self._base.execute(
-            f"SELECT part, at, text {_WHY} WHERE does = ? ORDER BY part, at LIMIT 1", (int(Does.UNPATCHABLE),)
+    def first_unpatchable(self) -> tuple[Coordinates, str] | None:
+        """The first dead letter that the patch does not fit, and why; None if it fits all."""
+        row = self._database.execute(
+            f"SELECT part, at, text {_WITH_WHY} WHERE action = ? ORDER BY part, at LIMIT 1",
+            (int(Action.UNPATCHABLE),),
         ).fetchone()
         if row is None:
             return None
-        where = self._parts[row[0]]
-        return Coordinates(where.topic, where.partition, row[1]), row[2]
+        partition = self._partitions[row[0]]
+        return Coordinates(partition.topic, partition.partition, row[1]), row[2]
 
-    # -- what the sending asks -----------------------------------------------------------
+    def counts_as_json(self) -> dict[str, int]:
+        """Return the counts under the names that scripts read."""
+        return {
+            "replay": self.to_send,
+            "park": self.to_park,
+            "done_before": self.count(Action.DONE),
+            "repeats": self.repeats,
+            "not_meant": self.count(Action.NOT_SELECTED),
+            "unpatchable": self.count(Action.UNPATCHABLE),
+            "letters": self.total,
+        }
+
+    def destinations_as_json(self) -> list[dict[str, Any]]:
+        """Return the destinations under the names that scripts read."""
+        names = {Action.SEND: "replay", Action.PARK: "park"}
+        return [
+            {"source_topic": source_topic, "action": names[action], "count": count}
+            for (source_topic, action), count in self.destinations.items()
+        ]
+
+    # -- for the replay ------------------------------------------------------------------
 
     def starts(self) -> dict[TopicPartition, int]:
-        """The first letter to send or park in each partition; its end where there is none."""
-        found = dict(self._base.execute("SELECT part, MIN(at) FROM letters WHERE does < 2 GROUP BY part"))
-        return {where: found.get(number, self.bounds.end[where]) for number, where in enumerate(self._parts)}
-
-    def origins(self, where: TopicPartition) -> list[str]:
-        """The source topics of what is sent out of a partition."""
-        rows = self._base.execute(
-            f"SELECT DISTINCT text {_ORIGIN} WHERE part = ? AND does = 0 ORDER BY text",
-            (self._number[where],),
+        """Return the first offset to send or park in each partition; its end if there is none."""
+        first = dict(
+            self._database.execute("SELECT part, MIN(at) FROM letters WHERE action < 2 GROUP BY part")
         )
-        return [origin for (origin,) in rows]
+        return {
+            partition: first.get(number, self.bounds.end[partition])
+            for number, partition in enumerate(self._partitions)
+        }
 
-    def parking_from(self) -> list[str]:
-        """The dead-letter topics out of which letters are parked."""
-        return sorted(
-            {
-                self._parts[number].topic
-                for (number,) in self._base.execute("SELECT DISTINCT part FROM letters WHERE does = 1")
-            }
+    def source_topics(self, partition: TopicPartition) -> list[str]:
+        """Return the source topics of what is sent out of a partition."""
+        rows = self._database.execute(
+            f"SELECT DISTINCT text {_WITH_SOURCE_TOPIC} WHERE part = ? AND action = 0 ORDER BY text",
+            (self._number[partition],),
         )
+        return [source_topic for (source_topic,) in rows]
 
-    def chosen(self, where: TopicPartition, first: int, stop: int) -> dict[int, tuple[str, Does]]:
-        """The letters between two offsets to send or park, each with its record's source topic."""
-        rows = self._base.execute(
-            f"SELECT at, text, does {_ORIGIN} WHERE part = ? AND at >= ? AND at < ? AND does < 2",
-            (self._number[where], first, stop),
+    def topics_with_parked(self) -> list[str]:
+        """Return the dead-letter topics out of which dead letters are parked."""
+        rows = self._database.execute("SELECT DISTINCT part FROM letters WHERE action = 1")
+        return sorted({self._partitions[number].topic for (number,) in rows})
+
+    def actions(self, partition: TopicPartition, first: int, stop: int) -> dict[int, tuple[str, Action]]:
+        """Return the offsets from `first` up to `stop` to send or park, each with its record's source
+        topic.
+        """
+        rows = self._database.execute(
+            f"SELECT at, text, action {_WITH_SOURCE_TOPIC} "
+            "WHERE part = ? AND at >= ? AND at < ? AND action < 2",
+            (self._number[partition], first, stop),
         )
-        return {at: (origin, Does(does)) for at, origin, does in rows}
+        return {offset: (source_topic, Action(action)) for offset, source_topic, action in rows}
 
-    def identities(self, where: TopicPartition, first: int, stop: int) -> list[tuple[str, int]]:
-        """What marks the letters between two offsets that are sent or parked: identity and count."""
-        rows = self._base.execute(
-            "SELECT identity, count FROM letters WHERE part = ? AND at >= ? AND at < ? AND does < 2",
-            (self._number[where], first, stop),
+    def identities(self, partition: TopicPartition, first: int, stop: int) -> list[tuple[str, int]]:
+        """Return what marks the dead letters of these offsets that are sent or parked: identity and count."""
+        rows = self._database.execute(
+            "SELECT identity, count FROM letters WHERE part = ? AND at >= ? AND at < ? AND action < 2",
+            (self._number[partition], first, stop),
         )
         return list(rows)
 
 
-def plan(
+def make_plan(
     letters: Iterable[StoredDeadLetter],
     bounds: Bounds,
-    replayed: Replayed,
+    marks: ReplayMarks,
     selection: Selection,
     patch: Patch | None,
     max_replays: int,
 ) -> Plan:
-    """Looks at every letter once. Those of a record that was replayed with as many failures before it are done."""
-    made = Plan(bounds, replayed.end)
+    """Look at every dead letter once, and decide what becomes of it."""
+    plan = Plan(bounds, marks.end)
     for letter in letters:
-        if not selection.takes(letter):
-            made.add(letter, Does.NOT_MEANT)
-        elif replayed.of(letter) is not None:
-            made.add(letter, Does.DONE)
-        elif letter.count >= max_replays:
-            made.add(letter, Does.PARK)
-        elif patch is None:
-            made.add(letter, Does.SEND, letter.normal)
-        else:
-            try:
-                patch.apply(letter.record.value())
-                made.add(letter, Does.SEND, letter.normal)
-            except CannotPatch as problem:
-                made.add(letter, Does.UNPATCHABLE, str(problem))
-    made.close()
-    return made
+        action, why = _decide(letter, marks, selection, patch, max_replays)
+        plan.add(letter, action, why)
+    plan.finish()
+    return plan
+
+
+def _decide(
+    letter: StoredDeadLetter,
+    marks: ReplayMarks,
+    selection: Selection,
+    patch: Patch | None,
+    max_replays: int,
+) -> tuple[Action, str]:
+    if not selection.matches(letter):
+        return Action.NOT_SELECTED, ""
+    if marks.of(letter) is not None:
+        return Action.DONE, ""
+    if letter.earlier_failures >= max_replays:
+        return Action.PARK, ""
+    if patch is not None:
+        try:
+            patch.apply(letter.record.value())
+        except CannotPatch as problem:
+            return Action.UNPATCHABLE, str(problem)
+    return Action.SEND, letter.kind

@@ -1,131 +1,98 @@
-"""Reads dead-letter topics from their beginnings to where they ended when asked. Commits nothing, joins no group."""
+"""Reads dead letters: which topics hold them, all of those in some topics, or one by its coordinates."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import cast
-
-from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import TopicPartition as Position
 
 from bridge.config.settings import PARKED, Settings
 from bridge.kafka.coordinates import Coordinates
-from bridge.kafka.header_repair import rename_unreadable_headers
-from bridge.kafka.topics import TopicAdmin, Unreachable
-from bridge.model import Record, TopicPartition
-from bridge.replay.dead_letter import StoredDeadLetter, understood
-
-PATIENCE_S = 30.0
-
-
-@dataclass(slots=True)
-class Bounds:
-    """The first offset and the end of each partition, at one moment."""
-
-    low: dict[TopicPartition, int] = field(default_factory=dict)
-    end: dict[TopicPartition, int] = field(default_factory=dict)
-
-    @property
-    def records(self) -> int:
-        """At most so many letters."""
-        return sum(self.end[where] - self.low[where] for where in self.end)
+from bridge.kafka.reader import Bounds, TopicReader
+from bridge.kafka.topics import TopicAdmin
+from bridge.model import TopicPartition
+from bridge.replay.dead_letter import StoredDeadLetter, parse_dead_letter
+from bridge.replay.marks import Mark, ReplayMarks
+from bridge.replay.selection import Selection
 
 
-def topics_of(settings: Settings, asked: Iterable[str] = ()) -> dict[str, int]:
-    """The dead-letter topics that exist, or those asked for, with their partition counts. Raises `Unreachable`, LookupError for one asked that is not there."""
-    there = TopicAdmin(settings.admin_properties()).partition_counts(["^.*"])
-    wanted = list(asked)
-    if missing := [name for name in wanted if name not in there]:
-        raise LookupError(
-            f"{missing[0]}: no such topic; dead-letter topics here: {', '.join(n for n in there if _holds_letters(settings, n)) or 'none'}"
-        )
-    return {
-        name: count
-        for name, count in sorted(there.items())
-        if (name in wanted if wanted else _holds_letters(settings, name))
-    }
+def dead_letter_topics(settings: Settings, names: Iterable[str] = ()) -> dict[str, int]:
+    """Return the partition counts of the dead-letter topics that exist, or of those that are named.
+
+    Raises `Unreachable`, and LookupError for a name that does not exist.
+    """
+    existing = TopicAdmin(settings.admin_properties()).partition_counts(["^.*"])
+    own = [name for name in sorted(existing) if _holds_dead_letters(settings, name)]
+    wanted = list(names)
+    for name in wanted:
+        if name not in existing:
+            raise LookupError(f"{name}: no such topic; dead-letter topics here: {', '.join(own) or 'none'}")
+    return {name: existing[name] for name in sorted(wanted) or own}
 
 
-def _holds_letters(settings: Settings, name: str) -> bool:
-    """Dead-letter topics, but neither their parking topics nor the marks of replays."""
-    return (
-        settings.is_dead_letter_topic(name) and not name.endswith(PARKED) and name != settings.replayed_topic
-    )
+def _holds_dead_letters(settings: Settings, name: str) -> bool:
+    """Return whether a topic holds dead letters; parking topics and the marks of replays do not count."""
+    if name.endswith(PARKED) or name == settings.replayed_topic:
+        return False
+    return settings.is_dead_letter_topic(name)
 
 
-class Reader:
-    """A client that reads; close it."""
+class DeadLetterReader:
+    """A client that reads dead letters and marks. Close it. All methods raise `Unreachable`."""
 
     def __init__(self, settings: Settings) -> None:
-        properties = {
-            **settings.consumer_properties(),
-            "group.id": f"{settings.kafka.group_id}.dlq-reader",
-            "enable.auto.commit": False,
-        }
-        self._consumer = Consumer({**properties, "enable.partition.eof": True, "auto.offset.reset": "error"})
+        """Raises `PropertiesRefused`."""
+        self._settings = settings
+        group = f"{settings.kafka.group_id}.dlq-reader"
+        self._reader = TopicReader({**settings.consumer_properties(), "group.id": group})
 
-    def bounds(self, topics: Mapping[str, int]) -> Bounds:
-        """Raises `Unreachable`."""
-        found = Bounds()
-        for topic, partitions in topics.items():
-            for number in range(partitions):
-                where = TopicPartition(topic, number)
-                try:
-                    found.low[where], found.end[where] = self._consumer.get_watermark_offsets(
-                        Position(topic, number), timeout=10
-                    )
-                except KafkaException as problem:
-                    raise Unreachable(f"{where}: {problem.args[0].str()}") from None
-        return found
+    def bounds(self, partition_counts: Mapping[str, int]) -> Bounds:
+        """Return where these topics begin and end now."""
+        return self._reader.bounds(partition_counts)
 
-    def letters(self, bounds: Bounds) -> Iterator[StoredDeadLetter]:
-        """Every letter within the bounds. Raises `Unreachable` where nothing comes for `PATIENCE_S`."""
-        return map(understood, self.records(bounds))
+    def dead_letters(self, bounds: Bounds) -> Iterator[StoredDeadLetter]:
+        """Yield every dead letter within the bounds."""
+        return map(parse_dead_letter, self._reader.records(bounds))
 
-    def records(self, bounds: Bounds) -> Iterator[Record]:
-        """Every record within the bounds. Raises `Unreachable` where nothing comes for `PATIENCE_S`."""
-        left = {where: end for where, end in bounds.end.items() if end > bounds.low[where]}
-        self._consumer.assign([Position(where.topic, where.partition, bounds.low[where]) for where in left])
-        last = time.monotonic()
-        while left:
-            for message in self._consumer.consume(1000, 0.1):
-                where = TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
-                error, offset = message.error(), cast("int", message.offset())
-                if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        left.pop(where, None)
-                    elif error.code() in (
-                        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-                        KafkaError.OFFSET_OUT_OF_RANGE,
-                        KafkaError._AUTO_OFFSET_RESET,
-                    ):
-                        raise Unreachable(f"{where}: {error.str()}")
-                    continue
-                last = time.monotonic()
-                try:
-                    message.headers()
-                except (SystemError, UnicodeDecodeError):
-                    rename_unreadable_headers([message])
-                if where in left and offset < left[where]:
-                    yield cast("Record", message)
-                if where in left and offset + 1 >= left[where]:
-                    del left[where]
-            if time.monotonic() - last > PATIENCE_S:
-                raise Unreachable(f"nothing came from {', '.join(map(str, left))} for {PATIENCE_S:.0f} s")
-
-    def one(self, place: Coordinates) -> StoredDeadLetter | None:
-        """The letter at a place, if it is still there. Raises `Unreachable`."""
-        where = TopicPartition(place.topic, place.partition)
-        try:
-            low, end = self._consumer.get_watermark_offsets(Position(*where), timeout=10)
-        except KafkaException as problem:
-            raise Unreachable(f"{where}: {problem.args[0].str()}") from None
-        if not low <= place.offset < end:
+    def dead_letter_at(self, coordinates: Coordinates) -> StoredDeadLetter | None:
+        """Return the dead letter at these coordinates; None if none is there any more."""
+        partition = TopicPartition(coordinates.topic, coordinates.partition)
+        low, end = self._reader.offsets(partition)
+        if not low <= coordinates.offset < end:
             return None
-        return next(self.letters(Bounds({where: place.offset}, {where: place.offset + 1})), None)
+        bounds = Bounds({partition: coordinates.offset}, {partition: coordinates.offset + 1})
+        return next(self.dead_letters(bounds), None)
+
+    def marks(self) -> ReplayMarks:
+        """Return the marks of earlier replays."""
+        return ReplayMarks.read(self._settings, self._reader)
 
     def close(self) -> None:
-        """Lets the brokers go."""
-        self._consumer.close()
+        """Close the connections to the brokers."""
+        self._reader.close()
+
+
+def read_selected(
+    settings: Settings, reader: DeadLetterReader, topics: Iterable[str], selection: Selection
+) -> Iterator[tuple[StoredDeadLetter, Mark | None]]:
+    """Yield every selected dead letter of these topics (of all, if none is named), with the mark of its
+    replay.
+    """
+    marks = reader.marks()
+    bounds = reader.bounds(dead_letter_topics(settings, topics))
+    for letter in reader.dead_letters(bounds):
+        if selection.matches(letter):
+            yield letter, marks.of(letter)
+
+
+def find(
+    settings: Settings, reader: DeadLetterReader, coordinates: Coordinates
+) -> tuple[StoredDeadLetter, Mark | None] | None:
+    """Return the dead letter at these coordinates, or whose source record was there, with the mark of its
+    replay.
+    """
+    topics = dead_letter_topics(settings)
+    if coordinates.topic in topics or settings.is_dead_letter_topic(coordinates.topic):
+        letter = reader.dead_letter_at(coordinates)
+    else:
+        letters = reader.dead_letters(reader.bounds(topics))
+        letter = next((letter for letter in letters if letter.source == coordinates), None)
+    return None if letter is None else (letter, reader.marks().of(letter))

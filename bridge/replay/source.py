@@ -1,7 +1,10 @@
-"""Dead letters as a source of the engine: each shows up under its record's first topic, so that the engine's own routes apply to it.
+"""Dead letters as a source of the engine: each record appears under its first topic, so that the engine's
+routes fit.
 
-A partition of a dead-letter topic is one lane for each source topic whose letters are chosen in it; up to where all of them are settled, its offset is
-stored and its letters are told of.
+A partition of a dead-letter topic holds records of one or more source topics. The engine sees it as one
+partition for each of them; the names below say `dead-letter partition` and `engine partition`. The offset
+of a dead-letter partition is stored, and its dead letters are marked, up to where all of its engine
+partitions are settled.
 """
 
 from __future__ import annotations
@@ -15,25 +18,29 @@ from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.model import Headers, Record, Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 from bridge.replay.patch import Patch
-from bridge.replay.plan import Does, Plan
+from bridge.replay.plan import Action, Plan
 
 _SPREAD = 100_000
-"""More partitions than a topic has: keeps two dead-letter topics of one source topic apart."""
+"""More partitions than a topic has. It keeps the engine partitions of two dead-letter topics of one source
+apart.
+"""
 
 
-class Replayed:
-    """A dead letter's record under its first topic, perhaps with a mended value. Key and headers are as they are."""
+class ReplayedRecord:
+    """A dead letter's record under its first topic, perhaps with a patched value. Key and headers are as
+    they are.
+    """
 
-    __slots__ = ("_record", "_value", "_where")
+    __slots__ = ("_partition", "_record", "_value")
 
-    def __init__(self, record: Record, where: TopicPartition, value: bytes | None) -> None:
-        self._record, self._where, self._value = record, where, value
+    def __init__(self, record: Record, partition: TopicPartition, value: bytes | None) -> None:
+        self._record, self._partition, self._value = record, partition, value
 
     def topic(self) -> str:
-        return self._where.topic
+        return self._partition.topic
 
     def partition(self) -> int:
-        return self._where.partition
+        return self._partition.partition
 
     def offset(self) -> int:
         return self._record.offset()
@@ -51,8 +58,28 @@ class Replayed:
         return self._record.timestamp()
 
 
+class _RateLimit:
+    """A token bucket: at most `rate` records a second, and a quarter of a second's worth at once."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._tokens, self._refilled_at = 1.0, time.monotonic()
+
+    def available(self) -> int:
+        """Return how many records may be read now."""
+        now = time.monotonic()
+        burst = max(1.0, self._rate / 4)
+        self._tokens = min(burst, self._tokens + (now - self._refilled_at) * self._rate)
+        self._refilled_at = now
+        return max(0, int(self._tokens))
+
+    def spend(self, records: int) -> None:
+        """Take the tokens of records that are sent."""
+        self._tokens -= records
+
+
 class ReplaySource:
-    """`ports.Source` over dead-letter topics, bounded by the plan. `park` must not return before the broker has acknowledged what it is given."""
+    """`ports.Source` over dead-letter topics, within the bounds of a plan."""
 
     def __init__(
         self,
@@ -64,156 +91,172 @@ class ReplaySource:
         patch: Patch | None = None,
         rate: float = 0,
         park: Callable[[Sequence[Record]], None],
-        settled: Callable[[Sequence[tuple[str, int]]], None],
+        on_settled: Callable[[Sequence[tuple[str, int]]], None],
         events: ConsumerCallbacks | None = None,
     ) -> None:
-        """`rate`: records a second, 0 for no limit. `settled` hears the identity and the count of each letter that is done with."""
-        self._plan, self._listener, self._patch, self._rate, self._park, self._settled = (
-            plan,
-            listener,
-            patch,
-            rate,
-            park,
-            settled,
-        )
-        topics = sorted({where.topic for where in plan.bounds.end})
+        """`default_topic` names the engine partition of a dead-letter partition out of which nothing is
+        sent.
+
+        `rate` is in records a second, 0 for no limit. `park` returns once the brokers have acknowledged the
+        records that it is given. `on_settled` gets identity and count of each dead letter that is done
+        with.
+        """
+        self._plan, self._listener, self._patch = plan, listener, patch
+        self._park, self._on_settled = park, on_settled
+        self._rate_limit = _RateLimit(rate) if rate else None
         self._starts = plan.starts()
-        self._elsewhere = ""
-        self._lanes: dict[TopicPartition, dict[str, TopicPartition]] = {}
-        for where in plan.bounds.end:
-            number = topics.index(where.topic) * _SPREAD + where.partition
-            self._lanes[where] = {
-                origin: TopicPartition(origin, number) for origin in plan.origins(where) or [default_topic]
-            }
-        self._real = {lane: where for where, lanes in self._lanes.items() for lane in lanes.values()}
-        self._marks: dict[TopicPartition, int] = {}
-        self._told: dict[TopicPartition, int] = {}
+        self._moved_by_other_replay = ""
+        topics = sorted({partition.topic for partition in plan.bounds.end})
+        self._engine_partitions: dict[TopicPartition, dict[str, TopicPartition]] = {}
+        self._dead_letter_partition: dict[TopicPartition, TopicPartition] = {}
+        for partition in plan.bounds.end:
+            number = topics.index(partition.topic) * _SPREAD + partition.partition
+            source_topics = plan.source_topics(partition) or [default_topic]
+            own = {source_topic: TopicPartition(source_topic, number) for source_topic in source_topics}
+            self._engine_partitions[partition] = own
+            self._dead_letter_partition |= dict.fromkeys(own.values(), partition)
+        self._watermarks: dict[TopicPartition, int] = {}
+        """Of engine partitions."""
+        self._settled_to: dict[TopicPartition, int] = {}
+        """Of dead-letter partitions: up to here all is settled and marked."""
         self._paused: set[TopicPartition] = set()
-        self._open = {where for where, start in self._starts.items() if start < plan.bounds.end[where]}
-        self._budget, self._at = 1.0, time.monotonic()
-        self.parked = 0
-        self._inner = KafkaConsumer(properties, topics, lambda _: False, self, events)
+        """Engine partitions."""
+        self._unfinished = {
+            partition for partition, start in self._starts.items() if start < plan.bounds.end[partition]
+        }
+        self._kafka = KafkaConsumer(properties, topics, lambda _: False, self, events)
 
     @property
     def finished(self) -> bool:
-        """Everything is settled and stored, up to the ends."""
-        return not self._open
+        """Whether everything within the bounds is settled and stored."""
+        return not self._unfinished
 
     def position(self) -> dict[TopicPartition, int]:
-        """Where this run stands in each of its partitions."""
-        return self._starts | self._told
+        """Return where this run stands in each dead-letter partition."""
+        return self._starts | self._settled_to
 
-    # -- ports.Source -----------------------------------------------------------------
+    # -- ports.Source --------------------------------------------------------------------
 
     def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
-        if self._rate:
-            now = time.monotonic()
-            self._budget = min(max(1.0, self._rate / 4), self._budget + (now - self._at) * self._rate)
-            self._at = now
-            if self._budget < 1:
+        if self._rate_limit is not None:
+            available = self._rate_limit.available()
+            if not available:
                 time.sleep(min(timeout_s, 0.05))
                 return ()
-            limit = min(limit, int(self._budget))
+            limit = min(limit, available)
         slices: list[Slice] = []
-        for part in self._inner.read(limit, timeout_s):
-            slices += self._turned(part)
-        if self._elsewhere:
+        for part in self._kafka.read(limit, timeout_s):
+            slices += self._for_the_engine(part)
+        if self._moved_by_other_replay:
+            partition = self._moved_by_other_replay
             raise Fatal(
-                f"another replay began at the same moment and has moved {self._elsewhere}; wait until it has ended, and give the same command again"
+                f"another replay began at the same moment and has moved {partition}; wait until it has ended, "
+                "and give the same command again"
             )
         return slices
 
-    def _turned(self, part: Slice) -> list[Slice]:
-        end = self._plan.bounds.end[part.partition]
-        next_offset = min(part.next_offset, end)
-        chosen: dict[int, tuple[str, Does]] = {}
-        if part.records:  # what was settled before a partition was lost and came back is not sent again
-            chosen = self._plan.chosen(
-                part.partition, max(part.records[0].offset(), self._told.get(part.partition, 0)), next_offset
-            )
-        parked = [
-            record
-            for record in part.records
-            if record.offset() in chosen and chosen[record.offset()][1] is Does.PARK
-        ]
+    def _for_the_engine(self, part: Slice) -> list[Slice]:
+        """Park what is to be parked of a slice; return what is to be sent, a slice for each engine
+        partition.
+        """
+        partition = part.partition
+        next_offset = min(part.next_offset, self._plan.bounds.end[partition])
+        actions: dict[int, tuple[str, Action]] = {}
+        if part.records:
+            # What was settled before the partition was lost and came back is not sent again.
+            first = max(part.records[0].offset(), self._settled_to.get(partition, 0))
+            actions = self._plan.actions(partition, first, next_offset)
+        self._park_some(part.records, actions)
+        slices = []
+        for source_topic, engine_partition in self._engine_partitions[partition].items():
+            action = (source_topic, Action.SEND)
+            records = [
+                self._replayed(record, engine_partition)
+                for record in part.records
+                if actions.get(record.offset()) == action
+            ]
+            if self._rate_limit is not None:
+                self._rate_limit.spend(len(records))
+            overhead = part.overhead * len(records) // max(1, len(part.records))
+            values = [record.value() for record in records]
+            slices.append(Slice(engine_partition, records, values, next_offset, overhead))
+        return slices
+
+    def _park_some(self, records: Sequence[Record], actions: Mapping[int, tuple[str, Action]]) -> None:
+        nothing = ("", Action.DONE)
+        parked = [record for record in records if actions.get(record.offset(), nothing)[1] is Action.PARK]
         if parked:
             self._park(parked)
-            self.parked += len(parked)
-        turned = []
-        for origin, lane in self._lanes[part.partition].items():
-            records = [
-                self._replayed(record, lane)
-                for record in part.records
-                if chosen.get(record.offset()) == (origin, Does.SEND)
-            ]
-            self._budget -= len(records) if self._rate else 0
-            overhead = part.overhead * len(records) // max(1, len(part.records))
-            turned.append(Slice(lane, records, [record.value() for record in records], next_offset, overhead))
-        return turned
 
-    def _replayed(self, record: Record, lane: TopicPartition) -> Replayed:
-        return Replayed(
-            record, lane, record.value() if self._patch is None else self._patch.apply(record.value())
-        )
+    def _replayed(self, record: Record, partition: TopicPartition) -> ReplayedRecord:
+        value = record.value() if self._patch is None else self._patch.apply(record.value())
+        return ReplayedRecord(record, partition, value)
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self._marks.update(offsets)
-        moved = {}
-        for where in {self._real[lane] for lane in offsets}:
-            marks = [self._marks.get(lane) for lane in self._lanes[where].values()]
-            known = [mark for mark in marks if mark is not None]
-            before = self._told.get(where, self._starts[where])
-            if len(known) == len(marks) and min(known) > before:
-                moved[where] = min(known)
-                self._told[where] = moved[where]
-                self._settled(self._plan.identities(where, before, moved[where]))
-                if moved[where] >= self._plan.bounds.end[where]:
-                    self._open.discard(where)
-        if moved:
-            self._inner.store(moved)
+        self._watermarks.update(offsets)
+        advanced = {}
+        for partition in {self._dead_letter_partition[engine_partition] for engine_partition in offsets}:
+            before = self._settled_to.get(partition, self._starts[partition])
+            watermark = self._watermark(partition)
+            if watermark is not None and watermark > before:
+                advanced[partition] = self._settled_to[partition] = watermark
+                self._on_settled(self._plan.identities(partition, before, watermark))
+                if watermark >= self._plan.bounds.end[partition]:
+                    self._unfinished.discard(partition)
+        if advanced:
+            self._kafka.store(advanced)
+
+    def _watermark(self, partition: TopicPartition) -> int | None:
+        """Return the lowest watermark of a partition's engine partitions; None while one has none."""
+        engine_partitions = self._engine_partitions[partition].values()
+        known = [self._watermarks[each] for each in engine_partitions if each in self._watermarks]
+        return min(known) if len(known) == len(engine_partitions) else None
 
     def uncommitted(self) -> int:
-        return self._inner.uncommitted()
+        return self._kafka.uncommitted()
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused.update(partitions)
-        self._inner.pause({self._real[lane] for lane in self._paused})
+        self._kafka.pause({self._dead_letter_partition[partition] for partition in self._paused})
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        going = set(partitions)
-        self._paused -= going
-        self._inner.resume({self._real[lane] for lane in going} - {self._real[lane] for lane in self._paused})
+        resumed = set(partitions)
+        self._paused -= resumed
+        still_paused = {self._dead_letter_partition[partition] for partition in self._paused}
+        self._kafka.resume({self._dead_letter_partition[partition] for partition in resumed} - still_paused)
 
     def close(self) -> None:
-        self._inner.close()
+        self._kafka.close()
 
-    # -- ports.Listener: what the real source tells ------------------------------------------
+    # -- ports.RebalanceListener, which the Kafka source calls -----------------------------
 
     def assigned(self, offsets: Mapping[TopicPartition, int | None]) -> Iterable[TopicPartition]:
-        lanes: dict[TopicPartition, int | None] = {}
-        for where, offset in offsets.items():
-            if where not in self._lanes:  # a partition that was added since the plan was made
+        engine_offsets: dict[TopicPartition, int | None] = {}
+        added_later = {partition for partition in offsets if partition not in self._engine_partitions}
+        for partition, offset in offsets.items():
+            if partition in added_later:  # after the plan was made: never read
                 continue
-            if where not in self._told and offset is not None and offset != self._starts[where]:
-                self._elsewhere = str(where)
-            self._told[where] = max(self._told.get(where, 0), self._starts[where], offset or 0)
-            for lane in self._lanes[where].values():
-                lanes[lane] = offset
-                self._marks[lane] = self._told[where]
-        paused = set(self._listener.assigned(lanes)) if lanes else set()
+            start = self._starts[partition]
+            if partition not in self._settled_to and offset is not None and offset != start:
+                self._moved_by_other_replay = str(partition)
+            self._settled_to[partition] = max(self._settled_to.get(partition, 0), start, offset or 0)
+            for engine_partition in self._engine_partitions[partition].values():
+                engine_offsets[engine_partition] = offset
+                self._watermarks[engine_partition] = self._settled_to[partition]
+        paused = set(self._listener.assigned(engine_offsets)) if engine_offsets else set()
         self._paused |= paused
-        return {self._real[lane] for lane in paused} | {
-            where for where in offsets if where not in self._lanes
-        }
+        return {self._dead_letter_partition[partition] for partition in paused} | added_later
 
     def revoked(self, partitions: Iterable[TopicPartition]) -> None:
-        gone = [where for where in partitions if where in self._lanes]
-        self._listener.revoked([lane for where in gone for lane in self._lanes[where].values()])
-        for where in gone:
-            self._paused.difference_update(self._lanes[where].values())
+        engine_partitions = self._engine_partitions_of(partitions)
+        self._listener.revoked(engine_partitions)
+        self._paused.difference_update(engine_partitions)
 
     def lost(self, partitions: Iterable[TopicPartition]) -> None:
-        gone = [where for where in partitions if where in self._lanes]
-        self._listener.lost([lane for where in gone for lane in self._lanes[where].values()])
-        for where in gone:
-            self._paused.difference_update(self._lanes[where].values())
+        engine_partitions = self._engine_partitions_of(partitions)
+        self._listener.lost(engine_partitions)
+        self._paused.difference_update(engine_partitions)
+
+    def _engine_partitions_of(self, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
+        own = [partition for partition in partitions if partition in self._engine_partitions]
+        return [each for partition in own for each in self._engine_partitions[partition].values()]

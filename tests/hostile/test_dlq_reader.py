@@ -18,13 +18,14 @@ from bridge.cli.dlq import app
 from bridge.demo.mock_cluster import MockCluster
 from bridge.kafka.coordinates import Coordinates
 from bridge.kafka.dead_letter_headers import dead_letter_headers
+from bridge.kafka.reader import Bounds
 from bridge.model import DeadLetter, Headers, Reason, Record, Refusal, TopicPartition
-from bridge.replay import marks, reading
-from bridge.replay.dead_letter import StoredDeadLetter, normal, stamp, understood
-from bridge.replay.marks import Replayed
+from bridge.replay import reading
+from bridge.replay.dead_letter import StoredDeadLetter, error_kind, iso_time, parse_dead_letter
+from bridge.replay.marks import Mark, ReplayMarks, parse_marks
 from bridge.replay.patch import CannotPatch, Patch
-from bridge.replay.plan import Does, plan
-from bridge.replay.reading import Bounds, Reader
+from bridge.replay.plan import Action, make_plan
+from bridge.replay.reading import DeadLetterReader
 from bridge.replay.selection import Selection
 from tests.contract.test_mock_cluster import produce_raw_header
 from tests.support.memory import MemoryRecord
@@ -118,7 +119,7 @@ def coordinates(
 @example([letter(time=10**18), letter(at=1, time=-(2**63))])
 def test_every_letter_is_understood_and_planned(read: list[MemoryRecord]) -> None:
     """Coordinates that Kafka could have, a count that fits, a time of the calendar; each letter is one action of the plan, or a repeat."""
-    letters = [understood(record) for record in read]
+    letters = [parse_dead_letter(record) for record in read]
     for each in letters:
         told = each.as_json()
         json.dumps(told).encode()
@@ -126,42 +127,45 @@ def test_every_letter_is_understood_and_planned(read: list[MemoryRecord]) -> Non
         assert 0 <= each.source.partition < 2**31
         assert 0 <= each.source.offset < 2**63
         assert each.source.topic.replace(".", "a").replace("_", "a").replace("-", "a").isalnum()
-        assert len(each.reason + each.status + each.dataset + each.made + each.normal) < 1000
-    made = plan(letters, Bounds({DEAD: 0}, {DEAD: len(read)}), Replayed(), Selection(), None, 3)
-    chosen = made.chosen(DEAD, 0, len(read))
+        assert len(each.reason + each.status + each.dataset + each.source_timestamp + each.kind) < 1000
+    plan = make_plan(letters, Bounds({DEAD: 0}, {DEAD: len(read)}), ReplayMarks(), Selection(), None, 3)
+    actions = plan.actions(DEAD, 0, len(read))
 
-    assert len(read) == made.seen
-    assert made.seen == made.sending + made.parking + made.repeats
-    assert {name for name, _ in made.where_to} == {topic for topic, _ in chosen.values()}
-    assert {letters[at].identity for at in chosen} == {
-        identity for identity, _ in made.identities(DEAD, 0, len(read))
+    assert len(read) == plan.total
+    assert plan.total == plan.to_send + plan.to_park + plan.repeats
+    assert {name for name, _ in plan.destinations} == {topic for topic, _ in actions.values()}
+    assert {letters[at].identity for at in actions} == {
+        identity for identity, _ in plan.identities(DEAD, 0, len(read))
     }
-    assert all(letters[at].source.topic == topic for at, (topic, _) in chosen.items())
-    assert made.starts()[DEAD] == min(chosen, default=len(read))
+    assert all(letters[at].source.topic == topic for at, (topic, _) in actions.items())
+    assert plan.starts()[DEAD] == min(actions, default=len(read))
 
 
-class Reading:
-    """Stands where the reader is: gives these records."""
+class FakeReader:
+    """Stands where the reader is, and gives these records."""
 
-    given: Sequence[Record] = ()
+    stored: Sequence[Record] = ()
 
     def __init__(self, _: object) -> None: ...
 
     def bounds(self, _: object) -> Bounds:
-        return Bounds({DEAD: 0}, {DEAD: len(self.given)})
+        return Bounds({DEAD: 0}, {DEAD: len(self.stored)})
 
-    def letters(self, _: object) -> Iterator[StoredDeadLetter]:
-        return map(understood, self.given)
+    def dead_letters(self, _: object) -> Iterator[StoredDeadLetter]:
+        return map(parse_dead_letter, self.stored)
 
-    def one(self, place: Coordinates) -> StoredDeadLetter | None:
-        return understood(self.given[place.offset])
+    def dead_letter_at(self, coordinates: Coordinates) -> StoredDeadLetter | None:
+        return parse_dead_letter(self.stored[coordinates.offset])
+
+    def marks(self) -> ReplayMarks:
+        return ReplayMarks()
 
     def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A configuration and a patch for the commands, which read what `Reading` gives."""
+    """A configuration and a patch for the commands, which read what `FakeReader` gives."""
     path = tmp_path_factory.mktemp("letters")
     kafka = {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}
     (path / "c.yaml").write_text(
@@ -175,9 +179,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     (path / "p.json").write_text(json.dumps(FIX))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "Reader", Reading)
-        patch.setattr(reading, "topics_of", lambda *_: {"t.dlq": 1})
-        patch.setattr(Replayed, "read", lambda *_: Replayed())
+        patch.setattr(reading, "DeadLetterReader", FakeReader)
+        patch.setattr(reading, "dead_letter_topics", lambda *_: {"t.dlq": 1})
         yield path
 
 
@@ -212,7 +215,7 @@ def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) ->
 )
 def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> None:
     """list, show, export, stats and the dry runs of replay, for scripts and for people, whose terminal is given no escape sequence."""
-    Reading.given = read
+    FakeReader.stored = read
     listed = json.loads(run(folder, "list"))
     assert len(read) == sum(group["count"] for group in listed)
     assert len(read) == json.loads(run(folder, "stats"))["total"]
@@ -240,26 +243,22 @@ def test_what_is_no_mark_marks_nothing() -> None:
     ]
     bad += [b'{"count":1,"at":"\\ud800","to":""}', b"[" * 100_000, b"\xff", b"[]", b"null"]
 
-    class Marks(Reading):
-        def records(self, _: object) -> list[MemoryRecord]:
-            return [MemoryRecord(DEAD, at, value, b"k%d" % at) for at, value in enumerate([*bad, good])]
+    stored = [MemoryRecord(DEAD, offset, value, b"k%d" % offset) for offset, value in enumerate([*bad, good])]
 
-    found = Replayed(marks._understood(Marks(None), Bounds()))
-
-    assert found._base.execute("SELECT identity, count FROM marks").fetchall() == [(f"k{len(bad)}", 1)]
+    assert list(parse_marks(stored)) == [(f"k{len(bad)}", Mark(1, "2026-11-24T12:00:00Z", "aep"))]
 
 
 def test_times_outside_of_the_calendar_are_its_ends() -> None:
     """And all others are to the second."""
-    assert stamp(10**18) == "9999-12-31T23:59:59Z"
-    assert stamp(-(10**18)) == "0001-01-01T00:00:00Z"
-    assert stamp(1_795_521_600_999) == "2026-11-24T12:00:00Z"
-    assert stamp(-1) == "1969-12-31T23:59:59Z"
+    assert iso_time(10**18) == "9999-12-31T23:59:59Z"
+    assert iso_time(-(10**18)) == "0001-01-01T00:00:00Z"
+    assert iso_time(1_795_521_600_999) == "2026-11-24T12:00:00Z"
+    assert iso_time(-1) == "1969-12-31T23:59:59Z"
 
 
 def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
     """Brackets that never close are looked for in a bounded text: 300 characters come out of it."""
-    assert len(normal("[" * 1_000_000)) == 300
+    assert len(error_kind("[" * 1_000_000)) == 300
 
 
 @FUZZ
@@ -306,14 +305,16 @@ def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
         carried = dead_letter_headers(
             DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d")
         )
-    found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
+    found = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
 
     assert list(own) == carried[: len(own)]
     assert found.source.topic == "t"
     assert ("refused", "no", "400", "d") == (found.reason, found.error, found.status, found.dataset)
-    assert plan([found], Bounds({DEAD: 0}, {DEAD: 9}), Replayed(), Selection(), None, 3).where_to.keys() <= {
-        ("t", Does.SEND),
-        ("t", Does.PARK),
+    assert make_plan(
+        [found], Bounds({DEAD: 0}, {DEAD: 9}), ReplayMarks(), Selection(), None, 3
+    ).destinations.keys() <= {
+        ("t", Action.SEND),
+        ("t", Action.PARK),
     }
 
 
@@ -329,14 +330,18 @@ def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
         built = dead_letter_headers(
             DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None)
         )
-        found = understood(MemoryRecord(DEAD, 3, b"{}", b"k", built))
+        found = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", built))
 
-        assert (Coordinates("t", 1, 77), 0, "1234") == (found.source, found.count, found.made)
+        assert (Coordinates("t", 1, 77), 0, "1234") == (
+            found.source,
+            found.earlier_failures,
+            found.source_timestamp,
+        )
 
 
 def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: Path) -> None:
     """They would land in the dead-letter topic once more."""
-    Reading.given = [MemoryRecord(DEAD, 0, b"{}", None, None)]
+    FakeReader.stored = [MemoryRecord(DEAD, 0, b"{}", None, None)]
     done = CliRunner().invoke(app, ["replay", "--to", "source", "--config", str(folder / "c.yaml")])
 
     assert done.exit_code == 2
@@ -347,9 +352,10 @@ def test_a_header_name_that_is_no_text_does_not_stop_the_reader() -> None:
     """The client holds a null pointer for it: the letter is read, with that header renamed."""
     with MockCluster(topics={"t.dlq": 1}) as cluster:
         produce_raw_header(cluster.bootstrap, b"t.dlq", b"caf\xe9")
-        reader = Reader(configured(kafka={"bootstrap_servers": cluster.bootstrap, "group_id": "g"}))
-        (found,) = reader.letters(reader.bounds({"t.dlq": 1}))
+        kafka = {"bootstrap_servers": cluster.bootstrap, "group_id": "g"}
+        reader = DeadLetterReader(configured(kafka=kafka))
+        (letter_read,) = reader.dead_letters(reader.bounds({"t.dlq": 1}))
         reader.close()
 
-    assert [value for _, value in found.record.headers() or ()] == [b"x", b"y"]
-    assert found.place == found.source
+    assert [value for _, value in letter_read.record.headers() or ()] == [b"x", b"y"]
+    assert letter_read.coordinates == letter_read.source

@@ -97,7 +97,10 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
     def shared() -> bool:
         for each in (first, second):
             found.add(each.read(100, 0.02))
-        return len(listeners[1].partitions | ignored[1]) == 4 and len(listeners[0].partitions | listeners[1].partitions) == 4
+        return (
+            len(listeners[1].partitions | ignored[1]) == 4
+            and len(listeners[0].partitions | listeners[1].partitions) == 4
+        )
 
     until(shared, what="each member has its share")
     second.close()

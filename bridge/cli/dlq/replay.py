@@ -1,4 +1,4 @@
-"""`aep-bridge dlq replay`: dead letters once more, to AEP or to the topics that they came from."""
+"""`aep-bridge dlq replay`: deliver dead letters again, to AEP or to the topics that they came from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.dlq.options import Dataset, Reason, Since, SourceTopic, Topic, reading, selection, stop, table
+from bridge.cli.dlq.options import (
+    Dataset,
+    Reason,
+    Since,
+    SourceTopic,
+    Topic,
+    open_reader,
+    print_table,
+    selection_of,
+    stop,
+)
 from bridge.cli.loading import ConfigOption, settings_of
 from bridge.cli.output import Form, Output, as_json, printable
 
@@ -17,7 +27,8 @@ if TYPE_CHECKING:
     from bridge.config.settings import Settings
     from bridge.model import TopicPartition
     from bridge.replay.patch import Patch
-    from bridge.replay.plan import Does, Plan
+    from bridge.replay.plan import Plan
+    from bridge.replay.progress import ReplayProgress
     from bridge.replay.replay import Replay
     from bridge.replay.selection import Selection
 
@@ -25,7 +36,10 @@ if TYPE_CHECKING:
 def replay(
     config: ConfigOption,
     yes: Annotated[
-        bool, typer.Option("--yes", "--execute", help="Do it. Without this, only says what would happen.")
+        bool,
+        typer.Option(
+            "--yes", "--execute", help="Do it. Without this, the command only says what it would do."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would happen: the default.")
@@ -44,11 +58,13 @@ def replay(
     source_topic: SourceTopic = "",
     patch: Annotated[
         Path | None,
-        typer.Option("--patch", help="A JSON Patch (RFC 6902) that mends each payload on the way."),
+        typer.Option("--patch", help="A JSON Patch (RFC 6902) that corrects each payload on the way."),
     ] = None,
     leave_unpatched: Annotated[
         bool,
-        typer.Option("--leave-unpatched", help="Leave letters that the patch does not fit where they are."),
+        typer.Option(
+            "--leave-unpatched", help="Leave dead letters that the patch does not fit where they are."
+        ),
     ] = False,
     rate: Annotated[
         float, typer.Option("--rate", help="Records a second, at most; 0: as fast as AEP takes them.", min=0)
@@ -56,7 +72,9 @@ def replay(
     max_replays: Annotated[
         int,
         typer.Option(
-            "--max-replays", help="What was replayed so often goes to the parking topic instead.", min=1
+            "--max-replays",
+            help="Send what was replayed this often to the parking topic instead.",
+            min=1,
         ),
     ] = 3,
     parking_topic: Annotated[
@@ -64,219 +82,206 @@ def replay(
         typer.Option("--parking-topic", help="Default: the dead-letter topic's name with .parked behind it."),
     ] = "",
     again: Annotated[
-        bool, typer.Option("--again", help="Also those that an earlier replay has sent already.")
+        bool, typer.Option("--again", help="Also send those that an earlier replay has sent already.")
     ] = False,
     output: Output = Form.AUTO,
 ) -> None:
-    """Send dead letters again: first says how many would go where; with --yes it does it.
+    """Send dead letters again. Without --yes, the command only says how many would go where.
 
-    Bounded by where the topics end now, so it never meets its own failures. Interrupted, it goes on where it stood: run the same command again.
-    Each record goes once, however many letters it has, and whatever filters chose it before; what fails again is a new letter, and goes again.
-    Dead letters stay where they are. One replay runs at a time: a second one waits a moment for the first, and is refused.
+    A replay ends where the topics end when it starts, so it never meets its own failures. If it is
+    interrupted, run the same command again: it goes on where it stood. Each record is sent once, however
+    many dead letters it has, and whatever filters selected it before; a record that fails again has a new
+    dead letter, and is sent again. Dead letters stay where they are. One replay runs at a time: a second
+    one waits a moment for the first, and is refused.
 
-    Exit codes: 0 all delivered or parked, 1 some were refused again or it was interrupted, 2 usage or configuration, 3 Kafka can't be reached.
+    Exit codes: 0 all delivered or parked, 1 some were refused again or it was interrupted, 2 usage or
+    configuration, 3 Kafka can't be reached.
 
-    Example: `aep-bridge dlq replay --config bridge.yaml --reason "ims org" --patch fix.json --rate 200 --yes`
+    Example: `aep-bridge dlq replay --config bridge.yaml --reason "ims org" --patch fix.json --rate 200
+    --yes`
     """
     settings = settings_of(config)
     if to not in {"aep", "source"}:
         raise stop(f"--to {to}: give aep or source", 2)
-    wanted = selection(reason, since, dataset, source_topic)
+    to_source, execute = to == "source", yes and not dry_run
+    selection = selection_of(reason, since, dataset, source_topic)
     scripted = as_json(output)
-    from bridge.replay.lock import group_of
-    from bridge.replay.patch import Patch
-    from bridge.replay.plan import Does
-
-    try:
-        fix = None if patch is None else Patch(patch)
-    except OSError as error:
-        raise stop(f"{patch}: {error.strerror}", 2) from None
-    except ValueError as error:
-        raise stop(str(error), 2) from None
-    made = _planned(settings, topic, wanted, fix, max_replays, again=again)
-    facts: dict[str, Any] = {
-        "group": group_of(settings),
-        "to": to,
-        "replay": made.sending,
-        "park": made.parking,
-        "done_before": made.count(Does.DONE),
-    }
-    facts |= {
-        "repeats": made.repeats,
-        "not_meant": made.count(Does.NOT_MEANT),
-        "unpatchable": made.count(Does.UNPATCHABLE),
-        "letters": made.seen,
-    }
-    facts |= {
-        "executed": yes and not dry_run,
-        "where_to": [_row(*key, count) for key, count in made.where_to.items()],
-    }
+    correction = _patch_of(patch)
+    plan = _plan(settings, topic or [], selection, correction, max_replays, again=again)
     if not scripted:
-        _tell(made, to)
-    if made.unpatchable is not None and not leave_unpatched:
-        place, why = made.unpatchable
-        raise stop(
-            f"{made.count(Does.UNPATCHABLE)} letters don't take the patch, first {place}: {why}; narrow the filters, or give --leave-unpatched",
-            1,
-        )
-    strangers = sorted(
-        {name for name, does in made.where_to if does is Does.SEND and settings.entry_for(name) is None}
-    )
-    if strangers and to == "aep":
-        raise stop(
-            f"topic {strangers[0]} is not in the configuration's mapping; map it, or choose others with --source-topic",
-            2,
-        )
-    homeless = [
-        name for name, does in made.where_to if does is Does.SEND and settings.is_dead_letter_topic(name)
-    ]
-    if homeless and to == "source":
-        raise stop(
-            f"letters in {homeless[0]} don't say which topic they came from; replay them with --to aep, or choose others with --source-topic",
-            2,
-        )
-    if dry_run or not yes:
-        typer.echo(
-            json.dumps(facts) if scripted else "Nothing was sent: this was a dry run. Give --yes to do it."
-        )
+        _print_plan(plan, to)
+    _check(plan, settings, to_source=to_source, leave_unpatched=leave_unpatched)
+    facts = _plan_as_json(plan, settings, to, executed=execute)
+    if not execute:
+        note = "Nothing was sent: this was a dry run. Give --yes to do it."
+        typer.echo(json.dumps(facts) if scripted else note)
         return
-    from bridge.config.settings import PARKED
+    _check_parking_topic(parking_topic, settings)
     from bridge.replay.replay import Replay
 
-    if (
-        parking_topic
-        and settings.entry_for(parking_topic) is not None
-        and not settings.is_dead_letter_topic(parking_topic)
-    ):
-        raise stop(
-            f"--parking-topic {parking_topic}: is matched by the configuration's mapping, so the bridge would read it; choose another name",
-            2,
-        )
-    parking = (lambda _: parking_topic) if parking_topic else f"{{}}{PARKED}".format
-    run = Replay(settings, made, to_source=to == "source", patch=fix, rate=rate, parking=parking)
-    position = _run(run, made.sending + made.parking)
-    done, total = run.progress, made.sending + made.parking
-    facts |= {
-        "accepted": done.accepted,
-        "dead_lettered_again": done.again,
-        "parked": done.parked,
-        "left": max(0, total - done.settled),
-    }
-    facts |= {
-        "finished": done.finished,
-        "position": {str(where): offset for where, offset in sorted(position.items())},
-    }
+    run = Replay(
+        settings, plan, to_source=to_source, patch=correction, rate=rate, parking_topic=parking_topic
+    )
+    total = plan.to_send + plan.to_park
+    position = _run(run, total)
+    progress = run.progress
     if scripted:
-        typer.echo(json.dumps(facts))
+        typer.echo(json.dumps(facts | _result_as_json(progress, total, position)))
     else:
-        typer.echo(
-            f"{done.accepted:,} delivered, {done.again:,} dead-lettered again, {done.parked:,} parked, {facts['left']:,} left"
-        )
-        if not done.finished:
-            where = ", ".join(
-                f"{at} of {made.bounds.end[partition]} in {partition}"
-                for partition, at in sorted(position.items())
-            )
-            typer.echo(f"Interrupted at {where}. Nothing is lost: run the same command to go on.")
-    raise typer.Exit(0 if done.finished and not done.again else 1)
+        _print_result(plan, progress, total, position)
+    raise typer.Exit(0 if progress.finished and not progress.dead_lettered_again else 1)
 
 
-def _planned(
+def _patch_of(path: Path | None) -> Patch | None:
+    from bridge.replay.patch import Patch
+
+    try:
+        return None if path is None else Patch(path)
+    except OSError as error:
+        raise stop(f"{path}: {error.strerror}", 2) from None
+    except ValueError as error:
+        raise stop(str(error), 2) from None
+
+
+def _plan(
     settings: Settings,
-    topic: list[str] | None,
-    wanted: Selection,
-    fix: Patch | None,
+    topics: list[str],
+    selection: Selection,
+    patch: Patch | None,
     max_replays: int,
     *,
     again: bool,
 ) -> Plan:
-    from bridge.replay.marks import Replayed
-    from bridge.replay.plan import plan
-    from bridge.replay.reading import topics_of
+    from bridge.replay import reading
+    from bridge.replay.marks import ReplayMarks
+    from bridge.replay.plan import make_plan
 
-    with reading(settings) as reader:
-        names = topics_of(settings, topic or ())
-        if not names:
+    with open_reader(settings) as reader:
+        counts = reading.dead_letter_topics(settings, topics)
+        if not counts:
             raise stop("no dead-letter topic exists yet: there is nothing to replay", 0)
-        replayed = Replayed.read(settings, reader)
+        marks = reader.marks()
         if again:
-            end, replayed = replayed.end, Replayed()
-            replayed.end = end
-        bounds = reader.bounds(names)
-        return plan(reader.letters(bounds), bounds, replayed, wanted, fix, max_replays)
+            marks = ReplayMarks(end=marks.end)
+        bounds = reader.bounds(counts)
+        letters = reader.dead_letters(bounds)
+        return make_plan(letters, bounds, marks, selection, patch, max_replays)
 
 
-def _row(origin: str, does: Does, count: int) -> dict[str, Any]:
-    return {"source_topic": origin, "action": "replay" if does == 0 else "park", "count": count}
+def _check(plan: Plan, settings: Settings, *, to_source: bool, leave_unpatched: bool) -> None:
+    from bridge.replay.preflight import PatchDoesNotFit, WrongDestination, check_plan
+
+    try:
+        check_plan(plan, settings, to_source=to_source, leave_unpatched=leave_unpatched)
+    except PatchDoesNotFit as error:
+        raise stop(str(error), 1) from None
+    except WrongDestination as error:
+        raise stop(str(error), 2) from None
 
 
-def _tell(made: Plan, to: str) -> None:
-    from bridge.replay.plan import Does
+def _check_parking_topic(topic: str, settings: Settings) -> None:
+    from bridge.replay.preflight import WrongDestination, check_parking_topic
 
-    goal = {Does.SEND: "AEP" if to == "aep" else "their topic", Does.PARK: "parking topic"}
-    table(
-        ["records of", "to", "letters"],
-        [[origin, goal[does], f"{count:,}"] for (origin, does), count in made.where_to.items()],
-    )
+    try:
+        check_parking_topic(topic, settings)
+    except WrongDestination as error:
+        raise stop(str(error), 2) from None
+
+
+def _plan_as_json(plan: Plan, settings: Settings, to: str, *, executed: bool) -> dict[str, Any]:
+    from bridge.replay.lock import replay_group
+
+    return {
+        "group": replay_group(settings),
+        "to": to,
+        **plan.counts_as_json(),
+        "executed": executed,
+        "where_to": plan.destinations_as_json(),
+    }
+
+
+def _result_as_json(
+    progress: ReplayProgress, total: int, position: dict[TopicPartition, int]
+) -> dict[str, Any]:
+    return {
+        "accepted": progress.accepted,
+        "dead_lettered_again": progress.dead_lettered_again,
+        "parked": progress.parked,
+        "left": max(0, total - progress.settled),
+        "finished": progress.finished,
+        "position": {str(partition): offset for partition, offset in sorted(position.items())},
+    }
+
+
+def _print_plan(plan: Plan, to: str) -> None:
+    from bridge.replay.plan import Action
+
+    names = {Action.SEND: "AEP" if to == "aep" else "their topic", Action.PARK: "parking topic"}
+    rows = [
+        [source_topic, names[action], f"{count:,}"]
+        for (source_topic, action), count in plan.destinations.items()
+    ]
+    print_table(["records of", "to", "dead letters"], rows)
     typer.echo(
-        f"{made.seen:,} dead letters: {made.sending:,} to replay, {made.parking:,} to park, {made.count(Does.DONE):,} replayed already, "
-        f"{made.repeats:,} repeats of the same record, {made.count(Does.NOT_MEANT):,} not chosen, {made.count(Does.UNPATCHABLE):,} that the patch does not fit"
+        f"{plan.total:,} dead letters: {plan.to_send:,} to replay, {plan.to_park:,} to park, "
+        f"{plan.count(Action.DONE):,} replayed already, {plan.repeats:,} repeats of the same record, "
+        f"{plan.count(Action.NOT_SELECTED):,} not selected, "
+        f"{plan.count(Action.UNPATCHABLE):,} that the patch does not fit"
     )
-    for reason, count in made.reasons:
-        typer.echo(f"  {count:,} × {printable(reason)}")
+    for error, count in plan.frequent_errors:
+        typer.echo(f"  {count:,} × {printable(error)}")
+
+
+def _print_result(
+    plan: Plan, progress: ReplayProgress, total: int, position: dict[TopicPartition, int]
+) -> None:
+    left = max(0, total - progress.settled)
+    typer.echo(
+        f"{progress.accepted:,} delivered, {progress.dead_lettered_again:,} dead-lettered again, "
+        f"{progress.parked:,} parked, {left:,} left"
+    )
+    if not progress.finished:
+        stands = [
+            f"{offset} of {plan.bounds.end[partition]} in {partition}"
+            for partition, offset in sorted(position.items())
+        ]
+        typer.echo(f"Interrupted at {', '.join(stands)}. Nothing is lost: run the same command to go on.")
 
 
 def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
-    """Runs it in the foreground: the first signal stops in good order, the second at once."""
-    import os
-    import signal
-    import threading
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    """Run it under a progress bar, and turn its errors into exit codes."""
+    from bridge.cli.dlq.progress_bar import ProgressBar
+    from bridge.kafka.acknowledged_producer import NotAcknowledged
     from bridge.kafka.topics import TopicError, Unreachable
     from bridge.ops.logs import configure
     from bridge.ports import Fatal
-    from bridge.replay.lock import Busy
-    from bridge.replay.marks import NotAcknowledged
+    from bridge.replay.lock import CannotStart
 
     configure("critical", "auto", sys.stderr)
+    _stop_on_signals(run)
+    try:
+        with ProgressBar(run.progress, total):
+            return run.run()
+    except (Fatal, NotAcknowledged, TopicError) as error:
+        settled = run.progress.settled
+        raise stop(f"{error}; {settled:,} of {total:,} are done, and the same command goes on", 1) from None
+    except CannotStart as error:
+        raise stop(f"{error}. Nothing was sent.", 1) from None
+    except Unreachable as error:
+        raise stop(str(error), 3) from None
 
-    def first(_number: int, _frame: object) -> None:
-        for which in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(which, lambda number, _: os._exit(128 + number))
+
+def _stop_on_signals(run: Replay) -> None:
+    """Let the first SIGTERM or SIGINT stop the replay in good order, and the second one end the process at
+    once.
+    """
+    import os
+    import signal
+
+    def stop_in_order(_number: int, _frame: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: os._exit(128 + number))
         run.stop()
 
-    for which in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(which, first)
-    over = threading.Event()
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("replaying", total=total)
-
-        def paint() -> None:
-            told = ""
-            while not over.wait(0.2):
-                waits = run.progress.waits
-                bar.update(task, completed=run.progress.settled, description=waits or "replaying")
-                reason = waits.partition(", next try")[0]
-                if not console.is_terminal and reason not in {"", told}:
-                    told = reason
-                    typer.echo(f"{run.progress.settled:,} of {total:,} done; waits: {waits}", err=True)
-
-        threading.Thread(target=paint, daemon=True).start()
-        try:
-            return run.run()
-        except (Fatal, NotAcknowledged, TopicError) as error:
-            raise stop(
-                f"{error}; {run.progress.settled:,} of {total:,} are done, and the same command goes on", 1
-            ) from None
-        except Busy as error:
-            raise stop(f"{error}. Nothing was sent.", 1) from None
-        except Unreachable as error:
-            raise stop(str(error), 3) from None
-        finally:
-            over.set()
-            bar.update(task, completed=run.progress.settled)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop_in_order)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.replay.selection import since
+from bridge.replay.selection import parse_since
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOW_MS = 1_795_521_600_000
@@ -30,7 +30,7 @@ NOW_MS = 1_795_521_600_000
 )
 def test_ages_and_times(text: str, ms: int) -> None:
     """Milliseconds since the epoch; a time without a zone is UTC."""
-    assert since(text, NOW) == ms
+    assert parse_since(text, NOW) == ms
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{1,30} ?[smhd]", fullmatch=True)))
@@ -39,6 +39,6 @@ def test_ages_and_times(text: str, ms: int) -> None:
 def test_anything_else_is_told_in_words(text: str) -> None:
     """A number, or the one error that the command shows."""
     try:
-        assert isinstance(since(text, NOW), int)
+        assert isinstance(parse_since(text, NOW), int)
     except ValueError as error:
         assert "give an age" in str(error)
