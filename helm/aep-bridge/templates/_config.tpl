@@ -1,6 +1,8 @@
 {{- define "bridge.secrets" -}}/etc/aep-bridge/secrets{{- end -}}
 
-{{/* a key of the configuration, as text: (list . section key default); an empty section and an empty key are the default */}}
+{{/*
+A key of the configuration, as text: (list . section key default). An empty section or key means the default.
+*/}}
 {{- define "bridge.setting" -}}
 {{- $section := default dict (get (default dict (index . 0).Values.config) (index . 1)) -}}
 {{- $value := get $section (index . 2) -}}
@@ -8,12 +10,12 @@
 {{- kindIs "string" $value | ternary $value (toJson $value) -}}
 {{- end -}}
 
-{{/* librdkafka's properties that the user gave, as JSON */}}
+{{/* The properties of librdkafka that the user configured, as JSON. */}}
 {{- define "bridge.properties" -}}
 {{- toJson (default dict (get (default dict .Values.config.kafka) "properties")) -}}
 {{- end -}}
 
-{{/* a property by any of its names, as text: (list . default name…) */}}
+{{/* One property, by any of its names, as text: (list . default name…). */}}
 {{- define "bridge.property" -}}
 {{- $properties := include "bridge.properties" (index . 0) | fromJson -}}
 {{- $value := index . 1 -}}
@@ -22,7 +24,7 @@
 {{- end -}}
 
 {{/*
-The configuration as the pod reads it: the user's own, with the paths of the mounted secrets filled in where the user gave none.
+The configuration as the pod reads it: the user's own, with the paths of the mounted secrets where the user gave none.
 */}}
 {{- define "bridge.config" -}}
 {{- $config := deepCopy .Values.config -}}
@@ -36,7 +38,7 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- $auth := default dict (get (default dict $topic.aep) "auth") -}}
 {{- $key := get (default dict $.Values.aep.secretKeys.topics) $topic.topic -}}
 {{- if and $auth $key (not (hasKey $auth "client_secret_file")) -}}
-{{- /* by key, not by topic: equal inlets stay equal, and share their requests */ -}}
+{{- /* The path names the key, not the topic: equal inlets stay equal, and share their requests. */ -}}
 {{- $_ := set $auth "client_secret_file" (printf "%s/aep/key-%s" $secrets $key) -}}
 {{- end -}}
 {{- end -}}
@@ -44,7 +46,7 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- $kafka := default dict $config.kafka -}}
 {{- $properties := default dict $kafka.properties -}}
 {{- if .Values.kafka.existingSecret -}}
-{{- /* librdkafka reads the files of TLS itself; `…_file` is the bridge's own way to a value */ -}}
+{{- /* librdkafka reads the files of TLS itself. The bridge reads a property from a file when it ends in `_file`. */ -}}
 {{- range $which, $property := dict "username" "sasl.username_file" "password" "sasl.password_file" "ca" "ssl.ca.location" "cert" "ssl.certificate.location" "key" "ssl.key.location" -}}
 {{- if and (index $.Values.kafka.secretKeys $which) (not (hasKey $properties $property)) (not (hasKey $properties (trimSuffix "_file" $property))) -}}
 {{- $_ := set $properties $property (printf "%s/kafka/%s" $secrets $which) -}}
@@ -61,8 +63,9 @@ The configuration as the pod reads it: the user's own, with the paths of the mou
 {{- end -}}
 
 {{/*
-Each topic's inlet, as JSON: the default one with the topic's own keys over it, as bridge/settings_aep.py lays them, secrets' paths filled in.
-Equal inlets are equal, so that `uniq` of their `aep` counts what the bridge counts.
+Each topic's inlet, as JSON: the default inlet with the topic's own keys laid over it, as bridge/config/settings_aep.py
+does it, with the paths of the secrets. Equal inlets have equal values, so that `uniq` of their `aep` counts the inlets
+that the bridge counts.
 */}}
 {{- define "bridge.inlets" -}}
 {{- $config := include "bridge.config" . | fromYaml -}}
@@ -94,7 +97,7 @@ Equal inlets are equal, so that `uniq` of their `aep` counts what the bridge cou
 {{- toJson $inlets -}}
 {{- end -}}
 
-{{/* the port of a URL */}}
+{{/* The port of a URL. */}}
 {{- define "bridge.port" -}}
 {{- $port := regexFind ":[0-9]+([/?#]|$)" (regexReplaceAll "^[a-zA-Z_]+://" . "") | trimAll ":/?#" -}}
 {{- if $port }}{{ $port }}{{ else if regexMatch "^(?i)http:" . }}80{{ else }}443{{ end -}}

@@ -2,7 +2,10 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Cut at 52: a StatefulSet puts 11 more into a label, and the names of a Deployment's pods, by which alerts find them, would lose their end. */}}
+{{/*
+Cut at 52 characters. A StatefulSet adds 11 to it in a label; and Kubernetes would cut the names of a Deployment's pods,
+by which the alerts select them.
+*/}}
 {{- define "bridge.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 52 | trimAll "-." -}}
@@ -18,13 +21,13 @@ app.kubernetes.io/name: {{ include "bridge.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* the bridge's own pods; the test's pod is another component */}}
+{{/* Selects the bridge's own pods. The pod of `helm test` is another component. */}}
 {{- define "bridge.selectorLabels" -}}
 {{ include "bridge.instanceLabels" . }}
 app.kubernetes.io/component: bridge
 {{- end -}}
 
-{{/* an object's labels: (list . own-labels); what selects pods is never replaced */}}
+{{/* The labels of an object: (list . own-labels). Own labels never replace those that select pods. */}}
 {{- define "bridge.labels" -}}
 {{- $top := index . 0 -}}
 {{- $chart := dict "helm.sh/chart" (printf "%s-%s" $top.Chart.Name $top.Chart.Version | replace "+" "_") -}}
@@ -32,7 +35,10 @@ app.kubernetes.io/component: bridge
 {{- toYaml (merge (include "bridge.instanceLabels" $top | fromYaml) (default dict (index . 1)) (default dict $top.Values.commonLabels) $chart $version) -}}
 {{- end -}}
 
-{{/* metadata of an object: (list . suffix own-labels own-annotations), and a whole name or a namespace in place of the release's, if need be */}}
+{{/*
+The metadata of an object: (list . suffix own-labels own-annotations [name [namespace]]). A name or namespace that is
+not empty replaces the release's.
+*/}}
 {{- define "bridge.metadata" -}}
 {{- $top := index . 0 -}}
 {{- $name := printf "%s%s" (include "bridge.fullname" $top) (index . 1) -}}

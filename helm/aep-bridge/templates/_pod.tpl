@@ -1,19 +1,21 @@
-{{/* the pod of the Deployment and of the StatefulSet */}}
+{{/* The pod of the Deployment and of the StatefulSet. */}}
 {{- define "bridge.podTemplate" -}}
 metadata:
   labels:
     {{- toYaml (merge (include "bridge.selectorLabels" . | fromYaml) (default dict .Values.podLabels) (default dict .Values.commonLabels)) | nindent 4 }}
   annotations:
-    {{- /* the bridge reads its configuration once: a change rolls the pods */}}
+    {{- /* The bridge reads its configuration once, so that a change has to replace the pods. */}}
     {{- $own := dict "checksum/config" (include "bridge.config" . | sha256sum) }}
     {{- $default := dict "kubectl.kubernetes.io/default-container" "aep-bridge" }}
     {{- toYaml (merge $own (default dict .Values.podAnnotations) (default dict .Values.commonAnnotations) $default) | nindent 4 }}
 spec:
   serviceAccountName: {{ include "bridge.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automountToken }}
-  # Kubernetes would set AEP_BRIDGE_SERVICE_HOST and the like for our own Service, and the bridge refuses AEP_BRIDGE_ variables that it does not know.
+  # Kubernetes would set AEP_BRIDGE_SERVICE_HOST and others for our own Service, and the bridge refuses AEP_BRIDGE_
+  # variables that it does not know.
   enableServiceLinks: false
-  # The drain settles what was read and leaves the group; a pod that is killed before hands its work to others as repeats.
+  # The drain settles what the pod has read, and leaves the group. After a pod that is killed before its drain ends,
+  # other pods send its unsettled records again.
   terminationGracePeriodSeconds: {{ include "bridge.gracePeriod" . }}
   securityContext:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
@@ -78,7 +80,7 @@ spec:
   {{- end }}
 {{- end -}}
 
-{{/* what the bridge's container and the test's have in common */}}
+{{/* What the containers of the bridge and of `helm test` have in common. */}}
 {{- define "bridge.container" -}}
 image: {{ include "bridge.image" . | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}

@@ -2,7 +2,7 @@
 {{- printf "%s.replayed" (regexReplaceAll "[^A-Za-z0-9._-]" (include "bridge.groupId" .) "_" | trunc 200) -}}
 {{- end -}}
 
-{{/* true for a topic that takes dead letters or the marks of replays, which the bridge never reads: (list . name) */}}
+{{/* "true" for a topic of dead letters or of the marks of replays, which the bridge never reads: (list . name). */}}
 {{- define "bridge.isDeadLetterTopic" -}}
 {{- $top := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -23,7 +23,10 @@
 {{- if $found }}true{{ end -}}
 {{- end -}}
 
-{{/* the topics that are read, as far as their names are known, as JSON: the mapped ones, and those of `partitions` that a regex takes */}}
+{{/*
+The topics that are read, as JSON, as far as their names are known: those that `config.topics` names, and those of
+`partitions` that one of its regexes matches.
+*/}}
 {{- define "bridge.topics" -}}
 {{- $topics := list -}}
 {{- range $topic := .Values.config.topics -}}
@@ -38,14 +41,14 @@
 {{- toJson ($topics | uniq) -}}
 {{- end -}}
 
-{{/* the sum of the partitions of all topics that are read, 0 where nothing is known */}}
+{{/* The sum of the partitions of all topics that are read; a topic without a count adds 0. */}}
 {{- define "bridge.partitions" -}}
 {{- $sum := 0 -}}
 {{- range include "bridge.topics" . | fromJsonArray }}{{ $sum = add $sum (get (default dict $.Values.partitions) . | default 0 | int) }}{{ end -}}
 {{- $sum -}}
 {{- end -}}
 
-{{/* true where every mapped topic has a count, so that the sum can be trusted as a bound */}}
+{{/* "true" when every topic that is read has a count, so that the sum is a bound. */}}
 {{- define "bridge.partitionsKnown" -}}
 {{- $partitions := default dict .Values.partitions -}}
 {{- $known := true -}}
@@ -64,14 +67,15 @@
 {{- if .Values.keda.maxReplicas }}{{ min (.Values.keda.maxReplicas | int) $sum }}{{ else }}{{ $sum }}{{ end -}}
 {{- end -}}
 
-{{/* a whole property, the default where it is none, as in bridge/settings_kafka.py: (list . default name) */}}
+{{/* A property that is a whole number, else the default, as in bridge/config/settings_kafka.py: (list . default name). */}}
 {{- define "bridge.number" -}}
 {{- $text := include "bridge.property" . -}}
 {{- regexMatch "^[0-9]{1,18}$" $text | ternary $text (toString (index . 1)) -}}
 {{- end -}}
 
 {{/*
-What the bridge prints as `memory.ceiling` at start, in bytes. A test compares this with bridge/memory.py for every value set.
+The memory ceiling in bytes, as the bridge logs it at start (`memory.ceiling`). A test compares this with
+bridge/config/memory_ceiling.py for every file in ci/.
 */}}
 {{- define "bridge.ceiling" -}}
 {{- $inlets := list -}}
@@ -88,12 +92,12 @@ What the bridge prints as `memory.ceiling` at start, in bytes. A test compares t
 {{- add 94371840 $prefetch $fetch $letters $window $requests -}}
 {{- end -}}
 
-{{/* the memory limit: the ceiling and a sixth more, in steps of 32 MiB; the bridge refuses to start in less than its ceiling */}}
+{{/* The memory limit: the ceiling and a sixth more, in steps of 32 MiB. The bridge refuses to start with less than its ceiling. */}}
 {{- define "bridge.memoryLimit" -}}
 {{- mul 32 (add1 (div (mul (include "bridge.ceiling" . | int64) 7) (mul 6 33554432))) -}}Mi
 {{- end -}}
 
-{{/* the bytes of a quantity such as 512Mi; empty where it is written in a way that we don't know */}}
+{{/* The bytes of a quantity such as 512Mi; empty for a notation that the chart does not know. */}}
 {{- define "bridge.bytes" -}}
 {{- $text := kindIs "string" . | ternary (toString .) (toJson .) -}}
 {{- $number := regexFind "^[0-9.]+([eE][0-9]+)?" $text -}}

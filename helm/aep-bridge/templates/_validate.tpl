@@ -1,4 +1,4 @@
-{{/* what the schema can't say ends the rendering, with what to do about it */}}
+{{/* Rules that the schema can't express. Each ends the rendering with a message that says what to do. */}}
 {{- define "bridge.validate" -}}
 {{- if not .Values.config -}}
 {{- fail "\nconfig is empty: give the bridge's configuration (kafka, aep, topics), for example\n\n  config:\n    kafka:\n      bootstrap_servers: kafka:9092\n    aep:\n      inlet_url: https://dcs.adobedc.net/collection/<inletId>\n      ims_org_id: <id>@AdobeOrg\n    topics:\n      - topic: web-events\n" -}}
@@ -13,7 +13,10 @@
 {{- include "bridge.validatePod" . -}}
 {{- end -}}
 
-{{/* variables over keys that this chart reads too: ports, memory, scaling and the grace period would follow the key, and the bridge the variable */}}
+{{/*
+Refuses variables that override keys which this chart reads too: the bridge would follow the variable, but ports,
+memory, scaling and the grace period would follow the key.
+*/}}
 {{- define "bridge.validateEnvironment" -}}
 {{- $keys := list
   "(KAFKA|AEP|TOPICS|BATCH|DELIVERY|ADMIN)"
@@ -33,7 +36,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* secrets never stand in the values, and every one that is needed comes from somewhere */}}
+{{/* No secret stands in the values, and each secret that is needed comes from somewhere. */}}
 {{- define "bridge.validateSecrets" -}}
 {{- $v := .Values -}}
 {{- $table := .Files.Get "files/kafka-properties.yaml" | fromYaml -}}
@@ -95,7 +98,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* what must be apart is apart */}}
+{{/* Times and sizes that depend on each other fit together. */}}
 {{- define "bridge.validateSizes" -}}
 {{- $request := include "bridge.setting" (list . "delivery" "request_timeout_s" 30) | float64 -}}
 {{- $drain := include "bridge.drainTimeout" . | float64 -}}
@@ -128,7 +131,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* no more replicas than partitions, and one scaler at most */}}
+{{/* No more replicas than partitions, and at most one scaler. */}}
 {{- define "bridge.validateScaling" -}}
 {{- $v := .Values -}}
 {{- $topics := include "bridge.topics" . | fromJsonArray -}}
@@ -180,7 +183,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* what Kubernetes would refuse later, or take without doing what is meant */}}
+{{/* What Kubernetes would refuse later, or accept without doing what the user means. */}}
 {{- define "bridge.validatePod" -}}
 {{- $v := .Values -}}
 {{- if and (not $v.staticMembership.enabled) (regexMatch "^0+%?$" (toString $v.deployment.maxSurge)) (regexMatch "^0+%?$" (toString $v.deployment.maxUnavailable)) -}}

@@ -1,4 +1,4 @@
-{{/* the rules of bridge/settings.py and its neighbours that a schema can't say; tests/helm/test_parity.py compares */}}
+{{/* The rules of bridge/config that a schema can't express. tests/helm/test_parity.py compares them with the bridge's. */}}
 {{- define "bridge.validateMapping" -}}
 {{- $topics := .Values.config.topics -}}
 {{- range $number, $topic := $topics -}}
@@ -16,7 +16,7 @@
 {{- if regexMatch `\[[^\]]*(\[[:.=]|\\[^.])|\\([ac-rt-vx-zAC-RT-VX-Z0-9]|[<>'])` $name -}}
 {{- fail (printf "\n%s: %s means something else to Kafka's C client; write [0-9] for [[:digit:]] and [\\d], and no backslash inside [ ]\n" $at $name) -}}
 {{- end -}}
-{{- /* a broken regex matches nothing, and this one everything */ -}}
+{{- /* A broken regex matches nothing. A sound one matches here, because of its empty alternative. */ -}}
 {{- if not (regexMatch (printf "|%s" $name) "") -}}
 {{- fail (printf "\n%s: %s is not a regular expression; correct it\n" $at $name) -}}
 {{- end -}}
