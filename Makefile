@@ -1,4 +1,4 @@
-# The project's commands. Everything is installed into .venv from the locked files; nothing else on the machine is touched.
+# The project's commands. Everything is installed into .venv, from the lock files; nothing else on the machine changes.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -10,44 +10,44 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-hea
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock clean
 
-help: ## what there is to do
+help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 $(RUN_STAMP): requirements.lock
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) …"
+	@echo "Installing into $(VENV) …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 $(STAMP): $(RUN_STAMP) requirements-dev.lock pyproject.toml
-	@echo "installing the tools for tests …"
+	@echo "Installing the tools for tests …"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(RUN_STAMP) ## the bridge at work: no Kafka, no account, no configuration
+demo: $(RUN_STAMP) ## Run the bridge on sample events: needs no Kafka, no account, no configuration
 	@$(PY) -m bridge demo
 
-test: $(STAMP) ## every test: units, contract, a real Kafka broker, real HTTP and TLS, the simulation (not the cluster: make kubernetes-ci)
+test: $(STAMP) ## Run every test except the cluster's (make kubernetes-ci): units, contract, a real Kafka broker, real HTTP and TLS, simulation
 	@$(PY) -m pytest -q --numprocesses 2 --dist loadfile $(wildcard tests/unit tests/operators tests/end_to_end tests/hostile tests/contract tests/integration tests/simulation tests/chaos) $(ARGS)
 
-check: $(STAMP) ## ruff, mypy, import walls and the fast tests
+check: $(STAMP) ## Run ruff, mypy, import-linter and the unit tests
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
 	@$(PY) -m pytest -q tests/unit $(ARGS)
 
-format: $(STAMP) ## formats and mends what ruff can
+format: $(STAMP) ## Format the code, and fix what ruff can fix
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-lock: ## resolves the dependencies anew, with hashes
+lock: ## Resolve the dependencies again, with hashes
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	echo hatchling | $(COMPILE) -c requirements-dev.lock - -o requirements-build.lock
 
-clean: ## removes the environment and the caches
+clean: ## Remove the environment and the caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 -include make/*.mk

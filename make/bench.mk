@@ -1,8 +1,8 @@
-# What it costs, measured so that anyone can repeat it: docs/performance.md
+# What the bridge costs: docs/performance.md
 .PHONY: bench bench-quick
 
-bench: $(STAMP) ## What the bridge costs, into docs/performance.*; ROUNDS=5 EVENTS=500000 ONLY=throughput,latency,steady,scaling,startup,profile,quota
+bench: $(STAMP) ## Measure what the bridge costs, into docs/performance.*; ROUNDS=5 EVENTS=500000 ONLY=throughput,latency,steady,scaling,startup,profile,quota
 	@$(PY) -m bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(EVENTS),--events $(EVENTS)) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-bench-quick: $(STAMP) ## The same in three minutes, into .cache/bench: shows that the bench works, and measures nothing
+bench-quick: $(STAMP) ## Show in three minutes that the benchmark works, into .cache/bench; its figures mean nothing
 	@$(PY) -m bench --quick $(if $(ONLY),--only $(ONLY)) $(ARGS)

@@ -1,4 +1,7 @@
-"""For mkdocs: links that leave docs/ work in the repository, not in the site; there they become text, and a file that is missing is an error."""
+"""A hook of mkdocs: links to files outside of docs/ become text, because they work in the repository only.
+
+A link to a file that does not exist is an error.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ _LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)#]+)(#[^)]*)?\)")
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
-    """Turns links out of docs/ into text."""
+    """Return the page with its links to files outside of docs/ as text. mkdocs calls this for each page."""
     docs = Path(config["docs_dir"]).resolve()
 
-    def turned(found: re.Match[str]) -> str:
-        target = (Path(page.file.abs_src_path).parent / found[2]).resolve()
+    def as_text(link: re.Match[str]) -> str:
+        target = (Path(page.file.abs_src_path).parent / link[2]).resolve()
         if target.is_relative_to(docs):
-            return found[0]
+            return link[0]
         if not target.exists():
-            raise PluginError(f"{page.file.src_path}: {found[2]} does not exist")
-        return f"{found[1]} (`{target.relative_to(docs.parent)}`)"
+            raise PluginError(f"{page.file.src_path}: {link[2]} does not exist")
+        return f"{link[1]} (`{target.relative_to(docs.parent)}`)"
 
-    return _LINK.sub(turned, markdown)
+    return _LINK.sub(as_text, markdown)

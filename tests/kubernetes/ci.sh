@@ -1,10 +1,10 @@
 #!/bin/bash
-# usage: ci.sh [STEP...]   the whole Kubernetes tier, or only these steps of it:
-#   tools   packages and programs, built once and kept in the cache (cold: 30-40 minutes of two cores; warm: seconds)
-#   chart   helm lint, schemas, template units, alerts, dashboard: no cluster
-#   image   built from the Dockerfile, run restricted, the demo in it, its size
-#   cluster installed into a real API server with a real node, Kafka, KEDA and Prometheus
-#   scan    manifests and Dockerfile against checkov, kube-score and hadolint
+# usage: ci.sh [STEP...]   run all steps of the Kubernetes tests, or only these:
+#   tools   install packages and build programs, once; they stay in the cache (30-40 minutes of two cores, later seconds)
+#   chart   test the chart without a cluster: helm lint, schemas, template units, alerts, dashboard
+#   image   build the image, run it with restricted rights, run the demo in it, check its size
+#   cluster install the chart into a real API server with a real node, Kafka, KEDA and Prometheus
+#   scan    scan manifests and Dockerfile with checkov, kube-score and hadolint
 # env: PYTHON (.venv/bin/python), KUBERNETES_KIT, KIT, HEAVY (a prefix for the builds, such as "nice -n 19")
 set -euo pipefail
 cd "$(dirname "$(realpath "$0")")/../.."
@@ -16,7 +16,7 @@ IMAGE=localhost/aep-bridge TAG=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/
 mkdir -p "$OUT"
 
 say(){ printf '\n== %s\n' "$*"; }
-have(){ local each; for each; do command -v "$each" >/dev/null || return 1; done; }  # `command -v a b` is content with one of them
+have(){ local each; for each; do command -v "$each" >/dev/null || return 1; done; }  # `command -v a b` succeeds when one of them exists
 
 tools(){
   have mmdebstrap buildah podman crun containerd runc prometheus promtool ip /usr/lib/cni/bridge || $kit apt.sh
