@@ -1,5 +1,5 @@
-"""Whether the brokers answer, over which protocol, and if not, why: a password, a certificate, a name, a
-firewall.
+"""Whether the brokers answer, over which protocol, and if not, why: a password, a
+certificate, a name, a firewall.
 """
 
 from __future__ import annotations

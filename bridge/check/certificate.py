@@ -1,5 +1,6 @@
-"""Why the brokers' certificate is refused. The Kafka client does not say it; a handshake by Python's `ssl`
-does.
+"""Why the brokers' certificate is refused.
+
+The Kafka client does not say it; a handshake by Python's `ssl` does.
 """
 
 from __future__ import annotations

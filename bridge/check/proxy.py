@@ -1,5 +1,5 @@
-"""Which proxy stands before the inlet and the token endpoint, which setting says so, and whether it takes
-connections.
+"""Which proxy stands before the inlet and the token endpoint, which setting says so, and
+whether it takes connections.
 """
 
 from __future__ import annotations

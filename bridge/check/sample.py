@@ -1,5 +1,5 @@
-"""One record of a topic, sent to AEP's single endpoint with AEP's own validation: the verdict before the
-first deploy.
+"""One record of a topic, sent to AEP's single endpoint with AEP's own validation: the
+verdict before the first deploy.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def _send(aep: AepSettings, message: bytes) -> tuple[int, bytes]:
 
 
 def _newest_value(settings: Settings, topic: str) -> bytes | None:
-    """Return the value of a partition's last record that has one; None if there is none. Raises
-    `Unreachable`.
+    """Return the value of a partition's last record that has one; None if there is none.
+
+    Raises `Unreachable`.
     """
     count = TopicAdmin(settings.admin_properties(), TIMEOUT_S).partition_counts([topic]).get(topic, 0)
     reader = TopicReader(settings.consumer_properties(), TIMEOUT_S)

@@ -1,5 +1,5 @@
-"""What needs no connection: the configuration, the environment around it, and the memory that the bridge
-may take.
+"""What needs no connection: the configuration, the environment around it, and the
+memory that the bridge may take.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def references(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
 
 
 def _variable(loc: Loc) -> str:
-    """Return the variable of a key. The last part of a property's or a header's variable has its own
-    spelling.
+    """Return the variable of a key. The last part of a property's or a header's
+    variable has its own spelling.
     """
     last = str(loc[-1])
     if "properties" in loc[:-1]:

@@ -1,5 +1,5 @@
-"""Topics and their dead-letter topics: that they exist, and that the principal may use them; partitions and
-replicas.
+"""Topics and their dead-letter topics: that they exist, and that the principal may use
+them; partitions and replicas.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def _permission(permissions: Permissions, subject: str, topic: str, operation: s
 def _dead_letter_topic(
     topics: TopicAdmin, permissions: Permissions, source: str, name: str, *, create: bool
 ) -> Iterator[Finding]:
-    """Check the dead-letter topic of a source; `create` is whether the bridge creates it at start if it is
-    missing.
+    """Check the dead-letter topic of a source; `create` is whether the bridge creates it
+    at start if it is missing.
     """
     subject = f"dead-letter topic {name}"
     try:

@@ -1,4 +1,5 @@
-"""The command line. Each command is a room of its own, and imports what is heavy only when it runs, so that `--help` is instant.
+"""The command line. Each command is a room of its own, and imports what is heavy only when it runs, so that
+`--help` is instant.
 
 Exit codes: 0 fine, 1 a problem was found, 2 usage or configuration, 3 an upstream can't be reached.
 """
@@ -42,7 +43,8 @@ def front(
 ) -> None:
     """Delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.
 
-    Start with `aep-bridge demo`, then `aep-bridge init`, `aep-bridge check` and `aep-bridge run`. Each command's `--help` ends with an example.
+    Start with `aep-bridge demo`, then `aep-bridge init`, `aep-bridge check` and `aep-bridge run`. Each
+    command's `--help` ends with an example.
 
     Exit codes: 0 fine, 1 a problem was found, 2 usage or configuration, 3 an upstream can't be reached.
 

@@ -23,7 +23,8 @@ def demo(
     output: Output = Form.AUTO,
     logs: Annotated[bool, typer.Option("--logs", help="Show the bridge's log lines as well.")] = False,
 ) -> None:
-    """Show what happens: an in-process Kafka, a local AEP, good events and bad ones, a 429 and an outage on the way.
+    """Show what happens: an in-process Kafka, a local AEP, good events and bad ones, a 429 and an outage on
+    the way.
 
     Ends with 0 only if every event is accounted for: in AEP, or in a dead-letter topic with its error.
 

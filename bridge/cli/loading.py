@@ -1,4 +1,6 @@
-"""Loads the configuration for a command, or ends it with the exit code and the message that a person needs."""
+"""Loads the configuration for a command, or ends it with the exit code and the message that
+a person needs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`aep-bridge partitions`: how many partitions the mapped topics have, which is how many replicas can work."""
+"""`aep-bridge partitions`: how many partitions the mapped topics have, which is how many
+replicas can work.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ def partitions(
     config: ConfigOption,
     output: Output = Form.AUTO,
 ) -> None:
-    """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and KEDA's `maxReplicaCount`.
+    """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and
+    KEDA's `maxReplicaCount`.
 
     Example: `aep-bridge partitions --config config/aep-bridge.yaml -o json`
     """

@@ -10,7 +10,8 @@ from bridge.cli.loading import ConfigOption, settings_of
 def run(config: ConfigOption) -> None:
     """Run the bridge: join the consumer group, deliver, commit only what is settled.
 
-    Stops on SIGTERM: it settles what it has read, commits, leaves the group. A second SIGTERM ends it at once.
+    Stops on SIGTERM: it settles what it has read, commits, leaves the group. A second SIGTERM ends it at
+    once.
 
     Example: `aep-bridge run --config config/aep-bridge.yaml`
     """
@@ -21,21 +22,25 @@ def run(config: ConfigOption) -> None:
     from bridge.ops.logs import configure
 
     configure(settings.logging.level, settings.logging.format)
-    from confluent_kafka import KafkaException
-
     from bridge.app.service import Service
+    from bridge.kafka.client_errors import PropertiesRefused, properties_checked
 
     try:
-        service = Service(settings)
+        with properties_checked():
+            service = Service(settings)
+    except PropertiesRefused as error:
+        raise _wrong(f"{config}: kafka.properties: {error}") from None
     except (OSError, ValueError) as error:
-        typer.echo(f"{config}: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KafkaException as error:
-        typer.echo(f"{config}: kafka.properties: {error.args[0].str()}", err=True)
-        raise typer.Exit(2) from None
+        raise _wrong(f"{config}: {error}") from None
     try:
-        code = service.run()
-    except KafkaException as error:
-        typer.echo(f"{config}: kafka.properties: {error.args[0].str()}", err=True)
-        raise typer.Exit(2) from None
+        with properties_checked():
+            code = service.run()
+    except PropertiesRefused as error:  # of the consumer, which is created here
+        raise _wrong(f"{config}: kafka.properties: {error}") from None
     raise typer.Exit(code)
+
+
+def _wrong(text: str) -> typer.Exit:
+    """Print what is wrong with the configuration, and return the exception for the caller to raise."""
+    typer.echo(text, err=True)
+    return typer.Exit(2)

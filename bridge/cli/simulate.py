@@ -27,7 +27,8 @@ def simulate(
     tls_cert: Annotated[str | None, typer.Option(help="Certificate (PEM): serves HTTPS.")] = None,
     tls_key: Annotated[str | None, typer.Option(help="Its key (PEM).")] = None,
 ) -> None:
-    """Run a local AEP: streaming ingestion, tokens, and faults on demand. Prints the configuration that leads a bridge to it; Ctrl-C ends it.
+    """Run a local AEP: streaming ingestion, tokens, and faults on demand. Prints the configuration that
+    leads a bridge to it; Ctrl-C ends it.
 
     Example: `aep-bridge simulate --port 9299 --require-auth --rate 5000`
     """

@@ -36,7 +36,8 @@ def skip(
 
     The dead letter's headers say who ordered it, and why. Nothing is lost, and no offset is reset.
 
-    Example: `aep-bridge skip web-events/3/81723 --why "ticket 4711" --token-file token --admin http://10.0.0.7:8080`
+    Example: `aep-bridge skip web-events/3/81723 --why "ticket 4711" --token-file token --admin
+    http://10.0.0.7:8080`
     """
     topic, _, rest = record.rpartition("/")
     topic, _, partition = topic.rpartition("/")
@@ -103,7 +104,10 @@ def _token(path: Path) -> str:
 
 
 def _user() -> str:
-    """The user's name, for the audit. A number that has none, such as a container's, says nothing of who it was: exits with 2."""
+    """The user's name, for the audit.
+
+    A number that has none, such as a container's, says nothing of who it was: exits with 2.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError):

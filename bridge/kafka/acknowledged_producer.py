@@ -32,8 +32,9 @@ class AcknowledgedProducer:
         self._errors: list[str] = []
 
     def put(self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()) -> None:
-        """Queue a record; wait while the queue is full. Raises `NotAcknowledged` where the client refuses
-        it.
+        """Queue a record; wait while the queue is full.
+
+        Raises `NotAcknowledged` where the client refuses it.
         """
         while True:
             try:

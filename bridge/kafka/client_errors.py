@@ -1,5 +1,5 @@
-"""The Kafka client's own exceptions, turned into ours, so that the layers above kafka/ do not import the
-client.
+"""The Kafka client's own exceptions, turned into ours, so that the layers above
+kafka/ do not import the client.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def text_of(problem: KafkaException) -> str:
 
 
 def answer_of(future: Future[T], timeout_s: float) -> T:
-    """Return the brokers' answer. Raises `Unreachable` where none came, `KafkaException` where it is a
-    refusal.
+    """Return the brokers' answer. Raises `Unreachable` where none came,
+    `KafkaException` where it is a refusal.
     """
     try:
         return future.result(timeout_s + 5)  # the client's own limit comes first, with the better text

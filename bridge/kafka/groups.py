@@ -66,8 +66,8 @@ class Groups:
         self._timeout_s = timeout_s
 
     def describe(self, group: str) -> Group | None:
-        """Return a group's members and what the principal may do with it; None where there is no such
-        group.
+        """Return a group's members and what the principal may do with it; None where
+        there is no such group.
         """
         asked = self._admin.describe_consumer_groups(
             [group], include_authorized_operations=True, request_timeout=self._timeout_s
@@ -83,8 +83,8 @@ class Groups:
         return Group(tuple(members), frozenset(operations))
 
     def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the offsets that a group has committed in these partitions; those without one are left
-        out.
+        """Return the offsets that a group has committed in these partitions; those
+        without one are left out.
         """
         positions = [Position(*partition) for partition in partitions]
         if not positions:  # the client would ask for every partition of the group

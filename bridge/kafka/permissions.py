@@ -38,8 +38,9 @@ class Permissions:
         return frozenset(operation.name for operation in description.authorized_operations or ())
 
     def check_creation(self, topic: str) -> None:
-        """Ask whether a topic could be created, without creating it. Raises `TopicError` where it could
-        not.
+        """Ask whether a topic could be created, without creating it.
+
+        Raises `TopicError` where it could not.
         """
         asked = self._admin.create_topics(
             [NewTopic(topic, 1, -1)], validate_only=True, request_timeout=self._timeout_s

@@ -24,8 +24,9 @@ class Obstacle(Enum):
 
 
 class BrokerProbe:
-    """A client that is on its way to the brokers. Its errors tell the cause; the exceptions of its calls do
-    not.
+    """A client that is on its way to the brokers.
+
+    Its errors tell the cause; the exceptions of its calls do not.
     """
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
@@ -36,8 +37,9 @@ class BrokerProbe:
             self._admin = AdminClient(config)
 
     def count_brokers(self, timeout_s: float) -> int:
-        """Ask for the brokers of the cluster. Raises `Unreachable` where no answer comes within
-        `timeout_s`.
+        """Ask for the brokers of the cluster.
+
+        Raises `Unreachable` where no answer comes within `timeout_s`.
         """
         try:
             return len(self._admin.list_topics(timeout=timeout_s).brokers)

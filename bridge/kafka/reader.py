@@ -1,5 +1,6 @@
-"""Read topics from given offsets to where they ended when asked. Joins no consumer group and commits
-nothing.
+"""Read topics from given offsets to where they ended when asked.
+
+Joins no consumer group and commits nothing.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ class TopicReader:
 
 
 def _is_end_of_partition(message: Message, partition: TopicPartition) -> bool:
-    """Return whether an error message only says that a partition has ended. Raises `Unreachable` for
-    hopeless errors.
+    """Return whether an error message only says that a partition has ended.
+
+    Raises `Unreachable` for hopeless errors.
     """
     error = cast("KafkaError", message.error())
     if error.code() in _HOPELESS:

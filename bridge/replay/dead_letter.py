@@ -1,5 +1,5 @@
-"""One dead letter, read from its topic: where its record came from, what was wrong, and the record itself.
-Pure.
+"""One dead letter, read from its topic: where its record came from, what was wrong,
+and the record itself. Pure.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class StoredDeadLetter:
     coordinates: Coordinates
     """Where the dead letter is."""
     source: Coordinates
-    """Where its record was read the first time; the dead letter's own coordinates if no header names
-    others.
+    """Where its record was read the first time; the dead letter's own coordinates
+    if no header names others.
     """
     reason: str
     error: str
@@ -89,8 +89,9 @@ class StoredDeadLetter:
 
 
 def iso_time(milliseconds: int) -> str:
-    """Return a time in ISO 8601, UTC, to the second. A time outside of the calendar becomes the calendar's
-    end.
+    """Return a time in ISO 8601, UTC, to the second.
+
+    A time outside of the calendar becomes the calendar's end.
     """
     seconds = min(max(milliseconds // 1000, _FIRST_S), _LAST_S)
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

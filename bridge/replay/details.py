@@ -1,5 +1,5 @@
-"""One dead letter in full: its key, its headers and its payload, as far as they are text or JSON (`dlq
-show`).
+"""One dead letter in full: its key, its headers and its payload, as far as they are
+text or JSON (`dlq show`).
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class CannotStart(Exception):
 
 
 def replay_group(settings: Settings) -> str:
-    """Return the group of this bridge's replays: one for all filters, since two can select the same dead
-    letter.
+    """Return the group of this bridge's replays: one for all filters, since two can
+    select the same dead letter.
     """
     return f"{settings.kafka.group_id}.replay"
 

@@ -197,8 +197,8 @@ class Plan:
         return sorted({self._partitions[number].topic for (number,) in rows})
 
     def actions(self, partition: TopicPartition, first: int, stop: int) -> dict[int, tuple[str, Action]]:
-        """Return the offsets from `first` up to `stop` to send or park, each with its record's source
-        topic.
+        """Return the offsets from `first` up to `stop` to send or park, each with
+        its record's source topic.
         """
         rows = self._database.execute(
             f"SELECT at, text, action {_WITH_SOURCE_TOPIC} "

@@ -1,5 +1,5 @@
-"""Whether a plan can be carried out: checked before anything is sent, so that a replay does not stop
-half-way.
+"""Whether a plan can be carried out: checked before anything is sent, so that a
+replay does not stop half-way.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class ReplayProgress(Observer):
         self.accepted = 0
         """Records that AEP accepted, or that the brokers of the source topic acknowledged."""
         self.dead_lettered_again = 0
-        """Records that failed once more: at the end of the dead-letter topic, outside of this replay's
-        bounds.
+        """Records that failed once more: at the end of the dead-letter topic, outside
+        of this replay's bounds.
         """
         self.parked = 0
         self.waiting_for = ""

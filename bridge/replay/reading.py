@@ -73,8 +73,8 @@ class DeadLetterReader:
 def read_selected(
     settings: Settings, reader: DeadLetterReader, topics: Iterable[str], selection: Selection
 ) -> Iterator[tuple[StoredDeadLetter, Mark | None]]:
-    """Yield every selected dead letter of these topics (of all, if none is named), with the mark of its
-    replay.
+    """Yield every selected dead letter of these topics (of all, if none is named),
+    with the mark of its replay.
     """
     marks = reader.marks()
     bounds = reader.bounds(dead_letter_topics(settings, topics))
@@ -86,8 +86,8 @@ def read_selected(
 def find(
     settings: Settings, reader: DeadLetterReader, coordinates: Coordinates
 ) -> tuple[StoredDeadLetter, Mark | None] | None:
-    """Return the dead letter at these coordinates, or whose source record was there, with the mark of its
-    replay.
+    """Return the dead letter at these coordinates, or whose source record was there,
+    with the mark of its replay.
     """
     topics = dead_letter_topics(settings)
     if coordinates.topic in topics or settings.is_dead_letter_topic(coordinates.topic):

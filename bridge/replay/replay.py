@@ -95,8 +95,8 @@ class Replay:
             marks.flush()
 
     def _check_marks_are_unchanged(self) -> None:
-        """Raise `CannotStart` if another replay wrote marks since the plan was made: they may be of our
-        letters.
+        """Raise `CannotStart` if another replay wrote marks since the plan was made:
+        they may be of our letters.
         """
         reader = TopicReader(self._settings.consumer_properties())
         try:
@@ -144,8 +144,9 @@ class Replay:
         self.progress.records_parked(len(records))
 
     def _copy(self, records: Sequence[Record], topic_of: Callable[[Record], str]) -> None:
-        """Produce records as they are, and wait until the brokers have acknowledged them. Raises
-        `NotAcknowledged`.
+        """Produce records as they are, and wait until the brokers have acknowledged them.
+
+        Raises `NotAcknowledged`.
         """
         for record in records:
             self._producer.put(topic_of(record), record.value(), record.key(), record.headers() or ())

@@ -21,14 +21,16 @@ from bridge.replay.patch import Patch
 from bridge.replay.plan import Action, Plan
 
 _SPREAD = 100_000
-"""More partitions than a topic has. It keeps the engine partitions of two dead-letter topics of one source
-apart.
+"""More partitions than a topic has.
+
+It keeps the engine partitions of two dead-letter topics of one source apart.
 """
 
 
 class ReplayedRecord:
-    """A dead letter's record under its first topic, perhaps with a patched value. Key and headers are as
-    they are.
+    """A dead letter's record under its first topic, perhaps with a patched value.
+
+    Key and headers are as they are.
     """
 
     __slots__ = ("_partition", "_record", "_value")
@@ -156,8 +158,8 @@ class ReplaySource:
         return slices
 
     def _for_the_engine(self, part: Slice) -> list[Slice]:
-        """Park what is to be parked of a slice; return what is to be sent, a slice for each engine
-        partition.
+        """Park what is to be parked of a slice; return what is to be sent, a slice
+        for each engine partition.
         """
         partition = part.partition
         next_offset = min(part.next_offset, self._plan.bounds.end[partition])

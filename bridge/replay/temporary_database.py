@@ -1,5 +1,5 @@
-"""A database for one process and its lifetime, so that its memory does not grow with the number of dead
-letters.
+"""A database for one process and its lifetime, so that its memory does not grow with
+the number of dead letters.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ import sqlite3
 
 
 def temporary_database() -> sqlite3.Connection:
-    """Return an empty database. Beyond 8 MiB it lies in a temporary file, which is gone when the process
-    ends.
+    """Return an empty database. Beyond 8 MiB it lies in a temporary file, which is
+    gone when the process ends.
     """
     database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
     database.executescript(

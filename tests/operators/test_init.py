@@ -9,28 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.cli.init import INLET
-from bridge.migration.connector import _NOT_NEEDED, NotAConnector, moved
+from bridge.cli.init import EXAMPLE_INLET
 from bridge.simulator import Config, Simulator
 from tests.operators.conftest import aep_bridge, on_a_terminal
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka
 from tests.support.xdm import DATASETS, envelope
+from tests.unit.migration.connectors import connector
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def connector(topics: str, endpoint: str, **more: str) -> dict:
-    """As it is posted to Kafka Connect."""
-    config = {
-        "topics": topics, "connector.class": "com.adobe.platform.streaming.sink.impl.AEPSinkConnector", "tasks.max": 2, "aep.endpoint": endpoint,
-        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "aep.flush.interval.seconds": 1, "aep.flush.bytes.kb": 4,
-        "errors.tolerance": "all", "errors.deadletterqueue.topic.name": f"{topics}-dead", "aep.connection.auth.enabled": True,
-        "aep.connection.auth.token.type": "access_token", "aep.connection.auth.client.id": "bridge", "aep.connection.auth.client.secret": "secret-canary",
-        "aep.connection.auth.imsOrg": "0DD379AC5B117F6E0A494106@AdobeOrg", **more,
-    }  # fmt: skip
-    return {"name": f"sink-{topics}", "config": config}
 
 
 def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> None:
@@ -119,7 +107,7 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.say("my-client\n")
             assert terminal.wait() == 0
         config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
-        assert ("my-client", "envelope", INLET) == (
+        assert ("my-client", "envelope", EXAMPLE_INLET) == (
             config["aep"]["auth"]["client_id"],
             config["topics"][0]["format"],
             config["aep"]["inlet_url"],
@@ -177,39 +165,11 @@ def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path
         assert sim.accepted.keys() == {"c7", "c8", "c9"}
 
 
-def test_what_is_no_connector_is_told(tmp_path: Path) -> None:
-    """Another connector's file, no JSON, no topics; a bare `config`, a regex, a proxy with its password, a placeholder for the secret."""
-    for text in ("[]", "{}", "x", '{"aep.endpoint": "https://h/collection/a"}'):
-        with pytest.raises(NotAConnector):
-            moved(text, "k:9092", "s")
+def test_a_file_that_is_no_connector_is_an_error_that_names_what_it_lacks(tmp_path: Path) -> None:
+    """Nothing is written, and the exit code is that of wrong use."""
     (tmp_path / "c.json").write_text("{}")
-    assert (
-        "aep.endpoint"
-        in aep_bridge(
-            "init",
-            tmp_path / "b.yaml",
-            "--from-connect",
-            tmp_path / "c.json",
-            "--bootstrap-servers",
-            "k:1",
-            code=2,
-        ).stderr
-    )
-    config = connector("a", "https://dcs.adobedc.net/collection/ab")["config"]
-    del config["topics"]
-    more = {
-        "topics.regex": "shop-.*",
-        "aep.connection.proxy.host": "p",
-        "aep.connection.proxy.user": "u",
-        "aep.connection.proxy.password": "p@ss",
-    }
-    made = moved(
-        json.dumps(config | more | {"aep.connection.auth.client.secret": "${file:/x:y}"}), "k:9092", "s"
-    )
+    flags = ("--from-connect", tmp_path / "c.json", "--bootstrap-servers", "k:1")
+    refused = aep_bridge("init", tmp_path / "b.yaml", *flags, code=2)
 
-    assert made.config["topics"][0]["topic"] == "^shop-.*$"
-    assert made.proxy == "http://u:p%40ss@p:443"
-    assert made.secret == ""
-    assert any("client.secret" in name for name, _ in made.by_hand)
-    assert "p@ss" not in repr(made)
-    assert _NOT_NEEDED
+    assert "aep.endpoint" in refused.stderr
+    assert not (tmp_path / "b.yaml").exists()

@@ -272,8 +272,8 @@ def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
 
 
 def _stop_on_signals(run: Replay) -> None:
-    """Let the first SIGTERM or SIGINT stop the replay in good order, and the second one end the process at
-    once.
+    """Let the first SIGTERM or SIGINT stop the replay in good order, and the second
+    one end the process at once.
     """
     import os
     import signal

@@ -38,7 +38,9 @@ def test_a_variable_that_looks_like_ours_is_named_with_what_was_meant(name: str,
 
 
 def test_the_environment_is_told_without_values() -> None:
-    """Variables that count, those that only look so, and references that nobody fills in: by name, never with their values."""
+    """Variables that count, those that only look so, and references that nobody fills in: by
+    name, never with their values.
+    """
     made = settings(
         kafka={"bootstrap_servers": "a:1", "properties": {"sasl.password": "x${KAFKA_SECRET}"}},
         topics=[{"topic": "t", "dataset_id": "${DATASET}"}],
@@ -71,7 +73,9 @@ def test_a_dollar_alone_is_no_reference() -> None:
 
 
 def test_replicas_are_held_against_partitions() -> None:
-    """More replicas than partitions is a warning with the number that has work; a fitting number and an unknown one are fine."""
+    """More replicas than partitions is a warning with the number that has work; a fitting number
+    and an unknown one are fine.
+    """
     assert (
         (warn := check_replicas(4, 6)).level,
         "2 of them" in warn.text and "at most 4" in warn.next_step,
@@ -100,7 +104,9 @@ def told(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], **aep: Any) -
 
 
 def test_which_proxy_applies_and_who_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The setting before the variable; NO_PROXY for one of the two endpoints alone; an empty setting; no password shown; one that is away is FAIL."""
+    """The setting before the variable; NO_PROXY for one of the two endpoints alone; an empty setting; no
+    password shown; one that is away is FAIL.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
         here = f"127.0.0.1:{listener.getsockname()[1]}"
 
@@ -140,7 +146,9 @@ def test_which_proxy_applies_and_who_says_so(monkeypatch: pytest.MonkeyPatch) ->
     "date", ["garbage", "", "Tue, 99 Nov 2026 10:00:00 GMT", "Tue, 24 Nov 2026 10:00:00", "0"]
 )
 def test_a_date_that_is_none_ends_no_check(date: str) -> None:
-    """Whatever a gateway writes there: the inlet is judged, and the clock said to be unknown where it can't be told."""
+    """Whatever a gateway writes there: the inlet is judged, and the clock said to be
+    unknown where it can't be told.
+    """
     client = httpx.Client(
         transport=httpx.MockTransport(lambda _: httpx.Response(400, headers={"date": date}))
     )

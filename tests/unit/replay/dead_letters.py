@@ -21,8 +21,8 @@ def letter(
     reason: str = "refused",
     error: str = "no",
 ) -> StoredDeadLetter:
-    """Return a dead letter at an offset of `DEAD`, of the record at offset `source` of a topic's partition
-    0.
+    """Return a dead letter at an offset of `DEAD`, of the record at offset `source`
+    of a topic's partition 0.
     """
     headers = [
         ("__connect.errors.topic", topic.encode()),

@@ -1,5 +1,5 @@
-"""The plan of a replay: one action for each source record, what was replayed is not sent again, and no
-payload is held.
+"""The plan of a replay: one action for each source record, what was replayed is not sent
+again, and no payload is held.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ def offsets(part: Slice) -> list[int]:
 def test_settled_dead_letters_are_marked_and_not_sent_again_after_a_partition_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Marks follow the watermark; what lies before it is passed over when it comes again; the end is
-    reached once.
+    """Marks follow the watermark; what lies before it is passed over when it comes
+    again; the end is reached once.
     """
     replay = Replaying(monkeypatch, plan_for(letter(2, 2), letter(4, 4), letter(990, 990)))
     source, kafka = replay.source, replay.kafka
@@ -122,8 +122,8 @@ def test_settled_dead_letters_are_marked_and_not_sent_again_after_a_partition_wa
 def test_a_dead_letter_partition_is_stored_once_all_of_its_source_topics_are_settled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two source topics share a dead-letter topic, and the engine settles them apart: the lower watermark
-    holds.
+    """Two source topics share a dead-letter topic, and the engine settles them apart:
+    the lower watermark holds.
     """
     replay = Replaying(monkeypatch, plan_for(letter(2, 2), letter(4, 4, topic="u"), letter(5, 5, count=3)))
     source, kafka = replay.source, replay.kafka
