@@ -2,6 +2,8 @@
 
     __main__        the command line: run the steps, keep their results, print the tables
     plan            what is measured, and in which order
+    scale           how much is measured
+    stage           the broker, sinks and topics that the steps of a run share
     progress        show how far the run has come
     environment/    what a measurement needs: broker, topics, events, sink, processes
     programs/       what runs as a process of its own: the sink, its load generator, the reference lines, and

@@ -13,11 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from bench.environment.machine import describe
-from bench.plan import PARTS, QUICK, Scale, Stage, Step, quota_runs, steps
+from bench.plan import PARTS, Step, quota_runs, steps
 from bench.progress import StepProgress
 from bench.report import document
 from bench.report.results import Results, read, write
 from bench.report.tables import ALL_TABLES, goal_table
+from bench.scale import QUICK, Scale
+from bench.stage import Stage
 
 PRINTED = {
     "throughput": "throughput",
@@ -158,8 +160,8 @@ def _one_line(figures: dict[str, Any]) -> str:
         "s": "{:.2f} s",
         "cpu_m": "{:.0f}m CPU",
     }
-    known = [text.format(figures[key]) for key, text in formats.items() if key in figures]
-    return ", ".join(known) or f"{len(figures.get('samples', ()))} samples"
+    texts = [text.format(figures[key]) for key, text in formats.items() if key in figures]
+    return ", ".join(texts) or f"{len(figures.get('samples', ()))} samples"
 
 
 def _print_tables(results: Results, console: Console) -> None:

@@ -10,72 +10,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from bench.environment.events import PARTITIONS, SHAPES
-from bench.environment.lab import Lab
-from bench.environment.sink_process import SinkProcess
+from bench.environment.events import SHAPES
 from bench.measurements.latency import latency
 from bench.measurements.profile import perf_samples, timed_parts
 from bench.measurements.quota import EVENT_BYTES, quota
 from bench.measurements.quota import PARTITIONS as QUOTA_PARTITIONS
-from bench.measurements.quota_scenarios import Scenario, events_needed, scenarios
+from bench.measurements.quota_scenarios import Scenario, events_needed
 from bench.measurements.scaling import scaling
 from bench.measurements.startup import startup, startup_with_default_delay
 from bench.measurements.steady_rate import steady_rate
-from bench.measurements.throughput import Load, reference, sink_capacity, throughput
+from bench.stage import Stage
 
+PARTS = ("throughput", "latency", "steady", "scaling", "startup", "profile", "quota")
 FEW_ROUNDS = 3
 """Rounds of steps that take long and hardly differ from round to round."""
-PARTS = ("throughput", "latency", "steady", "scaling", "startup", "profile", "quota")
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How many rounds, how many events, and for how long."""
-
-    rounds: int = 5
-    events: int = 500_000
-    """Events of 1 KB, and of 200 B; of 10 KB a tenth as many."""
-    sink_ms: tuple[int, ...] = (30, 150)
-    """How long the sink takes to answer, where it does not answer at once."""
-    lingers_ms: tuple[int, ...] = (0, 100, 1000)
-    latency_s: int = 10
-    """For how long events come one by one."""
-    steady_per_s: tuple[int, ...] = (1000, 10_000)
-    """Events per second that come at an even rate, each rate for `steady_s`."""
-    steady_s: int = 5
-    scaling_s: int = 6
-    """How many seconds of work there are for each replica."""
-    replicas: tuple[int, ...] = (1, 2, 3, 6)
-    quota_s: int = 240
-    scenarios: tuple[str, ...] = ()
-    """Names of the quota's scenarios; empty for all."""
-    scenarios_at_once: int = 3
-
-    def quota_scenarios(self) -> list[Scenario]:
-        """Return the scenarios to run."""
-        every = scenarios(self.quota_s)
-        return [scenario for scenario in every if not self.scenarios or scenario.name in self.scenarios]
-
-
 _SMALL_BATCHES = {"max_bytes": 100_000}
-QUICK = Scale(
-    rounds=1,
-    events=30_000,
-    sink_ms=(30,),
-    lingers_ms=(0, 100),
-    latency_s=1,
-    steady_s=1,
-    scaling_s=1,
-    replicas=(1, 2),
-    quota_s=15,
-    scenarios=("30 ms", "three replicas, 6,000/s configured"),
-)
-"""Enough to see that the bench works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,68 +40,6 @@ class Step:
     run: Callable[[], dict[str, Any]]
     rounds: int | None = None
     """How many rounds take this step at most; None for all."""
-
-
-class Stage:
-    """The broker, the sinks and the topics. Each is started or filled when it is first used."""
-
-    def __init__(self, scale: Scale) -> None:
-        self.scale, self.lab = scale, Lab()
-        self._topics: dict[tuple[int, int, int, str], str] = {}
-        self._sinks: list[SinkProcess] = []
-
-    def __enter__(self) -> Self:
-        self.lab.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for sink in self._sinks:
-            sink.child.kill()
-        self.lab.__exit__(kind, error, trace)
-
-    @cached_property
-    def http_sink(self) -> SinkProcess:
-        """The sink that speaks plain HTTP."""
-        return self._start_sink(tls=False)
-
-    @cached_property
-    def tls_sink(self) -> SinkProcess:
-        """The sink that speaks TLS."""
-        return self._start_sink(tls=True)
-
-    def _start_sink(self, *, tls: bool) -> SinkProcess:
-        self._sinks.append(self.lab.start_sink(tls=tls))
-        return self._sinks[-1]
-
-    def topic(self, count: int, size: int, partitions: int = PARTITIONS, shape: str = "envelope") -> str:
-        """Return the name of a topic that holds so many events of this size and shape."""
-        key = count, size, partitions, shape
-        if key not in self._topics:
-            self._topics[key] = self.lab.create_filled_topic(*key)
-        return self._topics[key]
-
-    def load(
-        self, *, size: int = 1024, shape: str = "envelope", latency_ms: float = 0, **sections: dict[str, Any]
-    ) -> Load:
-        """Return a filled topic, and how the sink answers and the bridge is configured."""
-        count = self.scale.events // (10 if size > 5000 else 1)
-        topic = self.topic(count, size, shape=shape)
-        return Load(topic, count, size, latency_ms, sections, SHAPES[shape].route)
-
-    def throughput(self, *, tls: bool, module: str = "bridge", **load: Any) -> dict[str, Any]:
-        """A whole process empties a topic; see `load` for the keywords."""
-        sink = self.tls_sink if tls else self.http_sink
-        return throughput(self.lab, sink, self.load(**load), module=module)
-
-    def reference(self, kind: str) -> dict[str, Any]:
-        """A reference line reads the topic of 1 KB events."""
-        return reference(self.lab, kind, self.topic(self.scale.events, 1024), self.scale.events)
-
-    def sink_capacity(self, *, tls: bool, requests: int) -> dict[str, Any]:
-        """The sink gets a load that costs nothing to make."""
-        return sink_capacity(self.lab, self.tls_sink if tls else self.http_sink, requests=requests)
 
 
 def steps(stage: Stage, parts: tuple[str, ...]) -> list[Step]:

@@ -103,7 +103,7 @@ def reference(lab: Lab, kind: str, topic: str, count: int) -> dict[str, Any]:
 
 
 def sink_capacity(lab: Lab, sink: SinkProcess, *, requests: int) -> dict[str, Any]:
-    """Measure what the sink takes when nobody has to make the requests: the same one again and again."""
+    """Measure what the sink takes of a load that costs nothing to make: the same request again and again."""
     arguments = ["bench.programs.sink_load", str(sink.port), str(lab.ca) if sink.tls else "-", str(requests)]
     with ChildProcess(arguments, lab.folder / "sink_load.log") as child:
         sink.start_run(requests * MESSAGES, 1024)

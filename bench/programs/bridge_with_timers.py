@@ -32,17 +32,17 @@ from bridge.http import non_blocking, response_parser
 from bridge.http.connection import HttpConnection
 from bridge.http.connection_pool import ConnectionPool
 from bridge.http.reactor import Reactor, SocketCallback
-from bridge.kafka import consumer
+from bridge.kafka import slices
 from bridge.kafka.consumer import KafkaConsumer
 from bridge.kafka.offset_resets import OffsetResets
 from bridge.ops.event_log import EventLog
 from bridge.ops.metrics import Metrics
 
 _SENDER = "send: headers and steps"
-"""The sender's own code. The reactor calls it back when a socket is ready, so that those calls are timed, too."""
+"""The sender's own code. The reactor calls it back when a socket is ready; those calls are timed, too."""
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "read: take from the client's queue": [(KafkaConsumer, "read")],
-    "read: group by partition, and weigh": [(consumer, "slices_of"), (OffsetResets, "check")],
+    "read: group by partition, and weigh": [(slices, "slices_of"), (OffsetResets, "check")],
     "validate": [(validation, "group_records")],
     "batch": [(Batcher, "add")],
     "track offsets": [(Engine, "take_in")],

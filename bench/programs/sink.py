@@ -51,7 +51,7 @@ class _Start:
 
 @dataclass(slots=True)
 class _Run:
-    """A run as it was asked for, and what has been counted so far."""
+    """The options of a run, and what has been counted so far."""
 
     run: int
     expect: int
@@ -134,7 +134,7 @@ class Sink:
                 _write_line(_result(run, run.start))
 
     def response(self, count: int) -> bytes:
-        """Return a 207 as long as Adobe's. It is made once for each number of messages."""
+        """Return a 207 as long as Adobe's, built once for each number of messages."""
         if count not in self._responses:
             entries = ",".join(f'{{"xactionId":"1565638336649:1750:{number}"}}' for number in range(count))
             body = (

@@ -100,8 +100,8 @@ def _throughput(results: Results) -> Iterator[Goal]:
     yield _at_most(part, name, shares, 1)
     name = "CPU seconds per million events at the defaults: the dearest of HTTP and TLS, 0 and 30 ms"
     costs = [figure_of(results, part, step, cpu) for step in ("http-0", "http-30", "tls-0", "tls-30")]
-    known = [cost for cost in costs if cost is not None]
-    worst = max(known, key=lambda cost: cost.median) if len(known) == len(costs) else None
+    measured = [cost for cost in costs if cost is not None]
+    worst = max(measured, key=lambda cost: cost.median) if len(measured) == len(costs) else None
     yield _at_most(part, name, worst, 5)
 
 

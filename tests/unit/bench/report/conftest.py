@@ -1,4 +1,4 @@
-"""Results of a made-up run: three rounds of everything, with round numbers."""
+"""Results of an invented run, with simple numbers."""
 
 from __future__ import annotations
 

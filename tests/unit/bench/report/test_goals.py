@@ -53,7 +53,7 @@ def test_every_goal_can_be_met(results: Results) -> None:
 
 
 def test_the_most_memory_of_all_runs_says_how_many_rounds_failed(results: Results) -> None:
-    """It is the most of the rounds that are left; what the others held is not known."""
+    """It is the most of the rounds that are left; what the failed ones held is not known."""
     results["throughput"]["runs"]["tls-0"][1] = None
     del results["throughput"]["runs"]["http-150"]
 
