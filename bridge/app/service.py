@@ -22,10 +22,12 @@ from bridge.aep.sender import Endpoint, HttpSender
 from bridge.app.last_dead_letters import LastDeadLetters
 from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route, routes_by_topic
-from bridge.config.memory_ceiling import ceiling, used
-from bridge.config.reloading import Rereading
-from bridge.config.sections import secret_of
-from bridge.config.settings import AepSettings, Settings, TopicSettings
+from bridge.config.memory_ceiling import ceiling
+from bridge.config.reloading import FileValue
+from bridge.config.secret_files import read_secret
+from bridge.config.settings import Settings
+from bridge.config.settings_aep import AepSettings
+from bridge.config.settings_topics import TopicSettings
 from bridge.engine import events, inlet
 from bridge.engine import loop as pump
 from bridge.engine.events import Observer
@@ -44,6 +46,7 @@ from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import TopicPartition
 from bridge.ops import tuning
 from bridge.ops.admin import Admin, View
+from bridge.ops.process_memory import memory_used
 from bridge.ops.shutdown import watched
 from bridge.ops.status_page import routed
 from bridge.ops.telemetry import Telemetry
@@ -226,8 +229,8 @@ class Service:
             else self._reread(name, "proxy_url", [aep.proxy_url_file], read)
         )
 
-    def _reread(self, inlet: str, what: str, files: Sequence[Path], read: Callable[[], T]) -> Rereading[T]:
-        return Rereading(
+    def _reread(self, inlet: str, what: str, files: Sequence[Path], read: Callable[[], T]) -> FileValue[T]:
+        return FileValue(
             files,
             read,
             lambda: log.info("file.read_anew", inlet=inlet, what=what),
@@ -262,7 +265,7 @@ class Service:
             alive=self.alive,
             ready=self.ready,
             status=self.status,
-            token=None if token_file is None else lambda: secret_of(token_file),
+            token=None if token_file is None else lambda: read_secret(token_file),
             skip=self.skip,
         )
 
@@ -287,7 +290,7 @@ class Service:
             end = ends.get(TopicPartition(entry["topic"], entry["partition"]))
             partitions.append({**entry, "end": end, "lag": lag(entry, end)})
         limit, _ = ceiling(self.settings)
-        now, peak = used()
+        now, peak = memory_used()
         routes, partitions = routed(self.routes, partitions)
         return {
             **seen,

@@ -6,7 +6,7 @@ import time
 
 import httpx
 
-from bridge.config.settings import AepSettings
+from bridge.config.settings_aep import AepSettings
 from bridge.http.connection import http_client
 from bridge.http.oauth import TokenSource
 from bridge.http.tls import Tls

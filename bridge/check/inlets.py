@@ -12,7 +12,8 @@ import httpx
 from bridge.check.aep_client import authorization, open_client, post_json, token_source
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.check.proxy import check_proxies
-from bridge.config.settings import AepSettings, Settings
+from bridge.config.settings import Settings
+from bridge.config.settings_aep import AepSettings
 from bridge.http.oauth import TokenError
 
 MAX_SKEW_S = 60.0

@@ -12,7 +12,7 @@ from dataclasses import replace
 import httpx
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
-from bridge.config.settings import AepSettings
+from bridge.config.settings_aep import AepSettings
 from bridge.http.origin import Origin
 from bridge.http.proxy import Proxy, proxy_for
 

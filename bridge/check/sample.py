@@ -14,7 +14,9 @@ from bridge.codec.envelope import entity_wrapper
 from bridge.codec.error_text import error_text
 from bridge.codec.routes import Route
 from bridge.codec.validation import group_records
-from bridge.config.settings import AepSettings, Settings, TopicSettings
+from bridge.config.settings import Settings
+from bridge.config.settings_aep import AepSettings
+from bridge.config.settings_topics import TopicSettings
 from bridge.http.oauth import TokenError
 from bridge.kafka.reader import Bounds, TopicReader
 from bridge.kafka.topics import TopicAdmin, Unreachable

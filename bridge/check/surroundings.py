@@ -14,10 +14,12 @@ from pydantic import BaseModel
 
 from bridge.check.findings import Finding, Level
 from bridge.config import librdkafka
-from bridge.config.environment import RESERVED, names, variable
-from bridge.config.memory_ceiling import ceiling, container_limit
-from bridge.config.sections import Loc, dotted, revealed
-from bridge.config.settings import PREFIX, Settings
+from bridge.config.container_memory import container_limit
+from bridge.config.environment import PREFIX, RESERVED, variable, variables
+from bridge.config.memory_ceiling import ceiling
+from bridge.config.problems import KeyPath, dotted
+from bridge.config.secret_files import unmasked
+from bridge.config.settings import Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}")
 _STEM = PREFIX.rstrip("_")
@@ -66,16 +68,16 @@ def _environment(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fin
 def most_similar_variable(name: str) -> str:
     """Return the variable of ours that another variable's name looks like; empty if it looks like none."""
     text = name.upper().replace("-", "_")
-    known = [*names(), *RESERVED]
+    known = [*variables(), *RESERVED]
     stem = text[: len(_STEM)]
     if stem == _STEM or SequenceMatcher(None, stem, _STEM).ratio() >= _SIMILAR:
         return next(iter(get_close_matches(text, known, 1, 0.7)), f"{PREFIX}SECTION__KEY")
     return next(iter(get_close_matches(text, known, 1, _SIMILAR)), "") if "__" in text else ""
 
 
-def references(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+def references(value: Any, loc: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield every `${NAME}` in the settings, secrets included, with the place where it stands."""
-    value = revealed(value)
+    value = unmasked(value)
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from references(getattr(value, name), (*loc, name))
@@ -89,7 +91,7 @@ def references(value: Any, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
         yield from ((loc, match[1]) for match in _REFERENCE.finditer(str(value)))
 
 
-def _variable(loc: Loc) -> str:
+def _variable(loc: KeyPath) -> str:
     """Return the variable of a key. The last part of a property's or a header's
     variable has its own spelling.
     """

@@ -11,7 +11,10 @@ import typer
 from bridge.cli.loading import ConfigOption, settings_of
 
 config = typer.Typer(
-    help="Show, describe and explain the configuration.\n\nExample: `aep-bridge config show --config bridge.yaml`",
+    help=(
+        "Show, describe and explain the configuration.\n\n"
+        "Example: `aep-bridge config show --config bridge.yaml`"
+    ),
     no_args_is_help=True,
 )
 

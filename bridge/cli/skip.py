@@ -90,10 +90,10 @@ def skip(
 
 def _token(path: Path) -> str:
     """What the file holds. Exits with 2 where that is no token; what it holds is never shown."""
-    from bridge.config.sections import secret_of
+    from bridge.config.secret_files import read_secret
 
     try:
-        token = secret_of(path)
+        token = read_secret(path)
     except OSError as error:
         typer.echo(f"{path}: {error.strerror}", err=True)
         raise typer.Exit(2) from None

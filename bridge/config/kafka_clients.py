@@ -44,8 +44,8 @@ class ClientProperties:
 
 _EVERY_CLIENT: Final[Mapping[str, Value]] = {
     "client.id": "aep-bridge",
-    # The library writes lines of its own to standard error. What matters in them also arrives as an error and is
-    # logged as an event, so only critical lines are left. A user's `debug` brings the others back.
+    # The library writes lines of its own to standard error. What matters in them also arrives as an error and
+    # is logged as an event, so only critical lines are left. A user's `debug` brings the others back.
     "log_level": 2,
     # Brokers close idle connections all the time.
     "log.connection.close": False,
@@ -61,7 +61,7 @@ CONSUMER: Final = ClientProperties(
         # See docs/adr/0005-a-prefetch-of-ten-megabytes.md.
         "queued.max.messages.kbytes": 10_240,
         "partition.assignment.strategy": "cooperative-sticky",
-        # A member learns of a rebalance from the answer to a heartbeat; a cooperative rebalance takes two rounds.
+        # A member learns of a rebalance when its heartbeat is answered; a cooperative one takes two rounds.
         "heartbeat.interval.ms": 1000,
     },
     enforced={
@@ -81,8 +81,8 @@ PRODUCER: Final = ClientProperties(
         **_EVERY_CLIENT,
         # A record that is too large for AEP is dead-lettered, so the producer takes more than AEP does.
         "message.max.bytes": 16_777_216,
-        # After this the dead letter counts as failed and is published again, which an operator sees. The library's
-        # own default is five minutes without a sign.
+        # After this the dead letter counts as failed and is published again, which an operator sees. The
+        # library's own default is five minutes without a sign.
         "message.timeout.ms": 60_000,
         "linger.ms": 5,
         # A topic's max.message.bytes limits a whole batch: a small batch fits wherever one dead letter does.
@@ -98,8 +98,8 @@ PRODUCER: Final = ClientProperties(
         # A dead letter counts once every in-sync replica has it, in order and once.
         "acks": "all",
         "enable.idempotence": True,
-        # The library's own default for producers is true. A topic that a broker creates by itself deletes dead
-        # letters after a week.
+        # The library's own default for producers is true. A topic that a broker creates by itself deletes
+        # dead letters after a week.
         "allow.auto.create.topics": False,
     },
     unsupported=CONSUMER_ONLY,

@@ -1,4 +1,4 @@
-"""What comes out of files is read anew when a file changes, so that a rotated key needs no restart."""
+"""A value that is read from files, and read again when one of them changes: a rotation needs no restart."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_Mark = tuple[int, int, int] | None
+_Version = tuple[int, int, int] | None
+"""What a change of a file changes: inode, size and time of the last change. None: the file is not there."""
 
 
-class Rereading(Generic[T]):
-    """What `read` makes of some files; call it for the current one, which is the same object as long as it is equal. Any thread may ask.
+class FileValue(Generic[T]):
+    """What `read` returns for some files. Call it for the current value; any thread may.
 
-    What can't be used (a file that is gone, empty, half written) leaves the last one in force, is told to `on_problem` once, and tried again at the next call.
-    Asking costs one `stat` a file.
+    The value stays the same object as long as it is equal. If the files can't be used (gone, empty, half
+    written) the last value stays in force, the problem is reported to `on_problem` once, and the next call
+    tries again. A call costs one `stat` for each file.
     """
 
     def __init__(
@@ -26,42 +28,44 @@ class Rereading(Generic[T]):
         on_change: Callable[[], None] = lambda: None,
         on_problem: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Raises what `read` does: at first there is no last one."""
+        """Raises what `read` raises, because there is no last value yet."""
         self._files, self._read, self._on_change, self._on_problem = files, read, on_change, on_problem
         self._lock = Lock()
-        self._told = ""
-        self._marks = self._look()
+        self._reported = ""
+        self._versions = self._current_versions()
         self._value = read()
 
     def __call__(self) -> T:
-        if self._look() != self._marks:
+        if self._current_versions() != self._versions:
             with self._lock:
-                self._again()
+                self._read_again()
         return self._value
 
-    def _again(self) -> None:
-        marks = self._look()  # before it is read: what is written meanwhile is seen at the next call
-        if marks == self._marks:
+    def _read_again(self) -> None:
+        # Before the files are read: what is written in the meantime is seen at the next call.
+        versions = self._current_versions()
+        if versions == self._versions:
             return
         try:
             value = self._read()
         except (OSError, ValueError) as problem:
-            if str(problem) != self._told:
-                self._told = str(problem)
-                self._on_problem(self._told)
+            if str(problem) != self._reported:
+                self._reported = str(problem)
+                self._on_problem(self._reported)
             return
-        self._marks, self._told = marks, ""
+        self._versions, self._reported = versions, ""
         if value != self._value:
             self._value = value
             self._on_change()
 
-    def _look(self) -> list[_Mark]:
-        return [_mark(file) for file in self._files]
+    def _current_versions(self) -> list[_Version]:
+        return [_version(file) for file in self._files]
 
 
-def _mark(file: Path) -> _Mark:
+def _version(file: Path) -> _Version:
     try:
-        found = os.stat(file)  # noqa: PTH116 - a third of the time, at every request
+        # A third of the time that `Path.stat` takes, and this is done for each request.
+        status = os.stat(file)  # noqa: PTH116
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

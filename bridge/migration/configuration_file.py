@@ -12,7 +12,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from bridge.config.loader import load
-from bridge.config.settings_aep import DEFAULT_SCOPE, InletUrl
+from bridge.config.settings_aep import InletUrl
+from bridge.config.settings_auth import DEFAULT_SCOPE
 
 IMS_URL = "https://ims-na1.adobelogin.com"
 TOKEN_PATH = "/ims/token/v3"  # noqa: S105 - a path

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from bridge.config.settings import KafkaSettings
+from bridge.config.settings_kafka import KafkaSettings
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import DeadLetter, PublishResult, Reason, Refusal, TopicPartition
 from bridge.simulator import Config, Simulator

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from bridge.cli import app
-from bridge.config.sections import secret_of
+from bridge.config.secret_files import read_secret
 from bridge.ops.admin import Admin, View
 
 
@@ -31,7 +31,7 @@ class Desk:
                 lambda: None,
                 lambda: None,
                 dict,
-                token=lambda: secret_of(self.token),
+                token=lambda: read_secret(self.token),
                 skip=self._skip,
             ),
             "127.0.0.1",

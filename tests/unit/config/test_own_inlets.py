@@ -10,7 +10,8 @@ from confluent_kafka import Consumer, Producer
 
 from bridge.config.loader import ConfigurationError, load
 from bridge.config.memory_ceiling import ceiling
-from bridge.config.settings import Settings, TopicSettings
+from bridge.config.settings import Settings
+from bridge.config.settings_topics import TopicSettings
 
 KAFKA = {"bootstrap_servers": "127.0.0.1:1"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config.reloading import Rereading
-from bridge.config.sections import secret_of
+from bridge.config.reloading import FileValue
+from bridge.config.secret_files import read_secret
 
 
 class Watched:
@@ -21,11 +21,11 @@ class Watched:
             file.write_text(f"{file.name}-1\n")
         self.reads = self.changes = 0
         self.problems: list[str] = []
-        self.now = Rereading(self.files, self._read, self._changed, self.problems.append)
+        self.now = FileValue(self.files, self._read, self._changed, self.problems.append)
 
     def _read(self) -> list[str]:
         self.reads += 1
-        return [secret_of(file) for file in self.files]
+        return [read_secret(file) for file in self.files]
 
     def _changed(self) -> None:
         self.changes += 1
@@ -102,4 +102,4 @@ def test_what_cannot_be_used_leaves_the_last_one_in_force(
 def test_at_first_there_is_no_last_one(tmp_path: Path) -> None:
     """A wrong configuration is an error at start."""
     with pytest.raises(OSError, match="No such file"):
-        Rereading([tmp_path / "nowhere"], lambda: secret_of(tmp_path / "nowhere"))
+        FileValue([tmp_path / "nowhere"], lambda: read_secret(tmp_path / "nowhere"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.config.sections import Wrong
+from bridge.config.problems import InvalidSettings
 from bridge.config.settings import Settings
 from bridge.model import Format
 
@@ -37,7 +37,7 @@ def problems(**sections: Any) -> list[str]:
     found = []
     for error in caught.value.errors(include_input=False):
         cause = error.get("ctx", {}).get("error")
-        several = cause.problems if isinstance(cause, Wrong) else [((), error["msg"])]
+        several = cause.problems if isinstance(cause, InvalidSettings) else [((), error["msg"])]
         found += [f"{'.'.join(str(part) for part in (*error['loc'], *loc))}: {text}" for loc, text in several]
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.config.settings import AepSettings
+from bridge.config.settings_aep import AepSettings
 from tests.unit.config.test_settings import INLET, problems, settings
 
 AUTH = {"token_url": "https://ims.example/token", "client_id": "id", "client_secret": "hush-hush"}
@@ -156,15 +156,15 @@ def test_a_proxy_file_takes_the_place_of_the_default_proxy(tmp_path: Path) -> No
         ({"proxy_url": "socks5://proxy:1080"}, "aep.proxy_url"),
         ({"proxy_url": "https://proxy:1080"}, "aep.proxy_url"),
         ({"proxy_url": "http://u:hush@:99999999"}, "aep.proxy_url"),
-        ({"proxy_url": "http://p:1", "proxy_url_file": "x"}, "aep.proxy_url: given twice"),
+        ({"proxy_url": "http://p:1", "proxy_url_file": "x"}, "aep.proxy_url: is given twice"),
         ({"client_key_file": "x"}, "aep.client_key_file: is the key of no certificate"),
         ({"max_messages_per_s": 0}, "aep.max_messages_per_s"),
-        ({"headers": {"content-length": "1"}}, "aep.headers.content-length: is the bridge's own"),
+        ({"headers": {"content-length": "1"}}, "aep.headers.content-length: is set by the bridge itself"),
         ({"headers": {"x y": "1"}}, "aep.headers.x y: is not a header's name"),
         ({"headers": {"x": "a\nb"}}, "aep.headers.x: must be printable ASCII"),
         ({"headers": {"x": None}}, "aep.headers.x: must be text"),
-        ({"headers": {"x": "1", "X": "2"}}, "aep.headers.x: given twice"),
-        ({"headers": {"x": "1", "x_file": "y"}}, "aep.headers.x_file: given twice"),
+        ({"headers": {"x": "1", "X": "2"}}, "aep.headers.x: is given twice"),
+        ({"headers": {"x": "1", "x_file": "y"}}, "aep.headers.x_file: is given twice"),
         (
             {"auth": AUTH, "headers": {"Authorization": "Bearer x"}},
             "aep.headers.Authorization: auth sets this header",

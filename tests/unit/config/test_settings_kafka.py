@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from bridge.config import librdkafka
 from bridge.config.kafka_clients import REFUSED
-from bridge.config.settings import KafkaSettings
+from bridge.config.settings_kafka import KafkaSettings
 from tests.unit.config.test_settings import problems, settings
 
 

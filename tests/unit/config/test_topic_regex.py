@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.config.topic_regex import differs
+from bridge.config.topic_regex import difference
 
 EXTENDED = 1
 _libc = ctypes.CDLL(None)
@@ -66,7 +66,7 @@ NAMES = [
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map(lambda parts: "^" + "".join(parts)))
 def test_what_is_taken_matches_the_same_names_on_both_sides(regex: str) -> None:
     """Whatever parts a regex is made of; what either side calls no regex is refused elsewhere."""
-    if differs(regex):
+    if difference(regex):
         return
     try:
         ours = re.compile(regex)
@@ -98,7 +98,7 @@ def test_what_is_taken_matches_the_same_names_on_both_sides(regex: str) -> None:
 )
 def test_what_is_refused_is_told_how_to_be_written(regex: str, instead: str) -> None:
     """The classes are POSIX's own, but not Python's: the client would subscribe to topics for which we find no route."""
-    assert instead in str(differs(regex))
+    assert instead in str(difference(regex))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_is_refused_is_told_how_to_be_written(regex: str, instead: str) -> 
 )
 def test_what_people_write_is_taken(regex: str) -> None:
     """And is a regex to Python, without a warning of what it might mean one day."""
-    assert differs(regex) is None
+    assert difference(regex) is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         re.compile(regex)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench.programs.reference_consumer import Bodies, consumer_settings
 from bridge.codec.request import body
-from bridge.config.settings import KafkaSettings
+from bridge.config.settings_kafka import KafkaSettings
 
 
 @given(st.lists(st.lists(st.integers(1, 120), max_size=12), max_size=8))
