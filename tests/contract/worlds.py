@@ -15,7 +15,7 @@ from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.model import Headers, Record
 from bridge.ports import Completions, DeadLetterProducer, RebalanceListener, Source
 from tests.support.clients import Clients, unique
-from tests.support.memory import MemoryDeadLetters, MemoryKafka, MemorySource
+from tests.support.memory import MemoryDeadLetterProducer, MemoryKafka, MemorySource
 
 
 def no_dead_letters(_: str) -> bool:
@@ -86,7 +86,7 @@ class MemoryWorld:
         return MemorySource(self.kafka, group, topics, listener, excluded)
 
     def dead_letters(self, completions: Completions) -> DeadLetterProducer:
-        return MemoryDeadLetters(self.kafka, completions)
+        return MemoryDeadLetterProducer(self.kafka, completions)
 
     def lose(self, source: Source) -> None:
         assert isinstance(source, MemorySource)

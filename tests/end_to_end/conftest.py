@@ -1,4 +1,4 @@
-"""What the end-to-end tests start from."""
+"""The configuration that the end-to-end tests start from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.simulator import Simulator
+from tests.support.bridge import merge_sections
 from tests.support.clients import unique
 from tests.support.kafka import Kafka
 
@@ -16,7 +17,7 @@ Configure = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def configure(kafka: Kafka) -> Configure:
-    """A configuration for one topic; keyword arguments are sections merged over it."""
+    """Return a function that makes a configuration for topics; keyword arguments are merged over it."""
 
     def make(sim: Simulator, *topics: str, **sections: Any) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -25,8 +26,6 @@ def configure(kafka: Kafka) -> Configure:
             "topics": [{"topic": topic} for topic in topics],
             "batch": {"linger_ms": 50},
         }
-        for name, section in sections.items():
-            config[name] = {**config.get(name, {}), **section} if isinstance(section, dict) else section
-        return config
+        return merge_sections(config, sections)
 
     return make

@@ -1,1 +1,1 @@
-"""Bad input and hostile neighbours: what the bridge makes of them."""
+"""Bad input and hostile peers: what the bridge makes of them."""

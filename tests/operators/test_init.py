@@ -53,25 +53,25 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
     with Simulator(Config()) as sim:
         with on_a_terminal("init", file) as terminal:
             terminal.expect("Kafka's brokers [kafka:9092]: ")
-            terminal.say(kafka.bootstrap() + "\n")
+            terminal.type_text(kafka.bootstrap() + "\n")
             terminal.expect("Topics, separated by commas [web-events]: ")
-            terminal.say(f"{first}, {second},\n")
+            terminal.type_text(f"{first}, {second},\n")
             terminal.expect("The streaming endpoint's URL")
-            terminal.say("nonsense\n")
+            terminal.type_text("nonsense\n")
             terminal.expect("Error: ")
             terminal.expect("The streaming endpoint's URL")
-            terminal.say(sim.inlet_url + "\n")
+            terminal.type_text(sim.inlet_url + "\n")
             terminal.expect("whole messages")
-            terminal.say("n\n")
+            terminal.type_text("n\n")
             for question, answer in (
                 ("dataset's id", DATASETS[0]),
                 ("schema's URL", "https://ns.adobe.com/t/schemas/1"),
                 ("organisation", sim.config.org),
             ):
                 terminal.expect(question)
-                terminal.say(answer + "\n")
+                terminal.type_text(answer + "\n")
             terminal.expect("Client id")
-            terminal.say("\n")
+            terminal.type_text("\n")
             terminal.expect("aep-bridge check --config")
             assert terminal.wait() == 0
         config = yaml.safe_load(file.read_text())
@@ -100,11 +100,11 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
         )
         with on_a_terminal("init", tmp_path / "auth.yaml", *flags) as terminal:
             terminal.expect("The streaming endpoint's URL")
-            terminal.say("\n")
+            terminal.type_text("\n")
             terminal.expect("[Y/n]")
-            terminal.say("\n")
+            terminal.type_text("\n")
             terminal.expect("Client id")
-            terminal.say("my-client\n")
+            terminal.type_text("my-client\n")
             assert terminal.wait() == 0
         config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
         assert ("my-client", "envelope", EXAMPLE_INLET) == (

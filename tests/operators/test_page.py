@@ -84,7 +84,7 @@ def test_the_page_tells_the_truth_through_an_outage_and_its_end(
             bridge.wait_assigned(2)
             page = browser.new_page()
             wrong = _watched(page)
-            page.goto(bridge.admin + "/")
+            page.goto(bridge.admin_url + "/")
             expect(page.locator("#title")).to_have_text("Everything is delivered", timeout=15_000)
             route, idle = (
                 page.locator(f'tr.route[data-key="route {name}"]') for name in (topic, f"^idle-{topic}-.*")
@@ -154,7 +154,7 @@ def test_the_page_fits_and_can_be_read(
             width, height = SIZES[size]
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             wrong = _watched(page)
-            page.goto(bridge.admin + "/")
+            page.goto(bridge.admin_url + "/")
             expect(page.locator("#partitions tr:not(.route)")).to_have_count(3, timeout=15_000)
             expect(page.locator("#reasons")).to_contain_text("429", timeout=15_000)
             page.screenshot(path=str(tmp_path / f"{size}-{scheme}.png"), full_page=True)

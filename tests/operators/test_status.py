@@ -36,12 +36,12 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             )
             kafka.clients.produce(topic, [envelope("s1", sim.config.org)])
             until(lambda: "s1" in sim.accepted, 20)
-            seen = json.loads(aep_bridge("status", one.admin, two.admin).stdout)
+            seen = json.loads(aep_bridge("status", one.admin_url, two.admin_url).stdout)
             assert {entry["partition"] for replica in seen for entry in replica["partitions"]} == {0, 1, 2, 3}
 
             def rates() -> bool:
                 """A rate is told for what had a watermark at both looks, so the first look after the first record may have none."""
-                again = json.loads(aep_bridge("status", one.admin, two.admin).stdout)
+                again = json.loads(aep_bridge("status", one.admin_url, two.admin_url).stdout)
                 marked = [
                     entry
                     for replica in again
@@ -51,7 +51,7 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
                 return bool(marked) and all(entry["per_s"] is not None for entry in marked)
 
             until(rates, 20)
-            shown = aep_bridge("status", one.admin, two.admin, "-o", "table").stdout
+            shown = aep_bridge("status", one.admin_url, two.admin_url, "-o", "table").stdout
             assert all(f"{topic}/{number}" in shown for number in range(4))
             assert f"{topic} → inlet {seen[0]['routes'][0]['inlet']}" in shown
             assert [replica["routes"][0]["partitions"] for replica in seen] == [2, 2]
@@ -63,22 +63,24 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
                 for replica in seen
             )
             watching = subprocess.Popen(
-                [sys.executable, "-m", "bridge", "status", one.admin, "--watch", "-o", "json"],
+                [sys.executable, "-m", "bridge", "status", one.admin_url, "--watch", "-o", "json"],
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd=ROOT,
             )
-            assert [json.loads(watching.stdout.readline())[0]["admin"] for _ in range(2)] == [one.admin] * 2
+            assert [json.loads(watching.stdout.readline())[0]["admin"] for _ in range(2)] == [
+                one.admin_url
+            ] * 2
             watching.send_signal(signal.SIGINT)
             assert watching.wait(20) == 0
             sim.fault(Rule(action="status", status=404))
             for number in range(4):
                 kafka.clients.produce(topic, [envelope("s2", sim.config.org)], partition=number)
             until(lambda: one.status()["summary"]["level"] == "stopped", 40, one.tail())
-            held = aep_bridge("status", one.admin, "-o", "table", code=1).stdout
+            held = aep_bridge("status", one.admin_url, "-o", "table", code=1).stdout
             assert "held" in held
             assert "404" in held
-            gone = aep_bridge("status", one.admin, "127.0.0.1:9", code=3)
+            gone = aep_bridge("status", one.admin_url, "127.0.0.1:9", code=3)
             assert "is this the admin address of a running bridge" in gone.stderr
 
 

@@ -13,6 +13,7 @@ from tests.operators.conftest import Configure, aep_bridge, on_a_terminal, write
 from tests.support.bridge import Bridge
 from tests.support.clients import unique, until
 from tests.support.kafka import PASSWORD, Kafka
+from tests.support.terminal import CTRL_C
 from tests.support.xdm import envelope
 
 pytestmark = pytest.mark.timeout(170)
@@ -54,12 +55,12 @@ def test_every_reading_command_over_sasl_and_tls(
                 60,
                 bridge.tail(),
             )
-            text, seen = both("status", bridge.admin)
+            text, seen = both("status", bridge.admin_url)
             assert f"{topic}/0" in text
             assert seen[0]["partitions"][0]["topic"] == topic
-            with on_a_terminal("status", bridge.admin, "--watch") as watching:
+            with on_a_terminal("status", bridge.admin_url, "--watch") as watching:
                 watching.expect(f"{topic}/1")
-                watching.say("\x03")
+                watching.type_text(CTRL_C)
                 assert watching.wait() == 0
             assert bridge.stop() == 0
         sim.faults.clear()
@@ -116,7 +117,7 @@ def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(
         with on_a_terminal("dlq", "replay", "-c", file, "--yes", "--rate", "10") as terminal:
             terminal.expect("100 to replay")
             until(lambda: len(sim.accepted) >= 5, 40, "nothing was replayed")
-            terminal.say("\x03")
+            terminal.type_text(CTRL_C)
             assert terminal.wait() == 1
             assert "Interrupted at" in terminal.text
             assert "run the same command to go on" in terminal.text

@@ -1,6 +1,7 @@
-"""Kafka in memory: topics, groups that rebalance, sources and dead letters, for tests that need neither a network nor time.
+"""Kafka in memory, for tests without network and time: topics, groups, sources and dead letters.
 
-It passes the same contract suite as the real ones (tests/contract). One thread uses it; rebalances happen inside `read`, as the client's do.
+It passes the same contract suite as the real ones (tests/contract). One thread uses it. A rebalance happens
+inside `read`, as it does in the client.
 """
 
 from __future__ import annotations
@@ -13,38 +14,41 @@ from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import DeadLetter, Headers, PublishResult, Slice, TopicPartition
 from bridge.ports import Completions, Fatal, RebalanceListener
 
+CLIENT_OVERHEAD_BYTES = 600
+"""What a record of the client takes beside its key and its value."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryRecord:
     """A record with the accessors of the client's message."""
 
-    source: TopicPartition
-    at: int
-    data: bytes | None
-    name: bytes | None = None
-    more: Headers | None = None
-    time: tuple[int, int] = (1, 1_700_000_000_000)
+    topic_partition: TopicPartition
+    record_offset: int
+    record_value: bytes | None
+    record_key: bytes | None = None
+    record_headers: Headers | None = None
+    record_timestamp: tuple[int, int] = (1, 1_700_000_000_000)
 
     def topic(self) -> str:
-        return self.source.topic
+        return self.topic_partition.topic
 
     def partition(self) -> int:
-        return self.source.partition
+        return self.topic_partition.partition
 
     def offset(self) -> int:
-        return self.at
+        return self.record_offset
 
     def key(self) -> bytes | None:
-        return self.name
+        return self.record_key
 
     def value(self) -> bytes | None:
-        return self.data
+        return self.record_value
 
     def headers(self) -> Headers | None:
-        return self.more
+        return self.record_headers
 
     def timestamp(self) -> tuple[int, int]:
-        return self.time
+        return self.record_timestamp
 
 
 @dataclass
@@ -54,18 +58,18 @@ class _Group:
 
 
 class MemoryKafka:
-    """The broker: logs by partition, groups by name."""
+    """The broker: a log for each partition, and the groups by their names."""
 
     def __init__(self) -> None:
         self.logs: dict[TopicPartition, list[MemoryRecord]] = {}
         self.ends: dict[TopicPartition, int] = {}
-        """The next offset; beyond the last record's after a gap."""
+        """By partition: the next offset. Where there is a gap it is not the one after the last record."""
         self.groups: dict[str, _Group] = {}
 
     def create_topic(self, name: str, partitions: int = 1) -> str:
-        for partition in range(partitions):
-            self.logs.setdefault(TopicPartition(name, partition), [])
-            self.ends.setdefault(TopicPartition(name, partition), 0)
+        for number in range(partitions):
+            self.logs.setdefault(TopicPartition(name, number), [])
+            self.ends.setdefault(TopicPartition(name, number), 0)
         return name
 
     def produce(
@@ -77,31 +81,30 @@ class MemoryKafka:
         key: bytes | None = None,
         headers: Headers | None = None,
     ) -> None:
-        source = TopicPartition(topic, partition)
+        target = TopicPartition(topic, partition)
         for value in values:
-            self.logs[source].append(MemoryRecord(source, self.ends[source], value, key, headers))
-            self.ends[source] += 1
+            self.logs[target].append(MemoryRecord(target, self.ends[target], value, key, headers))
+            self.ends[target] += 1
 
     def skip(self, topic: str, partition: int, offsets: int) -> None:
-        """Offsets without records: what compaction and transactions leave."""
+        """Leave a gap of so many offsets without records, as compaction and transactions do."""
         self.ends[TopicPartition(topic, partition)] += offsets
 
     def read_all(self, topic: str) -> list[MemoryRecord]:
-        return [
-            record for source, log in sorted(self.logs.items()) if source.topic == topic for record in log
-        ]
+        logs = [log for partition, log in sorted(self.logs.items()) if partition.topic == topic]
+        return [record for log in logs for record in log]
 
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
-        found = self.groups.setdefault(group, _Group()).committed
-        return {
-            each: found[TopicPartition(topic, each)]
-            for each in range(partitions)
-            if TopicPartition(topic, each) in found
-        }
+        offsets = self.groups.setdefault(group, _Group()).committed
+        wanted = {number: TopicPartition(topic, number) for number in range(partitions)}
+        return {number: offsets[partition] for number, partition in wanted.items() if partition in offsets}
 
 
 class MemorySource:
-    """`ports.Source` over a `MemoryKafka`; commits what is stored at the start of every `read`, at revoke and at close."""
+    """`ports.Source` over a `MemoryKafka`.
+
+    Stored offsets are committed at the start of every `read`, at a revoke and at `close`.
+    """
 
     def __init__(
         self,
@@ -111,50 +114,49 @@ class MemorySource:
         listener: RebalanceListener,
         is_dead_letter_topic: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._kafka, self._topics, self._listener, self._excluded = (
-            kafka,
-            topics,
-            listener,
-            is_dead_letter_topic,
-        )
+        self._kafka, self._topics, self._listener = kafka, topics, listener
+        self._is_dead_letter_topic = is_dead_letter_topic
         self._group = kafka.groups.setdefault(group, _Group())
         self._group.members.append(self)
         self.positions: dict[TopicPartition, int] = {}
         self._ended: set[TopicPartition] = set()
+        """The partitions whose end was reported once."""
         self._paused: set[TopicPartition] = set()
         self._stored: dict[TopicPartition, int] = {}
         self.fatal: str | None = None
 
-    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:  # noqa: ARG002  (time stands still here)
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:  # noqa: ARG002  (no time passes here)
         if self.fatal:
             raise Fatal(self.fatal)
         self._commit(self.positions)
         self._rebalance()
         slices = []
-        for source in [each for each in self.positions if each not in self._paused]:
-            start, end = self.positions[source], self._kafka.ends[source]
-            records = [record for record in self._kafka.logs[source] if record.at >= start][:limit]
+        for partition in [each for each in self.positions if each not in self._paused]:
+            log, end = self._kafka.logs[partition], self._kafka.ends[partition]
+            start = self.positions[partition]
+            records = [record for record in log if record.record_offset >= start][:limit]
             limit -= len(records)
-            last = not records or records[-1] is self._kafka.logs[source][-1]
-            if (limit > 0 or records) and (records or (last and source not in self._ended)):
-                position = end if last else records[-1].at + 1
-                self.positions[source] = position
-                self._ended.add(source)
-                overhead = sum(len(record.name or b"") + 600 for record in records)
-                slices.append(Slice(source, records, [record.data for record in records], position, overhead))
+            at_end = not records or records[-1] is log[-1]
+            new_end = at_end and partition not in self._ended
+            if (limit > 0 or records) and (records or new_end):
+                position = end if at_end else records[-1].record_offset + 1
+                self.positions[partition] = position
+                self._ended.add(partition)
+                values = [record.record_value for record in records]
+                overhead = sum(len(record.record_key or b"") + CLIENT_OVERHEAD_BYTES for record in records)
+                slices.append(Slice(partition, records, values, position, overhead))
         return slices
 
     def store(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self._stored.update(
-            {source: offset for source, offset in offsets.items() if source in self.positions}
-        )
+        own = {partition: offset for partition, offset in offsets.items() if partition in self.positions}
+        self._stored.update(own)
 
     def uncommitted(self) -> int:
-        """None: what is stored is committed at the next read, revoke or close, and no commit fails here."""
+        """Return 0: every read, revoke and close commits what is stored, and no commit fails here."""
         return 0
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._paused.update(source for source in partitions if source in self.positions)
+        self._paused.update(partition for partition in partitions if partition in self.positions)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
@@ -165,7 +167,7 @@ class MemorySource:
             self._group.members.remove(self)
 
     def lose(self) -> None:
-        """Everything held is lost, as after a session time-out; the next `read` joins again."""
+        """Lose every partition, as after a session time-out. The next `read` joins the group again."""
         lost = list(self.positions)
         self.positions.clear()
         self._stored.clear()
@@ -173,43 +175,51 @@ class MemorySource:
             self._listener.lost(lost)
 
     def _rebalance(self) -> None:
-        wanted = {
-            source
-            for source in self._kafka.logs
-            if any(matches(pattern, source.topic) for pattern in self._topics)
-            and not self._excluded(source.topic)
-        }
-        place, count = self._group.members.index(self), len(self._group.members)
-        mine = [source for number, source in enumerate(sorted(wanted)) if number % count == place]
-        if going := [source for source in self.positions if source not in mine]:
-            self._revoke(going)
-        taken = {
-            source for member in self._group.members if member is not self for source in member.positions
-        }
-        if coming := [source for source in mine if source not in self.positions and source not in taken]:
-            for source in coming:
-                self.positions[source] = self._group.committed.get(source, 0)
-            self._ended.difference_update(coming)
-            self._paused.difference_update(coming)
-            self._paused.update(
-                self._listener.assigned({source: self._group.committed.get(source) for source in coming})
-            )
+        members, own = self._group.members, self._own_partitions()
+        if revoked := [partition for partition in self.positions if partition not in own]:
+            self._revoke(revoked)
+        others = [member for member in members if member is not self]
+        taken = {partition for member in others for partition in member.positions}
+        assigned = [
+            partition for partition in own if partition not in self.positions and partition not in taken
+        ]
+        if assigned:
+            committed = {partition: self._group.committed.get(partition) for partition in assigned}
+            for partition, offset in committed.items():
+                self.positions[partition] = offset or 0
+            self._ended.difference_update(assigned)
+            self._paused.difference_update(assigned)
+            self._paused.update(self._listener.assigned(committed))
 
-    def _revoke(self, going: list[TopicPartition]) -> None:
-        if going:
-            self._listener.revoked(going)
-        self._commit(going)
-        for source in going:
-            del self.positions[source]
+    def _own_partitions(self) -> list[TopicPartition]:
+        """Return every n-th of the subscribed partitions, where n is the number of members."""
+        subscribed = [partition for partition in self._kafka.logs if self._is_subscribed(partition.topic)]
+        members = self._group.members
+        return sorted(subscribed)[members.index(self) :: len(members)]
 
-    def _commit(self, sources: Iterable[TopicPartition]) -> None:
-        for source in list(sources):
-            if source in self._stored:
-                self._group.committed[source] = self._stored.pop(source)
+    def _is_subscribed(self, topic: str) -> bool:
+        return any(matches(pattern, topic) for pattern in self._topics) and not self._is_dead_letter_topic(
+            topic
+        )
+
+    def _revoke(self, partitions: list[TopicPartition]) -> None:
+        if partitions:
+            self._listener.revoked(partitions)
+        self._commit(partitions)
+        for partition in partitions:
+            del self.positions[partition]
+
+    def _commit(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in list(partitions):
+            if partition in self._stored:
+                self._group.committed[partition] = self._stored.pop(partition)
 
 
-class MemoryDeadLetters:
-    """`ports.DeadLetters` into a `MemoryKafka`, acknowledged at once; `refuse` gives the error of a letter that shall fail, else ''."""
+class MemoryDeadLetterProducer:
+    """`ports.DeadLetterProducer` into a `MemoryKafka`, which acknowledges at once.
+
+    `refuse` returns the error of a dead letter that shall fail, and an empty text for one that shall not.
+    """
 
     def __init__(
         self, kafka: MemoryKafka, completions: Completions, refuse: Callable[[DeadLetter], str] = lambda _: ""
@@ -217,22 +227,16 @@ class MemoryDeadLetters:
         self._kafka, self._completions, self.refuse = kafka, completions, refuse
 
     def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
-        failed: list[int] = []
-        error = ""
+        errors = {index: error for index, letter in enumerate(letters) if (error := self._error(letter))}
         for index, letter in enumerate(letters):
-            problem = self.refuse(letter) or (
-                ""
-                if TopicPartition(letter.topic, 0) in self._kafka.ends
-                else f"{letter.topic}: the topic does not exist"
-            )
-            if problem:
-                failed.append(index)
-                error = error or problem
-            else:
-                self._kafka.produce(
-                    letter.topic,
-                    [letter.record.value()],
-                    key=letter.record.key(),
-                    headers=dead_letter_headers(letter),
-                )
-        self._completions.put(ticket, PublishResult(tuple(failed), error))
+            if index not in errors:
+                record, headers = letter.record, dead_letter_headers(letter)
+                self._kafka.produce(letter.topic, [record.value()], key=record.key(), headers=headers)
+        first_error = next(iter(errors.values()), "")
+        self._completions.put(ticket, PublishResult(tuple(errors), first_error))
+
+    def _error(self, letter: DeadLetter) -> str:
+        if error := self.refuse(letter):
+            return error
+        exists = TopicPartition(letter.topic, 0) in self._kafka.ends
+        return "" if exists else f"{letter.topic}: the topic does not exist"
