@@ -1,4 +1,4 @@
-"""The documentation builds without a broken link, its generated pages are current, and the tutorial's commands work as they stand."""
+"""The documentation builds without a broken link, is current, and its tutorial works."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from tests.support.kafka import Kafka
 from tests.support.ports import free_port
 
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-delivery.md"
+LINKED_FROM_DOCS = ("helm/aep-bridge/README.md", "config/minimal.yaml", "config/aep-bridge.yaml")
+"""Files outside of docs/ that its pages link to."""
+ENDED_BY_THE_TUTORIAL = 128 + signal.SIGTERM
+"""The shell's exit code if the tutorial's last command is ended by its own `kill`."""
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -27,73 +31,70 @@ def test_generated_pages_are_current(name: str) -> None:
     assert PAGES[name]() == (ROOT / "docs" / "reference" / name).read_text(), "run make docs-generate"
 
 
+def build_site(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    command += ["--config-file", str(folder / "mkdocs.yml"), "--site-dir", str(site)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
 def test_the_site_builds_and_a_broken_link_is_an_error(tmp_path: Path) -> None:
-    """Strict: the site as it is builds; with a link to nowhere, or to an anchor that is not there, it does not."""
-
-    def build(folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "mkdocs",
-            "build",
-            "--strict",
-            "--config-file",
-            str(folder / "mkdocs.yml"),
-            "--site-dir",
-            str(tmp_path / "site"),
-        ]
-        return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-
-    done = build(ROOT)
+    """With a link to a page or an anchor that does not exist, the build fails and names it."""
+    site, copy = tmp_path / "site", tmp_path / "copy"
+    done = build_site(ROOT, site)
     assert done.returncode == 0, done.stderr
-    assert "https://fonts.g" not in (tmp_path / "site" / "index.html").read_text()
+    assert "https://fonts.g" not in (site / "index.html").read_text()
+
     for name in ("docs", "make"):
-        shutil.copytree(ROOT / name, tmp_path / "copy" / name)
-    shutil.copy(ROOT / "mkdocs.yml", tmp_path / "copy")
-    for name in ("helm/aep-bridge/README.md", "config/minimal.yaml", "config/aep-bridge.yaml"):
-        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "copy" / name).touch()
-    for broken in ("[x](nowhere.md)", "[x](how-to/tune.md#nowhere)"):
-        (tmp_path / "copy" / "docs" / "index.md").write_text(f"# x\n\n{broken}\n")
-        failed = build(tmp_path / "copy")
+        shutil.copytree(ROOT / name, copy / name)
+    shutil.copy(ROOT / "mkdocs.yml", copy)
+    for name in LINKED_FROM_DOCS:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).touch()
+    for link in ("[x](nowhere.md)", "[x](how-to/tune.md#nowhere)"):
+        (copy / "docs" / "index.md").write_text(f"# x\n\n{link}\n")
+        failed = build_site(copy, site)
         assert failed.returncode != 0
         assert "nowhere" in failed.stderr
 
 
-def test_completion_is_there() -> None:
-    """The shell can be told of every command."""
+def test_the_shell_completes_every_command() -> None:
+    """Completion can be installed, and it finds commands of commands too."""
+    commands = ("init", "status", "check", "config explain", "dlq replay", "simulate")
     text = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    script = aep_bridge(code=None, _AEP_BRIDGE_COMPLETE="source_bash").stdout
+    typed = {"COMP_WORDS": "aep-bridge dl", "COMP_CWORD": "1"}
+    completions = aep_bridge(code=None, _AEP_BRIDGE_COMPLETE="complete_bash", **typed).stdout.split()
 
-    assert all(
-        f"\n## {name}\n" in text
-        for name in ("init", "status", "check", "config explain", "dlq replay", "simulate")
-    )
+    assert [name for name in commands if f"\n## {name}\n" not in text] == []
     assert "--install-completion" in aep_bridge("--help").stdout
-    assert "COMPREPLY" in aep_bridge(code=None, _AEP_BRIDGE_COMPLETE="source_bash").stdout
-    assert (
-        "dlq"
-        in aep_bridge(
-            code=None, _AEP_BRIDGE_COMPLETE="complete_bash", COMP_WORDS="aep-bridge dl", COMP_CWORD="1"
-        ).stdout.split()
-    )
+    assert "COMPREPLY" in script
+    assert "dlq" in completions
 
 
 @pytest.mark.timeout(170)
 def test_every_block_of_the_tutorial_runs(kafka: Kafka, tmp_path: Path) -> None:
-    """All blocks, in order, in one shell, as a reader pastes them. Only addresses differ, and `make demo` runs without its installation."""
+    """All blocks run in order in one shell, as a reader pastes them.
+
+    Only addresses differ, and `make demo` runs without its installation.
+    """
     blocks = re.findall(r"^```sh\n(.*?)^```", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 11
     assert "$(PY) -m bridge demo\n" in (ROOT / "Makefile").read_text()
-    admin, aep = free_port(), free_port()
+    admin_port, aep_port = free_port(), free_port()
     script = "set -e\n" + "\n".join(f'echo "=== {number}"\n{block}' for number, block in enumerate(blocks))
-    script = script.replace("make demo", "python -m bridge demo").replace("localhost:9092", kafka.bootstrap())
-    script = script.replace("9299", str(aep)).replace("127.0.0.1:8080", f"127.0.0.1:{admin}")
+    for original, replacement in (
+        ("make demo", "python -m bridge demo"),
+        ("localhost:9092", kafka.bootstrap()),
+        ("9299", str(aep_port)),
+        ("127.0.0.1:8080", f"127.0.0.1:{admin_port}"),
+    ):
+        script = script.replace(original, replacement)
+    environ = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AEP_BRIDGE_ADMIN__PORT": str(admin_port),
+    }
     with tempfile.TemporaryFile("w+") as output:
-        environ = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "AEP_BRIDGE_ADMIN__PORT": str(admin),
-        }
         shell = subprocess.Popen(
             ["bash", "-c", "set -m\n" + script],
             cwd=tmp_path,
@@ -107,22 +108,22 @@ def test_every_block_of_the_tutorial_runs(kafka: Kafka, tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             code = -1
         finally:
-            _end(shell.pid)
+            kill_session(shell.pid)
         output.seek(0)
-        said = output.read()
+        text = output.read()
 
-    assert code in (0, 143), said[-4000:]
-    assert "=== 10" in said
-    assert '"lost": 0' in said.partition("=== 1\n")[0]
-    assert '"title"' in said
-    assert "wrong ims org" in said
-    assert '"replay": 2' in said
-    assert '"accepted": 2' in said
-    assert (tmp_path / "bridge.log").read_text().count("bridge.stopped")
+    assert code in {0, ENDED_BY_THE_TUTORIAL}, text[-4000:]
+    assert "=== 10" in text
+    assert '"lost": 0' in text.partition("=== 1\n")[0]
+    assert '"title"' in text
+    assert "wrong ims org" in text
+    assert '"replay": 2' in text
+    assert '"accepted": 2' in text
+    assert "bridge.stopped" in (tmp_path / "bridge.log").read_text()
 
 
-def _end(session: int) -> None:
-    """Ends what the tutorial's shell started: the processes of its session, each by its id."""
+def kill_session(session: int) -> None:
+    """Kill what the tutorial's shell started: the processes of its session, each by its id."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:

@@ -33,4 +33,6 @@ def letter(
         ("aep.error", error.encode()),
         ("aep.replay.count", b"%d" % count),
     ]
-    return parse_dead_letter(MemoryRecord(DEAD, offset, value, record_headers=headers, record_timestamp=(1, failed)))
+    return parse_dead_letter(
+        MemoryRecord(DEAD, offset, value, record_headers=headers, record_timestamp=(1, failed))
+    )
