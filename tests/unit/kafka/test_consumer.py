@@ -1,4 +1,4 @@
-"""The source's own logic, over a client that does what it is told: what a rebalance in the middle of a read must not do."""
+"""The consumer over a scripted client: rebalances in the middle of a read, and what may be stored."""
 
 from __future__ import annotations
 
@@ -9,46 +9,62 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bridge.kafka.consumer import KafkaConsumer
 from bridge.kafka.consumer_callbacks import ConsumerCallbacks
-from bridge.model import TopicPartition
+from bridge.model import Slice, TopicPartition
 from bridge.ports import Fatal
 from tests.support.listener import RecordingListener
+from tests.support.messages import end_of_partition, message
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
+DEAD_LETTERS = TopicPartition("t.dlq", 0)
 
 
-class Scripted:
-    """A consumer: `polled` and `consumed` give the next results, and may rebalance while they run."""
+class ScriptedClient:
+    """Stands for confluent_kafka's `Consumer`. `on_poll` and `on_consume` return the next messages, and may
+    run a rebalance before they do."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.polled: Callable[[], Message | None] = lambda: None
-        self.consumed: Callable[[], list[Message]] = list
+        self.on_poll: Callable[[], Message | None] = lambda: None
+        self.on_consume: Callable[[], list[Message]] = list
         self.calls: list[tuple[str, list[tuple[str, int]]]] = []
-        self.low = 0
-        self.committed_at: dict[tuple[str, int], int] = {}
-        self.stored_error: KafkaError | None = None
+        """Every other call, with the partitions that it was about; of a commit, with topics and offsets."""
+        self.low_watermark = 0
+        self.committed_offsets: dict[TopicPartition, int] = {}
+        self.store_error: int | None = None
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
-        self.topics, self.on_assign, self.on_revoke, self.on_lost = topics, on_assign, on_revoke, on_lost
+        self._on_assign, self._on_revoke, self._on_lost = on_assign, on_revoke, on_lost
+
+    # -- the group ------------------------------------------------------------------------
+
+    def assign_to_member(self, *partitions: TopicPartition) -> None:
+        self._on_assign(self, positions(*partitions))
+
+    def revoke_from_member(self, *partitions: TopicPartition) -> None:
+        self._on_revoke(self, positions(*partitions))
+
+    def take_away_from_member(self, *partitions: TopicPartition) -> None:
+        self._on_lost(self, positions(*partitions))
+
+    def end_commit(self, offset: int) -> None:
+        """Have a commit of partition A end."""
+        self.config["on_commit"](None, [Position(*A, offset)])
+
+    # -- what the consumer calls ------------------------------------------------------------
 
     def poll(self, _: float) -> Message | None:
-        return self.polled()
+        return self.on_poll()
 
     def consume(self, _: int, __: float) -> list[Message]:
-        return self.consumed()
+        return self.on_consume()
 
-    def committed(self, positions: list[Position], _: float) -> list[Position]:
-        return [
-            Position(
-                each.topic, each.partition, self.committed_at.get((each.topic, each.partition), each.offset)
-            )
-            for each in positions
-        ]
+    def committed(self, asked: list[Position], _: float) -> list[Position]:
+        partitions = [TopicPartition(each.topic, each.partition) for each in asked]
+        unknown = Position("t", 0).offset
+        return [Position(*each, self.committed_offsets.get(each, unknown)) for each in partitions]
 
     def commit(self, offsets: list[Position], *, asynchronous: bool) -> None:
         assert asynchronous
@@ -56,191 +72,155 @@ class Scripted:
 
     def get_watermark_offsets(self, _: Position, *, cached: bool) -> tuple[int, int]:
         assert cached
-        return self.low, -1
+        return self.low_watermark, -1
 
     def store_offsets(self, offsets: list[Position]) -> None:
-        if self.stored_error is not None:
-            raise KafkaException(self.stored_error)
+        if self.store_error is not None:
+            raise KafkaException(KafkaError(self.store_error))
         self._note("store", offsets)
 
-    def _note(self, name: str, positions: list[Position]) -> None:
-        self.calls.append((name, [(each.topic, each.partition) for each in positions]))
+    def pause(self, partitions: list[Position]) -> None:
+        self._note("pause", partitions)
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in {
-            "pause",
-            "resume",
-            "assign",
-            "unassign",
-            "incremental_assign",
-            "incremental_unassign",
-        }:
-            raise AttributeError(name)
-        return lambda positions=(): self._note(name, positions)
+    def resume(self, partitions: list[Position]) -> None:
+        self._note("resume", partitions)
+
+    def assign(self, partitions: list[Position]) -> None:
+        self._note("assign", partitions)
+
+    def unassign(self) -> None:
+        self._note("unassign", [])
+
+    def incremental_assign(self, partitions: list[Position]) -> None:
+        self._note("incremental_assign", partitions)
+
+    def incremental_unassign(self, partitions: list[Position]) -> None:
+        self._note("incremental_unassign", partitions)
+
+    def _note(self, name: str, about: list[Position]) -> None:
+        self.calls.append((name, [(each.topic, each.partition) for each in about]))
 
 
-def make(
-    events: ConsumerCallbacks | None = None, properties: dict[str, str] | None = None
-) -> tuple[KafkaConsumer, Scripted, RecordingListener]:
-    made: list[Scripted] = []
+def positions(*partitions: TopicPartition) -> list[Position]:
+    return [Position(*partition) for partition in partitions]
 
-    def client(config: dict[str, Any]) -> Consumer:
-        made.append(Scripted(config))
-        return made[0]  # type: ignore[return-value]
+
+def consumer(
+    callbacks: ConsumerCallbacks | None = None, properties: dict[str, str] | None = None
+) -> tuple[KafkaConsumer, ScriptedClient, RecordingListener]:
+    clients: list[ScriptedClient] = []
+
+    def scripted(config: dict[str, Any]) -> Consumer:
+        clients.append(ScriptedClient(config))
+        return clients[0]  # type: ignore[return-value]
 
     listener = RecordingListener()
-    source = KafkaConsumer(
-        properties or {}, ["t"], lambda name: name.endswith(".dlq"), listener, events, client=client
+    member = KafkaConsumer(
+        properties or {}, ["t"], lambda name: name.endswith(".dlq"), listener, callbacks, client=scripted
     )
-    return source, made[0], listener
+    return member, clients[0], listener
 
 
-def positions(*sources: TopicPartition) -> list[Position]:
-    return [Position(each.topic, each.partition) for each in sources]
+def offsets(slices: list[Slice]) -> list[tuple[TopicPartition, list[int]]]:
+    return [(part.partition, [record.offset() for record in part.records]) for part in slices]
 
 
-def message(source: TopicPartition, offset: int, error: int | None = None) -> Message:
-    return Message(
-        source.topic,
-        source.partition,
-        offset,
-        None,
-        b"v",
-        error=KafkaError(error) if error is not None else None,
-    )
+# -- a rebalance inside a read ------------------------------------------------------------
 
 
 def test_a_record_polled_before_its_partition_went_is_not_delivered() -> None:
-    """`poll` gave it, `consume` served the revoke: the next owner reads it."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A, B))
-    client.polled = lambda: message(A, 7)
+    """`poll` returned it, and `consume` ran the revoke: the next owner reads it."""
+    member, client, _ = consumer()
+    client.assign_to_member(A, B)
+    client.on_poll = lambda: message(A, 7)
 
-    def consumed() -> list[Message]:
-        client.on_revoke(client, positions(A))
+    def on_consume() -> list[Message]:
+        client.revoke_from_member(A)
         return [message(B, 1)]
 
-    client.consumed = consumed
+    client.on_consume = on_consume
 
-    assert [(each.partition, each.next_offset) for each in source.read(10, 0)] == [(B, 2)]
+    assert offsets(member.read(10, 0)) == [(B, [1])]
 
 
 def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> None:
-    """Revoked and assigned again inside one read: the old record would be out of order in the new lane."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A))
-    client.polled = lambda: message(A, 7)
+    """The partition was lost and assigned again inside one read: the old record would break the new one's
+    order."""
+    member, client, _ = consumer()
+    client.assign_to_member(A)
+    client.on_poll = lambda: message(A, 7)
 
-    def consumed() -> list[Message]:
-        client.on_lost(client, positions(A))
-        client.on_assign(client, positions(A))
+    def on_consume() -> list[Message]:
+        client.take_away_from_member(A)
+        client.assign_to_member(A)
         return [message(A, 3)]
 
-    client.consumed = consumed
+    client.on_consume = on_consume
 
-    assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[3]]
+    assert offsets(member.read(10, 0)) == [(A, [3])]
 
 
 def test_the_first_record_of_a_new_assignment_is_delivered() -> None:
-    """Revoked, assigned again and read inside one poll: the record is of the new lane, and nobody else will read it."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A))
+    """Revoked, assigned again and read inside one poll: the record is of the new assignment. Nobody else
+    reads it."""
+    member, client, _ = consumer()
+    client.assign_to_member(A)
 
-    def polled() -> Message:
-        client.on_revoke(client, positions(A))
-        client.on_assign(client, positions(A))
+    def on_poll() -> Message:
+        client.revoke_from_member(A)
+        client.assign_to_member(A)
         return message(A, 7)
 
-    client.polled = polled
-    client.consumed = lambda: [message(A, 8)]
+    client.on_poll = on_poll
+    client.on_consume = lambda: [message(A, 8)]
 
-    assert [[record.offset() for record in each.records] for each in source.read(10, 0)] == [[7, 8]]
-
-
-def test_records_of_partitions_that_are_not_ours_are_dropped() -> None:
-    """Nothing of an unheld partition, ends neither."""
-    source, client, _ = make()
-    client.polled = lambda: message(A, 7)
-    client.consumed = lambda: [message(B, 9, KafkaError._PARTITION_EOF)]
-
-    assert list(source.read(10, 0)) == []
+    assert offsets(member.read(10, 0)) == [(A, [7, 8])]
 
 
-def test_interleaved_partitions_keep_their_order_and_ends() -> None:
-    """One slice a partition; an end behind the records moves next_offset past control records."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A, B))
-    client.polled = lambda: message(A, 1)
-    client.consumed = lambda: [
-        message(B, 5),
-        message(A, 2),
-        message(A, 6, KafkaError._PARTITION_EOF),
-        message(B, 6),
-    ]
+def test_records_of_partitions_that_are_not_assigned_are_dropped() -> None:
+    """Their owner reads them."""
+    member, client, _ = consumer()
+    client.on_poll = lambda: message(A, 7)
+    client.on_consume = lambda: [end_of_partition(B, 9)]
 
-    found = {
-        each.partition: ([record.offset() for record in each.records], each.next_offset)
-        for each in source.read(10, 0)
-    }
-
-    assert found == {A: ([1, 2], 6), B: ([5, 6], 7)}
+    assert offsets(member.read(10, 0)) == []
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([A, B, TopicPartition("u", 0), TopicPartition("u", 300)]), st.integers(1, 4)
-        ),
-        min_size=1,
-        max_size=12,
-    )
-)
-def test_each_partition_gets_its_records_however_a_read_is_mixed(
-    runs: list[tuple[TopicPartition, int]],
-) -> None:
-    """Topics change where partitions don't, and the other way round; runs are long or of one record."""
-    source, client, _ = make()
-    order = [each for each, number in runs for _ in range(number)]
-    client.on_assign(client, positions(*dict.fromkeys(order)))
-    client.polled = lambda: message(order[0], 0)
-    client.consumed = lambda: [message(each, at) for at, each in enumerate(order)][1:]
-
-    found = {each.partition: [record.offset() for record in each.records] for each in source.read(100, 0)}
-
-    assert found == {wanted: [at for at, each in enumerate(order) if each == wanted] for wanted in order}
+# -- assignments --------------------------------------------------------------------------
 
 
-def test_a_revoke_of_partitions_that_are_not_ours_is_ignored() -> None:
-    """Only those held are handed to the listener and given back (confluent-kafka-python #1551)."""
-    _, client, listener = make()
-    client.on_assign(client, positions(A))
+def test_a_revoke_of_partitions_that_are_not_assigned_is_ignored() -> None:
+    """The listener gets only assigned ones, and only those are given back (confluent-kafka-python #1551)."""
+    _, client, listener = consumer()
+    client.assign_to_member(A)
 
-    client.on_revoke(client, positions(A, B))
+    client.revoke_from_member(A, B)
 
     assert listener.calls[-1] == ("revoked", frozenset({A}))
     assert client.calls[-1] == ("incremental_unassign", [("t", 0)])
 
 
-def test_a_share_of_ignored_partitions_only_is_taken_and_given_back_with_nothing_in_it() -> None:
-    """The listener hears of neither. Without the empty call the client gives back what it was never given, and `read` ends with an error."""
+def test_an_assignment_of_excluded_partitions_only_is_an_empty_one() -> None:
+    """Without the empty call the client would give back what it was never given, and `read` would end with
+    an error."""
     ignored: list[object] = []
-    _, client, listener = make(ConsumerCallbacks(on_partitions_ignored=ignored.append))
-    dead = TopicPartition("t.dlq", 0)
+    _, client, listener = consumer(ConsumerCallbacks(on_partitions_ignored=ignored.append))
 
-    client.on_assign(client, positions(dead))
-    client.on_revoke(client, positions(dead))
+    client.assign_to_member(DEAD_LETTERS)
+    client.revoke_from_member(DEAD_LETTERS)
 
     assert client.calls == [("incremental_assign", []), ("incremental_unassign", [])]
     assert listener.calls == []
-    assert ignored == [[dead]]
+    assert ignored == [[DEAD_LETTERS]]
 
 
-def test_the_pause_state_is_set_explicitly_at_every_assignment() -> None:
-    """Paused and flowing both (librdkafka #1849, #5113)."""
-    _, client, listener = make()
+def test_every_assignment_sets_explicitly_what_is_paused_and_what_is_not() -> None:
+    """A partition that was revoked while it was paused would stay paused otherwise (librdkafka #1849,
+    #5113)."""
+    _, client, listener = consumer()
     listener.paused = {B}
 
-    client.on_assign(client, positions(A, B))
+    client.assign_to_member(A, B)
 
     assert client.calls == [
         ("incremental_assign", [("t", 0), ("t", 1)]),
@@ -249,144 +229,113 @@ def test_the_pause_state_is_set_explicitly_at_every_assignment() -> None:
     ]
 
 
-def test_lost_partitions_are_not_ours_when_the_listener_hears_of_it() -> None:
-    """A store inside `lost` is refused, and told."""
-    refused: list[object] = []
-    source, client, listener = make(ConsumerCallbacks(on_store_refused=refused.append))
-    client.on_assign(client, positions(A))
-    listener.on_lost = lambda: source.store({A: 5})
+# -- storing ------------------------------------------------------------------------------
 
-    client.on_lost(client, positions(A))
+
+def test_nothing_is_stored_for_partitions_inside_lost() -> None:
+    """Their next owner has begun already. The refusal is reported."""
+    refused: list[object] = []
+    member, client, listener = consumer(ConsumerCallbacks(on_store_refused=refused.append))
+    client.assign_to_member(A)
+    listener.on_lost = lambda: member.store({A: 5})
+
+    client.take_away_from_member(A)
 
     assert refused == [{A: 5}]
     assert "store" not in [name for name, _ in client.calls]
 
 
-def test_a_refused_store_is_told_and_any_other_failure_is_fatal() -> None:
-    """_STATE means that the partition went; what isn't known is not ignored."""
+def test_a_store_that_the_client_refuses_is_reported_and_any_other_failure_is_fatal() -> None:
+    """_STATE means that the partition has gone. An unknown failure must not be ignored."""
     refused: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_store_refused=refused.append))
-    client.on_assign(client, positions(A))
-    client.stored_error = KafkaError(KafkaError._STATE)
-    source.store({A: 5})
-    client.stored_error = KafkaError(KafkaError._INVALID_ARG)
+    member, client, _ = consumer(ConsumerCallbacks(on_store_refused=refused.append))
+    client.assign_to_member(A)
+    client.store_error = KafkaError._STATE
+    member.store({A: 5})
+    client.store_error = KafkaError._INVALID_ARG
 
     with pytest.raises(Fatal, match="store"):
-        source.store({A: 6})
+        member.store({A: 6})
 
     assert refused == [{A: 5}]
+    assert member.uncommitted() == 0
 
 
-def test_a_gap_is_loss_only_below_the_low_watermark() -> None:
-    """Compaction and transactions leave gaps too."""
+def test_an_offset_below_the_committed_one_is_committed_at_once() -> None:
+    """The client's own commits never go backwards while it runs. The old log's offset would stay committed,
+    and a restart would skip records of the new log."""
+    member, client, _ = consumer()
+    client.committed_offsets = {A: 1000}
+    client.assign_to_member(A, B)
+
+    member.store({A: 5, B: 7})
+    client.end_commit(5)
+    member.store({A: 6})
+
+    assert client.calls[-3:] == [
+        ("store", [("t", 0), ("t", 1)]),
+        ("commit", [("t", 5)]),
+        ("store", [("t", 0)]),
+    ]
+
+
+# -- offset resets ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [message(A, 0), end_of_partition(A, 0)], ids=["a record", "an end"])
+def test_a_log_that_ends_below_the_committed_offset_is_reported_once(first: Message) -> None:
+    """It was truncated or created anew, and is read from its beginning; the client only logs that."""
     resets: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
-    client.on_assign(client, positions(A))
-    for offset, low in ((1, 0), (5, 0), (20, 15)):
-        client.low = low
-        client.polled = partial(message, A, offset)
-        source.read(1, 0)
-
-    assert resets == [(A, 6, 20)]
-
-
-def test_loss_within_one_read_is_told() -> None:
-    """What was fetched ahead comes out together with the first records after a reset; a gap above the low watermark is compaction."""
-    resets: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
-    client.on_assign(client, positions(A))
-    for low in (0, 15):
-        client.low = low
-        client.polled = lambda: message(A, 5)
-        client.consumed = lambda: [message(A, 6), message(A, 20), message(A, 22)]
-        source.read(10, 0)
-        client.on_revoke(client, positions(A))
-        client.on_assign(client, positions(A))
-
-    assert resets == [(A, 7, 20)]
-
-
-@pytest.mark.parametrize(
-    "first", [message(A, 0), message(A, 0, KafkaError._PARTITION_EOF)], ids=["a record", "an end"]
-)
-def test_a_log_that_ends_below_the_committed_offset_is_told(first: Message) -> None:
-    """It was truncated or created anew, and is read from its beginning; the client only logs that. Told once."""
-    resets: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
-    client.committed_at["t", 0] = 1000
-    client.on_assign(client, positions(A))
+    member, client, _ = consumer(ConsumerCallbacks(on_offset_reset=lambda *reset: resets.append(reset)))
+    client.committed_offsets = {A: 1000}
+    client.assign_to_member(A)
     for each in (first, message(A, 1), message(A, 0)):
-        client.polled = partial(lambda given: given, each)
-        source.read(1, 0)
+        client.on_poll = partial(lambda polled: polled, each)
+        member.read(1, 0)
 
     assert resets == [(A, 1000, 0)]
 
 
-def test_reading_on_where_it_was_committed_is_not_told() -> None:
-    """Nor is the end of a partition of which everything is committed."""
-    resets: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
-    client.committed_at = {("t", 0): 1000, ("t", 1): 5}
-    client.on_assign(client, positions(A, B))
-    for each in (message(A, 1000), message(B, 5, KafkaError._PARTITION_EOF)):
-        client.polled = partial(lambda given: given, each)
-        source.read(1, 0)
-
-    assert resets == []
-
-
 def test_a_partition_that_comes_back_is_judged_by_what_is_committed_then() -> None:
-    """Not by what this member read or committed of it before: another one had it meanwhile, and began anew with its log."""
+    """What this member read or committed of it before is out of date: another member had it meanwhile, and
+    began anew with its log."""
     resets: list[object] = []
-    source, client, _ = make(ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found)))
-    for committed, first, client.low in ((1000, 1000, 0), (None, 3, 0), (5, 5, 0), (500, 500, 100)):
-        client.committed_at = {} if committed is None else {("t", 0): committed}
-        client.on_assign(client, positions(A))
-        client.polled = partial(message, A, first)
-        source.read(1, 0)
-        source.store({A: first + 1})
-        client.on_revoke(client, positions(A))
-    client.config["on_commit"](None, [Position("t", 0, 1000)])
-    client.committed_at = {}
-    client.on_assign(client, positions(A))
-    source.store({A: 7})
+    member, client, _ = consumer(ConsumerCallbacks(on_offset_reset=lambda *reset: resets.append(reset)))
+    for committed, first, client.low_watermark in ((1000, 1000, 0), (None, 3, 0), (5, 5, 0), (500, 500, 100)):
+        client.committed_offsets = {} if committed is None else {A: committed}
+        client.assign_to_member(A)
+        client.on_poll = partial(message, A, first)
+        member.read(1, 0)
+        member.store({A: first + 1})
+        client.revoke_from_member(A)
+    client.end_commit(1000)
+    client.committed_offsets = {}
+    client.assign_to_member(A)
+    member.store({A: 7})
 
     assert resets == []
     assert "commit" not in [name for name, _ in client.calls]
 
 
-def test_an_end_from_before_a_log_began_anew_does_not_move_the_next_offset() -> None:
-    """Both may come out of one read."""
-    source, client, _ = make()
-    client.on_assign(client, positions(A))
-    client.polled = lambda: message(A, 103, KafkaError._PARTITION_EOF)
-    client.consumed = lambda: [message(A, 0), message(A, 1)]
-
-    assert [each.next_offset for each in source.read(10, 0)] == [2]
+# -- errors and properties ----------------------------------------------------------------
 
 
-def test_an_offset_below_the_committed_one_is_committed_at_once() -> None:
-    """The client's own commits never go back while it runs; the offset of the old log would stay behind, and hide records of the new one from a restart."""
-    source, client, _ = make()
-    client.committed_at["t", 0] = 1000
-    client.on_assign(client, positions(A, B))
-
-    source.store({A: 5, B: 7})
-    client.config["on_commit"](None, [Position("t", 0, 5)])
-    source.store({A: 6})
-
-    assert [("store", [("t", 0), ("t", 1)]), ("commit", [("t", 5)]), ("store", [("t", 0)])] == client.calls[
-        -3:
-    ]
-
-
-def test_a_fatal_error_is_raised_out_of_read() -> None:
-    """From the error callback as from a message."""
-    source, client, _ = make()
+def test_a_fatal_error_of_the_client_is_raised_out_of_read() -> None:
+    """It comes through the client's error callback, in which nothing may be raised."""
+    member, client, _ = consumer()
     client.config["error_cb"](KafkaError(KafkaError._FATAL, "fenced", fatal=True))
 
     with pytest.raises(Fatal, match="fenced"):
-        source.read(10, 0)
+        member.read(10, 0)
+
+
+def test_a_fatal_error_among_the_messages_is_raised_out_of_read() -> None:
+    """The client delivers it there, too."""
+    member, client, _ = consumer()
+    client.on_poll = lambda: message(A, 0, KafkaError._FATAL)
+
+    with pytest.raises(Fatal, match="can't go on"):
+        member.read(10, 0)
 
 
 @pytest.mark.parametrize(
@@ -397,17 +346,13 @@ def test_a_fatal_error_is_raised_out_of_read() -> None:
         ({"partition.assignment.strategy": "range"}, "range"),
     ],
 )
-def test_what_the_bridge_stands_on_is_enforced(properties: dict[str, str], strategy: str | None) -> None:
-    """Automatic commit of stored offsets only, ends of partitions, the earliest record; no classic key with KIP-848."""
-    _, client, _ = make(properties=properties)
+def test_the_properties_that_the_contract_stands_on_are_enforced(
+    properties: dict[str, str], strategy: str | None
+) -> None:
+    """Only stored offsets are committed, ends of partitions are delivered, and a new partition is read from
+    its first record. KIP-848's protocol takes no property of the classic one."""
+    _, client, _ = consumer(properties=properties)
 
-    assert [True, False, True, "earliest"] == [
-        client.config[key]
-        for key in (
-            "enable.auto.commit",
-            "enable.auto.offset.store",
-            "enable.partition.eof",
-            "auto.offset.reset",
-        )
-    ]
+    keys = ("enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset")
+    assert [client.config[key] for key in keys] == [True, False, True, "earliest"]
     assert client.config.get("partition.assignment.strategy") == strategy
