@@ -12,6 +12,8 @@ class NullName(tuple[str, bytes | None]):
     """A header as the client returns it, with a null pointer for its name: using the name ends the
     process."""
 
+    __slots__ = ()
+
     def __repr__(self) -> str:
         return f"(<NULL>, {self[1]!r})"
 
