@@ -19,34 +19,29 @@ config = typer.Typer(
 )
 
 
-class Form(StrEnum):
-    """What `-o` takes."""
+class TextOrJson(StrEnum):
+    """The values of `--output`."""
 
     TEXT = "text"
     JSON = "json"
 
 
-Output = Annotated[Form, typer.Option("--output", "-o", help="text for people, or json for scripts.")]
+Output = Annotated[TextOrJson, typer.Option("--output", "-o", help="text for people, or json for scripts.")]
 
 
 @config.command()
-def show(config: ConfigOption, output: Output = Form.TEXT) -> None:
+def show(config: ConfigOption, output: Output = TextOrJson.TEXT) -> None:
     """Print the configuration as it is understood, defaults and environment included, secrets masked.
 
     Example: `aep-bridge config show --config config/aep-bridge.yaml`
     """
-    settings = settings_of(config)
-    if output is Form.JSON:
-        typer.echo(json.dumps(settings.masked(), default=str, indent=2))
+    values = settings_of(config).masked()
+    if output is TextOrJson.JSON:
+        typer.echo(json.dumps(values, indent=2))
         return
     import yaml
 
-    typer.echo(
-        yaml.safe_dump(
-            json.loads(json.dumps(settings.masked(), default=str)), sort_keys=False, allow_unicode=True
-        ),
-        nl=False,
-    )
+    typer.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
 
 
 @config.command()
@@ -55,31 +50,30 @@ def schema() -> None:
 
     Example: `aep-bridge config schema > aep-bridge.schema.json`
     """
-    from bridge.config.explanation import schema as made
+    from bridge.config import explanation
 
-    typer.echo(json.dumps(made(), indent=2))
+    typer.echo(json.dumps(explanation.schema(), indent=2))
 
 
 @config.command()
 def explain(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A dotted key, such as delivery.window_bytes.")],
-    output: Output = Form.TEXT,
+    output: Output = TextOrJson.TEXT,
 ) -> None:
     """Say what a key means, its type, its default and its environment variable.
 
     Example: `aep-bridge config explain batch.linger_ms`
     """
-    from bridge.config.explanation import explain as explanation
+    from dataclasses import asdict
+
+    from bridge.config import explanation
 
     try:
-        found = explanation(key)
+        fields = asdict(explanation.explain(key))
     except LookupError as error:
-        typer.echo(str(error.args[0] if error.args else error), err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    from dataclasses import asdict, is_dataclass
-
-    fields = asdict(found) if is_dataclass(found) else found._asdict()
-    if output is Form.JSON:
+    if output is TextOrJson.JSON:
         typer.echo(json.dumps(fields))
         return
     for name, value in fields.items():
