@@ -114,7 +114,7 @@ def exit_codes() -> str:
     own = "".join(
         f"| `{name}` | {found[1]} |\n"
         for name, text, _ in _commands()
-        if (found := re.search(r"Exit codes?:? (.*?\.)(?:\s|$)", text))
+        if (found := re.search(r"Exit codes?:? (.*?\.)(?:\s|$)", " ".join(text.split())))
     )
     return f"# Exit codes\n\n{_HEAD}\n| code | meaning | what to do |\n|---|---|---|\n{rows}\n## What single commands say\n\n| command | codes |\n|---|---|\n{own}"
 

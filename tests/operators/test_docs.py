@@ -37,6 +37,12 @@ def build_site(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
+@pytest.mark.parametrize("command", ["check", "dlq replay", "status"])
+def test_the_exit_codes_of_a_command_are_on_their_page(command: str) -> None:
+    """A help text that is wrapped in the middle of its exit codes once took them off the page."""
+    assert f"\n| `{command}` | 0 " in PAGES["exit-codes.md"]()
+
+
 def test_the_site_builds_and_a_broken_link_is_an_error(tmp_path: Path) -> None:
     """With a link to a page or an anchor that does not exist, the build fails and names it."""
     site, copy = tmp_path / "site", tmp_path / "copy"
