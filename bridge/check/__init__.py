@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bridge.check import brokers, group, inlets, topics
-from bridge.check.findings import TIMEOUT_S, Finding, Level, exit_code
+from bridge.check.findings import Finding, Level, exit_code
 from bridge.check.sample import send_test
 from bridge.check.surroundings import offline
 from bridge.config.settings import Settings
-from bridge.kafka.topics import TopicAdmin
 
 __all__ = ["Finding", "Level", "exit_code", "offline", "online", "send_test"]
 
@@ -25,9 +24,7 @@ def online(settings: Settings, replicas: int = 0) -> Iterator[Finding]:
     brokers_finding = brokers.check(settings)
     yield brokers_finding
     if brokers_finding.level is Level.OK:
-        counts = TopicAdmin(settings.admin_properties(), TIMEOUT_S).partition_counts(
-            [topic.topic for topic in settings.topics], settings.is_dead_letter_topic
-        )
+        counts = topics.mapped_partitions(settings)
         yield from topics.check(settings, counts, replicas)
         yield from group.check(settings, counts)
     yield from inlets.check(settings)

@@ -38,10 +38,23 @@ def check(settings: Settings, counts: Mapping[str, int], replicas: int) -> Itera
         yield check_replicas(sum(counts.values()), replicas)
 
 
+def mapped_partitions(settings: Settings) -> dict[str, int]:
+    """Return the partition counts of the topics that exist and are mapped. Raises `Unreachable`."""
+    topics = TopicAdmin(settings.admin_properties(), TIMEOUT_S)
+    return topics.partition_counts([entry.topic for entry in settings.topics], settings.is_dead_letter_topic)
+
+
+def missing_topics(settings: Settings, counts: Mapping[str, int]) -> list[str]:
+    """Return the topics that the mapping names and that are not among those which exist."""
+    names = [entry.topic for entry in settings.topics if not is_regex(entry.topic)]
+    return [name for name in names if name not in counts]
+
+
 def _missing(settings: Settings, counts: Mapping[str, int]) -> Iterator[Finding]:
+    missing = missing_topics(settings, counts)
     for entry in settings.topics:
         name = entry.topic
-        if not is_regex(name) and name not in counts:
+        if name in missing:
             yield Finding(
                 Level.FAIL,
                 f"topic {name}",

@@ -1,5 +1,5 @@
-"""`aep-bridge partitions`: how many partitions the mapped topics have, which is how many
-replicas can work.
+"""`aep-bridge partitions`: how many partitions the mapped topics have, which is
+how many replicas have work.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ def partitions(
     config: ConfigOption,
     output: Output = Form.AUTO,
 ) -> None:
-    """Print the partition count of every mapped topic, and their sum: the most replicas that have work, and
-    KEDA's `maxReplicaCount`.
+    """Print the partition count of every mapped topic, and their sum.
+
+    That sum is the most replicas that have work, and KEDA's `maxReplicaCount`.
 
     Example: `aep-bridge partitions --config config/aep-bridge.yaml -o json`
     """
     settings = settings_of(config)
-    from bridge.codec.routes import is_regex
-    from bridge.kafka.topics import TopicAdmin, Unreachable
+    from bridge.check.topics import mapped_partitions, missing_topics
+    from bridge.kafka.topics import Unreachable
 
-    mapped = [topic.topic for topic in settings.topics]
     try:
-        counts = TopicAdmin(settings.admin_properties()).partition_counts(
-            mapped, settings.is_dead_letter_topic
-        )
+        counts = mapped_partitions(settings)
     except Unreachable as error:
         typer.echo(f"{settings.kafka.bootstrap_servers}: {error}", err=True)
         raise typer.Exit(3) from None
-    missing = [name for name in mapped if not is_regex(name) and name not in counts]
+    missing = missing_topics(settings, counts)
     total = sum(counts.values())
     if as_json(output):
         typer.echo(json.dumps({"topics": counts, "total": total, "missing": missing}))

@@ -1,4 +1,4 @@
-"""`aep-bridge skip`: the sanctioned way out of a poison record."""
+"""`aep-bridge skip`: the sanctioned way out for a record that nothing gets past."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def skip(
     who: Annotated[
         str,
         typer.Option(
-            help="Who orders it; the user's name by default. Needed where the user has none, as in a container."
+            help="The person who orders it; the user's name by default. "
+            "Needed where the user has none, as in a container."
         ),
     ] = "",
 ) -> None:
@@ -42,77 +43,51 @@ def skip(
     topic, _, rest = record.rpartition("/")
     topic, _, partition = topic.rpartition("/")
     if not topic or not partition.isdecimal() or not rest.isdecimal():
-        typer.echo(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events/3/81723", err=True)
-        raise typer.Exit(2)
+        raise _stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events/3/81723", 2)
     token = _token(token_file)
-    order = {
-        "topic": topic,
-        "partition": int(partition),
-        "offset": int(rest),
-        "who": who or _user(),
-        "why": why,
-    }
-    import httpx
+    from bridge.ops.admin_client import NoAnswer, OrderRefused, SkipOrder, order_skip
 
+    order = SkipOrder(topic, int(partition), int(rest), who or _user(), why)
     try:
-        answer = httpx.post(
-            f"{admin.rstrip('/')}/api/skip",
-            json=order,
-            headers={"authorization": f"Bearer {token}"},
-            timeout=60,
-        )
-    except UnicodeEncodeError:
-        typer.echo("--why and --who must be text in UTF-8", err=True)
-        raise typer.Exit(2) from None
-    except httpx.InvalidURL as error:
-        typer.echo(f"{admin}: {error}; write it like http://10.0.0.7:8080", err=True)
-        raise typer.Exit(2) from None
-    except httpx.HTTPError as error:
-        typer.echo(
-            f"{admin}: {error or type(error).__name__}; is this the admin port of a running bridge?", err=True
-        )
-        raise typer.Exit(3) from None
-    if answer.status_code == 404:
-        typer.echo(
-            f"{admin}: this bridge takes no orders; set admin.token_file in its configuration", err=True
-        )
-        raise typer.Exit(2)
-    try:
-        said = dict(answer.json())
-    except (ValueError, TypeError):
-        typer.echo(f"{admin}: answered {answer.status_code}, but not as a bridge does", err=True)
-        raise typer.Exit(3) from None
-    typer.echo(
-        said.get("result") or said.get("error") or f"status {answer.status_code}", err=not said.get("moved")
-    )
-    raise typer.Exit(0 if said.get("moved") else 2 if answer.status_code in (400, 401) else 1)
+        result = order_skip(admin, token, order)
+    except OrderRefused as error:
+        raise _stop(str(error), 2) from None
+    except NoAnswer as error:
+        raise _stop(str(error), 3) from None
+    if not result.moved:
+        raise _stop(result.text, 2 if result.wrong_order else 1)
+    typer.echo(result.text)
+
+
+def _stop(text: str, code: int) -> typer.Exit:
+    """Print why the command ends, and return the exception for the caller to raise."""
+    typer.echo(text, err=True)
+    return typer.Exit(code)
 
 
 def _token(path: Path) -> str:
-    """What the file holds. Exits with 2 where that is no token; what it holds is never shown."""
+    """Return the token that a file holds. Exits with 2 if it holds none; what it holds is never shown."""
     from bridge.config.secret_files import read_secret
 
     try:
         token = read_secret(path)
     except OSError as error:
-        typer.echo(f"{path}: {error.strerror}", err=True)
-        raise typer.Exit(2) from None
+        raise _stop(f"{path}: {error.strerror}", 2) from None
     if not token.isascii() or not token.isprintable():
-        typer.echo(f"{path}: is no token: it has something other than printable ASCII in it", err=True)
-        raise typer.Exit(2)
+        raise _stop(f"{path}: is no token: it has something other than printable ASCII in it", 2)
     return token
 
 
 def _user() -> str:
-    """The user's name, for the audit.
+    """Return the user's name, for the audit. Exits with 2 for a user without one, as in a container.
 
-    A number that has none, such as a container's, says nothing of who it was: exits with 2.
+    Such a number is everybody's, so it does not say which person gave the order.
     """
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        typer.echo(
-            f"this user (uid {os.getuid()}) has no name here; say with --who who orders it: the dead letter's headers keep it",
-            err=True,
-        )
-        raise typer.Exit(2) from None
+        raise _stop(
+            f"this user (uid {os.getuid()}) has no name here; say with --who who orders it: the dead "
+            "letter's headers keep it",
+            2,
+        ) from None

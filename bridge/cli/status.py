@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from bridge.ops.replicas import Replicas
+
 SAMPLE_S = 1.0
-"""Between the two looks that a rate is worked out of."""
+"""Between two looks, from which the rates are computed."""
+
+_COLOURS = {"ok": "green", "waiting": "yellow", "stopped": "bold red"}
 
 
 def status(
@@ -36,149 +40,123 @@ def status(
 
     Example: `aep-bridge status http://10.0.0.7:8080 http://10.0.0.8:8080 --watch`
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from bridge.ops.replicas import Replicas
 
-    addresses = [
-        address if "://" in address else f"http://{address}" for address in admin or ["http://127.0.0.1:8080"]
-    ]
     scripted = as_json(output)
-    marks: dict[tuple[str, str, int], tuple[float, int]] = {}
-    with ThreadPoolExecutor(len(addresses)) as pool:
-
-        def look() -> list[dict[str, Any]]:
-            seen = list(pool.map(_ask, addresses))
-            for replica in seen:
-                _rates(replica, marks)
-            return seen
-
-        seen = look()
+    with Replicas(admin or ["http://127.0.0.1:8080"]) as replicas:
+        statuses = replicas.look()
         if watch:
-            _watch(look, seen, scripted=scripted)
-        if any("error" not in replica for replica in seen):
+            _watch(replicas, statuses, scripted=scripted)
+        if any("error" not in replica for replica in statuses):
             time.sleep(SAMPLE_S)
-            seen = look()
+            statuses = replicas.look()
     if scripted:
-        typer.echo(json.dumps(seen, indent=2))
+        typer.echo(json.dumps(statuses, indent=2))
     else:
         from rich.console import Console
 
-        Console().print(_shown(seen))
-    away = [replica for replica in seen if "error" in replica]
-    for replica in away:
+        Console().print(_tables(statuses))
+    silent = [replica for replica in statuses if "error" in replica]
+    for replica in silent:
         typer.echo(
             f"{replica['admin']}: {replica['error']}; is this the admin address of a running bridge?",
             err=True,
         )
-    held = any(replica["summary"]["level"] == "stopped" for replica in seen if "error" not in replica)
-    raise typer.Exit(3 if away else 1 if held else 0)
+    stopped = any(replica["summary"]["level"] == "stopped" for replica in statuses if "error" not in replica)
+    raise typer.Exit(3 if silent else 1 if stopped else 0)
 
 
-def _watch(look: Any, seen: list[dict[str, Any]], *, scripted: bool) -> None:
+def _watch(replicas: Replicas, statuses: list[dict[str, Any]], *, scripted: bool) -> None:
+    """Show the status every second until Ctrl-C, which exits with 0."""
     from rich.live import Live
 
     try:
         if scripted:
             while True:
-                typer.echo(json.dumps(seen))
+                typer.echo(json.dumps(statuses))
                 time.sleep(SAMPLE_S)
-                seen = look()
-        with Live(_shown(seen), auto_refresh=False) as live:
+                statuses = replicas.look()
+        with Live(_tables(statuses), auto_refresh=False) as live:
             while True:
                 time.sleep(SAMPLE_S)
-                live.update(_shown(look()), refresh=True)
+                live.update(_tables(replicas.look()), refresh=True)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
 
-def _ask(address: str) -> dict[str, Any]:
-    import httpx
-
-    try:
-        answer = httpx.get(f"{address.rstrip('/')}/api/status", timeout=5)
-        seen = answer.json() if answer.status_code == 200 else None
-    except httpx.HTTPError as error:
-        return {"admin": address, "error": str(error) or type(error).__name__}
-    except ValueError:
-        seen = None
-    if not isinstance(seen, dict) or "partitions" not in seen or "summary" not in seen:
-        return {"admin": address, "error": f"answered {answer.status_code}, but not as a bridge does"}
-    return {"admin": address, **seen}
-
-
-def _rates(replica: dict[str, Any], marks: dict[tuple[str, str, int], tuple[float, int]]) -> None:
-    """Adds records a second to each partition, out of this look and the one before."""
-    now = time.monotonic()
-    for entry in replica.get("partitions", []):
-        key, mark = (replica["admin"], entry["topic"], entry["partition"]), entry["watermark"]
-        before = marks.get(key)
-        entry["per_s"] = (
-            None
-            if mark is None or before is None or mark < before[1]
-            else round((mark - before[1]) / max(0.001, now - before[0]), 1)
-        )
-        if mark is not None:
-            marks[key] = now, mark
-
-
-def _shown(seen: list[dict[str, Any]]) -> Group:
+def _tables(statuses: list[dict[str, Any]]) -> Group:
     from rich.console import Group
     from rich.markup import escape
     from rich.table import Table
 
-    colours = {"ok": "green", "waiting": "yellow", "stopped": "bold red"}
-    replicas = Table("replica", "how it stands", "up", "memory now, peak, ceiling")
-    for replica in seen:
+    table = Table("replica", "how it stands", "up", "memory now, peak, ceiling")
+    for replica in statuses:
+        address = escape(replica["admin"])
         if "error" in replica:
-            replicas.add_row(
-                escape(replica["admin"]), f"[bold red]does not answer: {escape(replica['error'])}[/]", "", ""
-            )
+            table.add_row(address, f"[bold red]does not answer: {escape(replica['error'])}[/]", "", "")
             continue
-        told = replica["summary"]
-        text = "\n".join(map(_sentence, told["reasons"]))
-        sizes = (replica["memory"].get(name) for name in ("now_bytes", "peak_bytes", "ceiling_bytes"))
-        replicas.add_row(
-            escape(replica["admin"]), f"[{colours[told['level']]}]{escape(text or told['title'])}[/]", f"{replica['uptime_s']:.0f} s",
-            " / ".join("–" if size is None else f"{size / 1e6:.0f}" for size in sizes) + " MB",
-        )  # fmt: skip
-    return Group(replicas, _partitions([replica for replica in seen if "error" not in replica]))
+        summary = replica["summary"]
+        text = "\n".join(map(_sentence, summary["reasons"])) or summary["title"]
+        colour = _COLOURS[summary["level"]]
+        table.add_row(
+            address, f"[{colour}]{escape(text)}[/]", f"{replica['uptime_s']:.0f} s", _memory(replica)
+        )
+    answering = [replica for replica in statuses if "error" not in replica]
+    return Group(table, _partitions(answering))
 
 
-def _partitions(seen: list[dict[str, Any]]) -> Table:
-    """Every route with its partitions below it, those of all replicas together."""
-    from rich.markup import escape
+def _sentence(reason: dict[str, Any]) -> str:
+    next_try = f", next try in {reason['next_try_s']:.0f} s" if reason["next_try_s"] else ""
+    detail = f": {reason['detail']}" if reason["detail"] else ""
+    return f"{reason['text']}{next_try}{detail}"
+
+
+def _memory(replica: dict[str, Any]) -> str:
+    sizes = [replica["memory"].get(name) for name in ("now_bytes", "peak_bytes", "ceiling_bytes")]
+    return " / ".join("–" if size is None else f"{size / 1e6:.0f}" for size in sizes) + " MB"
+
+
+def _partitions(statuses: list[dict[str, Any]]) -> Table:
+    """Return a table of every route, with its partitions on all replicas below it."""
     from rich.table import Table
-
-    from bridge.ops.status_page.summary import why
 
     table = Table("route and partition")
     for name in ("committed", "end", "lag", "rate/s", "in flight", "oldest"):
         table.add_column(name, justify="right")
     for name in ("replica", "waits"):
         table.add_column(name)
-    for route in {each["route"]: each for replica in seen for each in replica["routes"]}.values():
-        entries = [
-            (each["topic"], each["partition"], replica["admin"], each)
-            for replica in seen
-            for each in replica["partitions"]
-            if each["route"] == route["route"]
+    routes = {route["route"]: route for replica in statuses for route in replica["routes"]}
+    for name, route in routes.items():
+        partitions = [
+            (partition["topic"], partition["partition"], replica["admin"], partition)
+            for replica in statuses
+            for partition in replica["partitions"]
+            if partition["route"] == name
         ]
-        lags = [each["lag"] for *_, each in entries]
-        lag = "–" if None in lags else f"{sum(lags):,}"
-        name = f"[bold]{escape(route['route'])}[/] → inlet {escape(route['inlet'])}"
-        table.add_section()
-        table.add_row(name, "", "", lag, "", "", "", "", "" if entries else "no partition on these replicas")
-        for topic, partition, admin, entry in sorted(entries, key=lambda each: each[:3]):
-            numbers = (entry["stored"], entry["end"], entry["lag"], entry["per_s"], entry["in_flight"])
-            cells = [
-                *("–" if number is None else f"{number:,.0f}" for number in numbers),
-                f"{entry['oldest_unsettled_s']:.1f} s",
-                admin,
-                why(entry),
-            ]
-            table.add_row(f"  {escape(topic)}/{partition}", *map(escape, cells))
+        partitions.sort(key=lambda each: each[:3])
+        _add_route(table, route, partitions)
     return table
 
 
-def _sentence(reason: dict[str, Any]) -> str:
-    next_try = f", next try in {reason['next_try_s']:.0f} s" if reason["next_try_s"] else ""
-    return f"{reason['text']}{next_try}" + (f": {reason['detail']}" if reason["detail"] else "")
+def _add_route(
+    table: Table, route: dict[str, Any], partitions: list[tuple[str, int, str, dict[str, Any]]]
+) -> None:
+    from rich.markup import escape
+
+    from bridge.ops.status_page.summary import why
+
+    title = f"[bold]{escape(route['route'])}[/] → inlet {escape(route['inlet'])}"
+    lags = [partition["lag"] for *_, partition in partitions]
+    lag = "–" if None in lags else f"{sum(lags):,}"
+    note = "" if partitions else "no partition on these replicas"
+    table.add_section()
+    table.add_row(title, "", "", lag, "", "", "", "", note)
+    for topic, number, address, partition in partitions:
+        numbers = [partition[name] for name in ("stored", "end", "lag", "per_s", "in_flight")]
+        cells = [
+            *("–" if value is None else f"{value:,.0f}" for value in numbers),
+            f"{partition['oldest_unsettled_s']:.1f} s",
+            address,
+            why(partition),
+        ]
+        table.add_row(f"  {escape(topic)}/{number}", *map(escape, cells))

@@ -1,7 +1,8 @@
-"""An in-process Kafka for the demo and for fast tests: librdkafka's mock cluster, reached by ctypes in the client's own library.
+"""An in-process Kafka for the demo and for fast tests: librdkafka's mock cluster.
 
-The mock cluster's interface is experimental, so a missing symbol is an error that says so. Not evidence for transactions, static membership,
-SASL, topic creation or retention: those need a real broker.
+It lies in the Kafka client's own library, and is called by ctypes. Its interface is experimental, so a
+missing symbol is an error that says so. Whether transactions, static membership, SASL, topic creation or
+retention work can only be tested with a real broker.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _PRODUCER = 0
 
 
 class MockClusterMissing(Exception):
-    """The installed Kafka client has no mock cluster that this room knows how to call."""
+    """The installed Kafka client has no mock cluster with the interface that is called here."""
 
 
 def _library() -> ctypes.CDLL:
@@ -52,26 +53,25 @@ def _library() -> ctypes.CDLL:
         try:
             function = getattr(library, name)
         except AttributeError as problem:
-            version = (
-                confluent_kafka.version()[0]
-                if isinstance(confluent_kafka.version(), tuple)
-                else confluent_kafka.version()
-            )
+            version = confluent_kafka.version()
+            number = version[0] if isinstance(version, tuple) else version  # a tuple in older versions
             raise MockClusterMissing(
-                f"confluent-kafka {version} does not export {name}, so the in-process Kafka can't be started; "
-                "install the wheel from PyPI (confluent-kafka>=2.16,<3), or use a real broker",
+                f"confluent-kafka {number} does not export {name}, so the in-process Kafka can't be started; "
+                "install the wheel from PyPI (confluent-kafka>=2.16,<3), or use a real broker"
             ) from problem
-        function.restype, function.argtypes = result, arguments
+        function.restype = result
+        function.argtypes = arguments
     return library
 
 
 class MockCluster:
-    """A context manager: brokers on loopback ports, topics with as many partitions as asked for, all of it gone at the end.
+    """A context manager: brokers on loopback ports with some topics, all of it gone at the end.
 
-    `bootstrap` is the address list for clients, of this process or another.
+    `bootstrap` is the address list for clients, which may be in another process.
     """
 
     def __init__(self, brokers: int = 1, topics: Mapping[str, int] | None = None) -> None:
+        """`topics` are names with their numbers of partitions."""
         self._library = _library()
         self._brokers, self._topics = brokers, dict(topics or {})
         self._handle: int | None = None
@@ -79,16 +79,14 @@ class MockCluster:
         self.bootstrap = ""
 
     def __enter__(self) -> Self:
-        text = ctypes.create_string_buffer(512)
+        error = ctypes.create_string_buffer(512)
         configuration = self._library.rd_kafka_conf_new()
-        self._library.rd_kafka_conf_set(
-            configuration, b"log_level", b"3", text, len(text)
-        )  # errors: the handle has no bootstrap, and says so
-        self._handle = self._library.rd_kafka_new(_PRODUCER, configuration, text, len(text))
+        # Errors only (3): the handle has no bootstrap servers, and would log a warning about it.
+        self._library.rd_kafka_conf_set(configuration, b"log_level", b"3", error, len(error))
+        self._handle = self._library.rd_kafka_new(_PRODUCER, configuration, error, len(error))
         if not self._handle:
-            raise MockClusterMissing(
-                f"the in-process Kafka can't be started: {text.value.decode(errors='replace')}"
-            )
+            text = error.value.decode(errors="replace")
+            raise MockClusterMissing(f"the in-process Kafka can't be started: {text}")
         self._cluster = self._library.rd_kafka_mock_cluster_new(self._handle, self._brokers)
         if not self._cluster:
             self.close()
@@ -103,7 +101,7 @@ class MockCluster:
         self.close()
 
     def close(self) -> None:
-        """Stops the brokers; clients that are still open see them as down. Can be called twice."""
+        """Stop the brokers; clients that are still open see them as down. It can be called twice."""
         if self._cluster:
             self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         if self._handle:
@@ -111,7 +109,7 @@ class MockCluster:
         self._cluster = self._handle = None
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Creates a topic; raises `ValueError` where the cluster refuses it."""
+        """Create a topic. Raises `ValueError` where the cluster refuses it."""
         error = self._library.rd_kafka_mock_topic_create(
             self._cluster, name.encode(), partitions, self._brokers
         )
@@ -121,14 +119,17 @@ class MockCluster:
             )
 
     def down(self, broker: int = 1) -> None:
-        """Takes a broker away: connections are closed and refused."""
+        """Take a broker down: its connections are closed, and new ones refused."""
         self._library.rd_kafka_mock_broker_set_down(self._cluster, broker)
 
     def up(self, broker: int = 1) -> None:
-        """Brings a broker back."""
+        """Bring a broker back up."""
         self._library.rd_kafka_mock_broker_set_up(self._cluster, broker)
 
     def fail_next(self, api_key: int, errors: Sequence[int]) -> None:
-        """Answers the next requests of this kind (Kafka's API key: 0 produce, 1 fetch, 8 commit) with these error codes, one each."""
+        """Answer the next requests of one kind with these error codes, one each.
+
+        `api_key` is Kafka's number for the kind: 0 produce, 1 fetch, 8 commit.
+        """
         codes = (ctypes.c_int * len(errors))(*errors)
         self._library.rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(errors), codes)

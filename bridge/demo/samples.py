@@ -1,4 +1,4 @@
-"""Sample events for the demo and for trying things out: XDM experience events in Adobe's envelope, bare entities, and bad ones of every kind."""
+"""Sample events: XDM experience events in Adobe's envelope, bare entities, and bad ones of every kind."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ PROFILE_SCHEMA = "https://ns.adobe.com/sample/schemas/profile"
 DATASETS = ("5f0000000000000000000001", "5f0000000000000000000002")
 PROFILE_DATASET = "5f0000000000000000000003"
 
+_NO_BODY, _WRONG_ORGANISATION, _NOT_JSON, _TOO_LARGE = (
+    "no body",
+    "wrong organisation",
+    "not JSON",
+    "too large",
+)
+_FAULTS = (_NO_BODY, _WRONG_ORGANISATION, _NOT_JSON, _TOO_LARGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -19,69 +27,60 @@ class Sample:
 
     topic: str
     id: str
-    """The event's `_id`, or where there is none to read, the record's key."""
+    """The event's `_id`, which is the record's key too: an event that is no JSON has no readable `_id`."""
     value: bytes
-    bad: str | None = None
-    """What is wrong with it, or None."""
+    fault: str | None = None
+    """What is wrong with it; None for a good one."""
 
 
 def samples(count: int, *, org: str, seed: int = 1) -> Iterator[Sample]:
-    """About two thirds in `web-events` (envelopes, two datasets), a third in `profiles` (bare entities), some 2% bad."""
-    rng = Random(seed)
-    kinds = ("no body", "wrong organisation", "not JSON", "too large")
+    """Yield two thirds in `web-events` (envelopes, two datasets), a third in `profiles`
+    (entities), 2% of them bad.
+    """
+    random = Random(seed)
     for number in range(count):
-        bad = (
-            kinds[(number // 50) % len(kinds)]
-            if number % 50 == 25 and (number % 200 < 150 or number < 400)
-            else None
-        )
-        if number % 3 == 2 and bad in (None, "not JSON"):
-            event = f"profile-{number:06}"
-            yield Sample(
-                "profiles", event, b'{"_id": "%b", ' % event.encode() + _cut(_entity(event, rng), bad), bad
-            )
+        fault = _fault(number)
+        if number % 3 == 2 and fault in {None, _NOT_JSON}:
+            event_id = f"profile-{number:06}"
+            yield Sample("profiles", event_id, _profile(event_id, random, fault), fault)
         else:
-            event = f"event-{number:06}"
-            yield Sample("web-events", event, _envelope(event, org, rng.choice(DATASETS), rng, bad), bad)
+            event_id = f"event-{number:06}"
+            dataset = random.choice(DATASETS)
+            yield Sample("web-events", event_id, _web_event(event_id, org, dataset, random, fault), fault)
 
 
-def _cut(value: bytes, bad: str | None) -> bytes:
-    return value[:-7] if bad else value
+def _fault(number: int) -> str | None:
+    """Return the faults in turn, one for each fifty events.
+
+    Large ones occur only twice: they are slow to send.
+    """
+    fault = _FAULTS[(number // 50) % len(_FAULTS)]
+    is_bad = number % 50 == 25 and (fault != _TOO_LARGE or number < 400)
+    return fault if is_bad else None
 
 
-def _entity(event: str, rng: Random) -> bytes:
-    """A profile entity without its opening brace and `_id`."""
-    person = {
-        "name": {"firstName": rng.choice(("Ada", "Grace", "Karen", "Barbara"))},
-        "loyalty": {"points": rng.randrange(10_000)},
-    }
-    return json.dumps({"person": person, "memberId": event})[1:].encode()
+def _profile(event_id: str, random: Random, fault: str | None) -> bytes:
+    name = random.choice(("Ada", "Grace", "Karen", "Barbara"))
+    person = {"name": {"firstName": name}, "loyalty": {"points": random.randrange(10_000)}}
+    value = json.dumps({"_id": event_id, "person": person, "memberId": event_id}).encode()
+    return value[:-7] if fault == _NOT_JSON else value
 
 
-def _envelope(event: str, org: str, dataset: str, rng: Random, bad: str | None) -> bytes:
+def _web_event(event_id: str, org: str, dataset: str, random: Random, fault: str | None) -> bytes:
     ref = {"id": SCHEMA, "contentType": "application/vnd.adobe.xed-full+json;version=1"}
-    entity = {
-        "_id": event,
-        "timestamp": f"2026-11-24T10:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
-        "eventType": rng.choice(
-            ("web.webpagedetails.pageViews", "commerce.purchases", "commerce.productListAdds")
-        ),
-        "web": {
-            "webPageDetails": {"URL": f"https://shop.example/p/{rng.randrange(5000)}", "name": "product"}
-        },
+    page = {"URL": f"https://shop.example/p/{random.randrange(5000)}", "name": "product"}
+    types = ("web.webpagedetails.pageViews", "commerce.purchases", "commerce.productListAdds")
+    entity: dict[str, object] = {
+        "_id": event_id,
+        "timestamp": f"2026-11-24T10:{random.randrange(60):02}:{random.randrange(60):02}Z",
+        "eventType": random.choice(types),
+        "web": {"webPageDetails": page},
     }
-    header = {
-        "schemaRef": ref,
-        "imsOrgId": org if bad != "wrong organisation" else "SOMEBODYELSE@AdobeOrg",
-        "datasetId": dataset,
-    }
-    message: dict[str, object] = {
-        "header": header,
-        "body": {"xdmMeta": {"schemaRef": ref}, "xdmEntity": entity},
-    }
-    if bad == "no body":
-        del message["body"]
-    if bad == "too large":
+    if fault == _TOO_LARGE:
         entity["note"] = "x" * 1_100_000
+    org_id = "SOMEBODYELSE@AdobeOrg" if fault == _WRONG_ORGANISATION else org
+    message: dict[str, object] = {"header": {"schemaRef": ref, "imsOrgId": org_id, "datasetId": dataset}}
+    if fault != _NO_BODY:
+        message["body"] = {"xdmMeta": {"schemaRef": ref}, "xdmEntity": entity}
     value = json.dumps(message).encode()
-    return value[:-9] if bad == "not JSON" else value
+    return value[:-9] if fault == _NOT_JSON else value
