@@ -53,7 +53,7 @@ class Slice(msgspec.Struct, frozen=True):
     values: Sequence[bytes | None]
     """The value of each record, in the same order; None is a tombstone."""
     next_offset: int
-    """The offset to read next: behind the last record, and behind control records where the partition ends."""
+    """The offset to read next: behind the last record, and behind control records at the partition's end."""
     overhead: int
     """Bytes that the records hold in memory beside their values: keys, headers, objects."""
 
@@ -134,7 +134,7 @@ class BatchRequest(msgspec.Struct, frozen=True):
 
 
 class Fault(StrEnum):
-    """Why a request has no usable response. AEP may have accepted it all the same, except with `CREDENTIALS`."""
+    """Why a request has no usable response. AEP may have accepted it, except with `CREDENTIALS`."""
 
     TIMEOUT = "timeout"
     """The response was not complete within the request's `timeout_s`."""
