@@ -29,10 +29,9 @@ def letter(
 
 
 def test_the_headers_of_a_first_failure() -> None:
-    """Connect's names and ours say where it came from and why it failed."""
-    found = dict(dead_letter_headers(letter(), NOW))
-
-    assert {
+    """Kafka Connect's names and the bridge's say where the record came from and why it failed. Tools rely
+    on them."""
+    assert dict(dead_letter_headers(letter(), NOW)) == {
         "__connect.errors.topic": b"events",
         "__connect.errors.partition": b"3",
         "__connect.errors.offset": b"7",
@@ -51,35 +50,51 @@ def test_the_headers_of_a_first_failure() -> None:
         "aep.attempts": b"2",
         "aep.failed.at": b"2026-03-01T12:00:00.000Z",
         "aep.replay.count": b"0",
-    } == found
+    }
 
 
-def test_the_records_own_headers_come_first_and_untouched() -> None:
-    """Order, repeats, nulls and bytes that are no text stay; extra headers come last."""
+def test_the_records_own_headers_come_first_and_unchanged() -> None:
+    """Their order, repeats, nulls and bytes that are no text stay. The extra headers come last."""
     own = [("b", b"\xff"), ("a", None), ("b", b"")]
 
-    found = dead_letter_headers(letter(own, extra=[("aep.skipped.by", b"ops")]), NOW)
+    headers = dead_letter_headers(letter(own, extra=[("aep.skipped.by", b"ops")]), NOW)
 
-    assert own == found[:3]
-    assert ("aep.skipped.by", b"ops") == found[-1]
+    assert headers[:3] == own
+    assert headers[-1] == ("aep.skipped.by", b"ops")
 
 
 def test_a_replayed_record_keeps_the_coordinates_of_its_first_time() -> None:
-    """Source coordinates once; error, status and time appended, the last is the current; the count goes up."""
+    """They lead back to the record. Error, status and time are appended, so that the last ones are the
+    current ones."""
     first = dead_letter_headers(letter(), NOW)
 
     second = dead_letter_headers(letter(first, offset=99, error="still wrong", status=None), NOW)
 
-    assert first == second[: len(first)]
-    assert [b"7"] == [value for name, value in second if name == "__connect.errors.offset"]
-    assert [b"no such field", b"still wrong"] == [value for name, value in second if name == "aep.error"]
+    assert second[: len(first)] == first
+    assert [value for name, value in second if name == "__connect.errors.offset"] == [b"7"]
+    assert [value for name, value in second if name == "aep.error"] == [b"no such field", b"still wrong"]
     assert dict(second)["aep.status"] == b""
     assert dict(second)["aep.replay.count"] == b"1"
 
 
+def test_a_record_that_claims_to_come_from_another_topic_gets_coordinates_of_its_own() -> None:
+    """Any producer can write these headers; a replay must never follow them to another topic."""
+    claims = [
+        ("__connect.errors.topic", b"payroll"),
+        ("__connect.errors.partition", b"0"),
+        ("__connect.errors.offset", b"1"),
+        ("aep.replay.count", b"0"),
+    ]
+
+    headers = dict(dead_letter_headers(letter(claims), NOW))
+
+    assert headers["__connect.errors.topic"] == b"events"
+    assert headers["aep.replay.count"] == b"0"
+
+
 @given(st.text(max_size=9000))
-def test_an_error_is_cut_between_two_characters(text: str) -> None:
-    """At most 8 KiB, valid UTF-8, a beginning of the text."""
+def test_an_error_is_truncated_between_two_characters(text: str) -> None:
+    """At most 8 KiB, so that the dead letter fits into its topic; half a character would be no UTF-8."""
     whole = text.encode("utf-8", "replace")
 
     short = truncate(text)

@@ -1,4 +1,4 @@
-"""Publishing dead letters over a producer that fails as told."""
+"""Publishing dead letters over a scripted client."""
 
 from __future__ import annotations
 
@@ -17,135 +17,164 @@ LETTER = DeadLetter(
 )
 
 
-class Scripted:
-    """A producer: `act` is asked at each produce; reports go out at the next poll."""
+class ScriptedClient:
+    """Stands for confluent_kafka's `Producer`.
 
-    def __init__(self, config: dict[str, Any], act: Callable[[Scripted], KafkaError | None]) -> None:
-        self.config, self.act = config, act
-        self.reports: list[tuple[Callable[[KafkaError | None, Any], None], KafkaError | None]] = []
+    `on_produce` decides what becomes of each dead letter: it raises, or returns the error of its delivery
+    report, which comes with the next poll.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], on_produce: Callable[[ScriptedClient], KafkaError | None]
+    ) -> None:
+        self.config, self._on_produce = config, on_produce
+        self._reports: list[tuple[Callable[[KafkaError | None, Any], None], KafkaError | None]] = []
 
     def produce(self, *_: object, on_delivery: Any, headers: Any) -> None:
         assert headers
-        self.reports.append((on_delivery, self.act(self)))
+        self._reports.append((on_delivery, self._on_produce(self)))
 
     def poll(self, _: float) -> int:
-        reports, self.reports = self.reports, []
-        for report, error in reports:
-            report(error, None)
+        reports, self._reports = self._reports, []
+        for on_delivery, error in reports:
+            on_delivery(error, None)
         return len(reports)
 
     def purge(self) -> None: ...
 
 
-def run(*acts: Callable[[Scripted], KafkaError | None], letters: int = 2) -> tuple[list[PublishResult], int]:
-    """Publishes once for each act (one act per producer that is made); gives the replies, and how many producers there were."""
-    made: list[Scripted] = []
+class ScriptedClients:
+    """Creates the clients of one producer: each with the next script, and the last script for all further
+    ones."""
 
-    def client(config: dict[str, Any]) -> Producer:
-        made.append(Scripted(config, acts[min(len(made), len(acts) - 1)]))
-        return made[-1]
+    def __init__(self, *scripts: Callable[[ScriptedClient], KafkaError | None]) -> None:
+        self._scripts = scripts
+        self.created: list[ScriptedClient] = []
 
-    inbox = QueuedCompletions()
-    dead = KafkaDeadLetterProducer({}, inbox, client=client)
-    replies = []
-    for number in range(len(acts)):
-        dead.publish(number, [LETTER] * letters)
-        [(ticket, reply)] = inbox.take(10)
+    def __call__(self, config: dict[str, Any]) -> Producer:
+        script = self._scripts[min(len(self.created), len(self._scripts) - 1)]
+        self.created.append(ScriptedClient(config, script))
+        return self.created[-1]  # type: ignore[return-value]
+
+
+def publish(clients: ScriptedClients, *publications: list[DeadLetter], **options: Any) -> list[PublishResult]:
+    """Publish lists of dead letters, each after the result of the one before; return the results."""
+    completions = QueuedCompletions()
+    producer = KafkaDeadLetterProducer({}, completions, client=clients, **options)
+    results = []
+    for number, letters in enumerate(publications):
+        producer.publish(number, letters)
+        [(ticket, result)] = completions.take(10)
         assert ticket == number
-        assert isinstance(reply, PublishResult)
-        replies.append(reply)
-    dead.close(1)
-    return replies, len(made)
+        assert isinstance(result, PublishResult)
+        results.append(result)
+    producer.close(1)
+    return results
 
 
-def fatal(producer: Scripted) -> KafkaError | None:
-    producer.config["error_cb"](KafkaError(KafkaError._FATAL, "out of sequence", fatal=True))
+def acknowledge(_: ScriptedClient) -> None:
+    return None
+
+
+def report_fatal_error(client: ScriptedClient) -> KafkaError | None:
+    client.config["error_cb"](KafkaError(KafkaError._FATAL, "out of sequence", fatal=True))
     return KafkaError(KafkaError._PURGE_QUEUE)
 
 
-def raises_fatal(_: Scripted) -> KafkaError | None:
+def raise_fatal_error(_: ScriptedClient) -> KafkaError | None:
     raise KafkaException(KafkaError(KafkaError._FATAL, "fenced", fatal=True))
 
 
 def test_a_full_queue_is_waited_for() -> None:
-    """BufferError is back-pressure: poll and try again, nothing fails."""
+    """The client's BufferError is back-pressure: its queue empties while it is polled, and no dead letter
+    fails."""
     tries: list[int] = []
 
-    def full_twice(_: Scripted) -> None:
+    def full_at_times(_: ScriptedClient) -> None:
         tries.append(1)
         if len(tries) in (1, 2, 4):
             raise BufferError
 
-    assert run(full_twice) == ([PublishResult()], 1)
+    assert publish(ScriptedClients(full_at_times), [LETTER] * 2) == [PublishResult()]
     assert len(tries) == 5
 
 
-def test_after_a_fatal_error_the_producer_is_made_anew() -> None:
-    """What was open fails with the reason; what comes next goes through another producer."""
-    [first, second], producers = run(fatal, lambda _: None)
+def test_after_a_fatal_error_another_client_is_created() -> None:
+    """A fatal error can't be cleared. What is open fails with the reason, and the engine publishes it
+    again."""
+    clients = ScriptedClients(report_fatal_error, acknowledge)
+
+    first, second = publish(clients, [LETTER] * 2, [LETTER] * 2)
 
     assert first.failed == (0, 1)
     assert second == PublishResult()
-    assert producers == 2
+    assert len(clients.created) == 2
 
 
-def test_a_fatal_error_out_of_produce_counts_too() -> None:
-    """Every letter fails, each named once; the next producer works."""
-    [first, second], producers = run(raises_fatal, lambda _: None)
+def test_a_fatal_error_that_produce_raises_counts_too() -> None:
+    """Every dead letter fails, each once, and the next client works."""
+    clients = ScriptedClients(raise_fatal_error, acknowledge)
+
+    first, second = publish(clients, [LETTER] * 2, [LETTER] * 2)
 
     assert first.failed == (0, 1)
     assert "fenced" in first.error
-    assert (second, producers) == (PublishResult(), 2)
+    assert second == PublishResult()
+    assert len(clients.created) == 2
 
 
 def test_acks_and_idempotence_are_enforced() -> None:
-    """The contract stands on them, whatever the properties say."""
-    seen: list[dict[str, Any]] = []
+    """A dead letter counts as written once every in-sync replica has it, whatever the user's properties
+    say."""
+    clients = ScriptedClients(acknowledge)
 
-    def client(config: dict[str, Any]) -> Producer:
-        seen.append(config)
-        return Scripted(config, lambda _: None)  # type: ignore[return-value]
+    KafkaDeadLetterProducer({"acks": "0"}, QueuedCompletions(), client=clients).close(0)
 
-    KafkaDeadLetterProducer({"acks": "0"}, QueuedCompletions(), client=client).close(0)
-
-    assert (seen[0]["acks"], seen[0]["enable.idempotence"]) == ("all", True)
+    [client] = clients.created
+    assert (client.config["acks"], client.config["enable.idempotence"]) == ("all", True)
 
 
-def test_a_letter_that_must_not_be_written_fails_alone_with_the_reason() -> None:
-    """Its topic would not keep it; the others of the list are written."""
-    inbox, made = QueuedCompletions(), []
-
-    def client(config: dict[str, Any]) -> Producer:
-        made.append(Scripted(config, lambda _: None))
-        return made[-1]
-
+def test_a_dead_letter_with_a_blocking_reason_fails_alone_with_that_reason() -> None:
+    """Its topic would not keep it. The others of the list are published."""
     bad = DeadLetter(LETTER.record, "bad", LETTER.refusal, "b", "i", None)
-    dead = KafkaDeadLetterProducer(
-        {},
-        inbox,
+
+    [result] = publish(
+        ScriptedClients(acknowledge),
+        [LETTER, bad, LETTER],
         blocking_reason=lambda letter: "bad is compacted" if letter.topic == "bad" else None,
-        client=client,
     )
-    dead.publish("t", [LETTER, bad, LETTER])
-    [(_, reply)] = inbox.take(10)
-    dead.close(1)
 
-    assert PublishResult((1,), "s/0@1 to bad: bad is compacted") == reply
+    assert result == PublishResult((1,), "s/0@1 to bad: bad is compacted")
 
 
-def test_whose_topic_is_missing_is_told() -> None:
-    """By the source of the letter, for what Kafka does not find, and for nothing else."""
-    inbox, missing = QueuedCompletions(), []
+def test_the_topics_of_records_whose_dead_letter_topic_is_missing_are_reported() -> None:
+    """Somebody may have deleted it, and it can be created again. Other errors do not mean that."""
+    missing: list[str] = []
     errors = [
         KafkaError(KafkaError._UNKNOWN_PARTITION),
         KafkaError(KafkaError.MSG_SIZE_TOO_LARGE),
         KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART),
         None,
     ]
-    scripted = Scripted({}, lambda _: errors.pop())
-    dead = KafkaDeadLetterProducer({}, inbox, on_missing_topic=missing.append, client=lambda _: scripted)
-    dead.publish("t", [LETTER] * 4)
-    inbox.take(10)
-    dead.close(1)
 
-    assert ["s", "s"] == missing
+    publish(ScriptedClients(lambda _: errors.pop()), [LETTER] * 4, on_missing_topic=missing.append)
+
+    assert missing == ["s", "s"]
+
+
+def test_a_dead_letter_that_cannot_be_built_fails_alone() -> None:
+    """A fault in one record's headers must not end the thread: nothing would be published any more."""
+
+    class Broken(MemoryRecord):
+        def headers(self) -> None:
+            raise ValueError("no headers here")
+
+    broken = DeadLetter(Broken(TopicPartition("s", 0), 2, b"v"), "d", LETTER.refusal, "b", "i", None)
+    clients = ScriptedClients(acknowledge)
+
+    first, second = publish(clients, [broken, LETTER], [LETTER])
+
+    assert first.failed == (0,)
+    assert "s/0@2 to d" in first.error
+    assert "no headers here" in first.error
+    assert second == PublishResult()
