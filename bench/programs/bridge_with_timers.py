@@ -26,8 +26,10 @@ from bridge.aep.sender import HttpSender
 from bridge.cli import main
 from bridge.codec import multi_status, request, validation
 from bridge.engine.batcher import Batcher
+from bridge.engine.dispatcher import Dispatcher
 from bridge.engine.events import HOOKS
-from bridge.engine.loop import Engine
+from bridge.engine.intake import Intake
+from bridge.engine.loop import Loop
 from bridge.http import non_blocking, response_parser
 from bridge.http.connection import HttpConnection
 from bridge.http.connection_pool import ConnectionPool
@@ -45,15 +47,15 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
     "read: group by partition, and weigh": [(slices, "slices_of"), (OffsetResets, "check")],
     "validate": [(validation, "group_records")],
     "batch": [(Batcher, "add")],
-    "track offsets": [(Engine, "take_in")],
-    "dispatch": [(Engine, "dispatch"), (Engine, "_admit")],
+    "track offsets": [(Intake, "take")],
+    "dispatch": [(Dispatcher, "add"), (Dispatcher, "advance")],
     "judge the response": [(multi_status, "verdicts")],
-    "settle, and free the records": [(Engine, "complete"), (Reactor, "take")],
-    "store offsets": [(Engine, "store")],
+    "settle, and free the records": [(Loop, "complete"), (Dispatcher, "complete"), (Reactor, "take")],
+    "store offsets": [(Loop, "store")],
     "metrics and logs": [
         (owner, hook) for owner in (Metrics, EventLog) for hook in HOOKS if hook in vars(owner)
     ],
-    "the loop itself": [(Engine, "turn")],
+    "the loop itself": [(Loop, "turn")],
     "build the body": [(request, "body")],
     "send: TLS and socket": [(non_blocking, "send_all")],
     "read the response": [(response_parser, "read_response")],

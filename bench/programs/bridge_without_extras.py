@@ -51,7 +51,7 @@ class _SourceWithoutStatistics(KafkaConsumer):
 
 def remove_extras() -> None:
     """Replace all of `EXTRAS` in this process."""
-    replace(snapshot, "snapshot", lambda *_: {})
+    replace(snapshot, "snapshot", lambda *_, **__: {})
     for owner, names in (
         (Observers, ("__init__", *HOOKS)),
         (Admin, ("start", "stop")),

@@ -160,7 +160,7 @@ def _running(service: Service) -> Iterator[None]:
     try:
         yield
     finally:
-        service.pump.stop()
+        service.engine.stop()
         thread.join(TIMEOUT_S)
 
 

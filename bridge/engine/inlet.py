@@ -1,7 +1,10 @@
-"""What the batches of one inlet share: health, hold, evidence, window, limits, the flood guard, and the turn to bisect.
+"""What the batches of one inlet share: its hold, evidence, limits, the flood guard, and the turn to bisect.
 
-Evidence is counted in ticks, one for each request sent and each answer: "another record was accepted since" means a request *sent* after that
-tick, whose acceptance *arrived* before the request in question went out. An answer that was under way when the trouble began proves nothing.
+Only the inlet's own methods change it. Each returns what happened, for the observers.
+
+Evidence is counted in ticks: one for each request that goes out and one for each response. "Another record was
+accepted since" means a request that *went out* after that tick, and whose acceptance *arrived* before the request in
+question went out. A response to a request that was under way when the trouble began proves nothing.
 """
 
 from __future__ import annotations
@@ -11,19 +14,26 @@ import sys
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
+from typing import NamedTuple
 
 from bridge.codec.request import MAX_REQUEST_BYTES
 from bridge.engine.concurrency import Concurrency
+from bridge.engine.events import FloodGuardStopped, InletHeld, InletReleased, ProbeFailed
 from bridge.engine.rate import Rate
 
-FLOOR_BYTES = 10_000
+MIN_LEARNED_BYTES = 10_000
 """The byte limit is never learned below this: smaller requests would say more about records than about limits."""
-UNAVAILABLE_AFTER = 5
-"""Failures in a row, none accepted, after which only one request at a time probes."""
+FAILURES_BEFORE_HOLD = 5
+"""Failures in a row, with nothing accepted between, after which only one request at a time probes."""
+UNREADABLE_BEFORE_HOLD = 3
+"""Unreadable responses in a row after which the inlet is held."""
+UNREADABLE_CAP_S = 60.0
+"""The longest back-off between probes of an inlet whose responses can't be read."""
 THROTTLED = "status 429"
-"""The reason of a hold in which what probed last was refused for the rate."""
-MOST_ROWS, LONGEST_KEY = 1000, 200
-"""Rows of refusals that are counted at a time, the oldest given up first, and characters of an id that may have one: producers write there what they like."""
+"""The reason of a hold whose last probe was refused for the rate."""
+MAX_COUNTED_KEYS, MAX_KEY_CHARACTERS = 1000, 200
+"""Datasets (and routes) whose refusals are counted at a time, the oldest given up first; and the longest id that is
+counted. Producers write there what they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +49,38 @@ class Policy:
     backoff_max_s: float = 60.0
     flood_guard: int = 1000
     max_messages_per_s: float | None = None
-    """Of all replicas together."""
+    """For all replicas together."""
     shares_rate: bool = False
-    """That rate is one for all inlets for which this holds."""
+    """This rate is shared by all inlets for which this holds."""
     ordered: bool = False
+    """Order is kept within each partition."""
 
 
 @dataclass(slots=True)
 class Hold:
-    """Why an inlet only probes."""
+    """Why an inlet only probes. Only its inlet changes it."""
 
     reason: str
     detail: str
     since: float
     probes: int = 0
     tick: int = 0
-    most: int = sys.maxsize
-    """Messages that may probe: half of the fewest that met a 429."""
+    max_probe_messages: int = sys.maxsize
+    """Half of the fewest messages that met a 429 during the hold."""
+
+
+class Failure(NamedTuple):
+    """What follows from a request that failed through nobody's fault."""
+
+    wait_s: float
+    event: InletHeld | ProbeFailed | None
+
+
+class GuardDecision(NamedTuple):
+    """Whether refused records may go to their dead-letter topic."""
+
+    allowed: bool
+    event: FloodGuardStopped | None = None
 
 
 @dataclass(slots=True)
@@ -68,33 +93,31 @@ class Inlet:
     rng: Random = field(default_factory=Random)
     tick: int = 0
     in_flight: int = 0
-    used: float = 0.0
-    """Bytes of everything read for this inlet and not settled."""
     max_bytes: int = MAX_REQUEST_BYTES
     """The byte limit of a request body, lowered by 413."""
     not_before: float = -math.inf
-    why_not: str = ""
+    wait_reason: str = ""
     """Why nothing goes out before `not_before`."""
     asked: tuple[float, str] = (-math.inf, "")
     """Until when, and why, AEP asked that nothing goes out: `Retry-After`, which outlasts a hold."""
     hold: Hold | None = None
     failures: int = 0
-    """In a row, none accepted between."""
+    """Failures in a row, with nothing accepted between."""
     unreadable: int = 0
-    """Answers in a row that said nothing."""
+    """Responses in a row that could not be read or attributed."""
     refusals: int = 0
-    """Requests refused as a whole, ever."""
-    refused_row: int = 0
-    """Requests refused as a whole since anything was accepted, second looks not counted."""
-    acceptances: int = 0
-    """Requests of which something was accepted, ever."""
+    """Requests that were refused as a whole, ever."""
+    refusals_in_a_row: int = 0
+    """Requests that were refused as a whole since anything was accepted. Second looks are not counted."""
     accepted_sent: int = -1
     """The latest tick at which a request went out that was accepted."""
     bisecting: object | None = None
-    flood: dict[str, int] = field(default_factory=dict)
-    flooded: dict[str, float] = field(default_factory=dict)
+    """The batch that has the turn to bisect."""
+    refused_by_key: dict[str, int] = field(default_factory=dict)
+    """Refusals in a row, by dataset or route."""
+    stopped: dict[str, float] = field(default_factory=dict)
     """Datasets (or routes) that the flood guard holds, since when."""
-    dried: dict[str, int] = field(default_factory=dict)
+    resets: dict[str, int] = field(default_factory=dict)
     """How often the guard let go of each."""
     _largest_accepted: int = 0
     concurrency: Concurrency = field(init=False)
@@ -108,102 +131,145 @@ class Inlet:
     # -- may a request go out, and how large? ---------------------------------
 
     def ready_at(self, now: float) -> float:
-        """When the next request may go out: `now` or earlier means at once, infinity means after an answer."""
+        """Return when the next request may go out: `now` or earlier means at once, infinity after a response."""
         if self.in_flight >= (1 if self.hold else self.concurrency.allowed):
             return math.inf
         return max(self.not_before, now + self.rate.delay(now))
 
-    def fits(self, messages: int) -> int:
-        """How many of so many messages, which were made one request, go out now: all, unless they are twice what may; then the first of equal parts.
+    def messages_to_send(self, messages: int) -> int:
+        """Return how many messages of a queued request to send now: all, or the first of n equal parts.
 
-        The rate may have sunk since. And where nothing gets through, so that no rate can be told, what probes is half of what was refused before: a full
-        request may be more than ever fits into AEP's bucket, or into what others leave of it.
+        The request is cut only where it has at least twice the messages that may go: the rate may have sunk since it
+        was made. And where nothing gets through, so that no rate is known, a probe has half of the messages of the
+        smallest request that met a 429: a full request may never fit into AEP's bucket, or into what others leave of it.
         """
         most = self.rate.at_most(messages)
         if self.hold is not None and self.hold.reason == THROTTLED:
-            most = min(most, self.hold.most)
+            most = min(most, self.hold.max_probe_messages)
         return messages // max(1, messages // most)
 
-    def sent(self, messages: int, now: float) -> int:
-        """A request goes out; returns its tick."""
+    def request_sent(self, messages: int, now: float) -> int:
+        """Note that a request goes out; return its tick."""
         self.in_flight += 1
         self.tick += 1
         self.rate.sent(messages, now)
         return self.tick
 
-    def returned(self) -> None:
-        """A request came back, with whatever answer."""
+    def response_received(self) -> None:
+        """Note that a request came back, with whatever response."""
         self.in_flight -= 1
         self.tick += 1
 
-    # -- what the answers teach -------------------------------------------------
+    def take_share(self, share: float, messages_per_s: float | None) -> None:
+        """Note which part of the inlet's partitions this process holds, and its part of a configured rate.
 
-    def accepted(self, messages: int, size: int, sent: int, now: float) -> None:
-        """Some messages of a request of `size` bytes, sent at tick `sent`, were accepted."""
-        self.acceptances += 1
+        A share of 0 is ignored: between two assignments nothing is sent, and nothing is forgotten.
+        """
+        if share:
+            self.rate.hold(share)
+        if messages_per_s is not None:
+            self.rate.configure(messages_per_s)
+
+    # -- what the responses teach -----------------------------------------------
+
+    def note_acceptance(self, messages: int, size: int, sent: int, now: float) -> InletReleased | None:
+        """Some messages of a request of `size` bytes, which went out at tick `sent`, were accepted."""
         self.accepted_sent = max(self.accepted_sent, sent)
         self._largest_accepted = max(self._largest_accepted, size)
-        self.failures = self.unreadable = self.refused_row = 0
-        self.release()
+        self.failures = self.unreadable = self.refusals_in_a_row = 0
+        released = self._end_hold(now)
         self.concurrency.went_well()
         self.rate.accepted(messages, now)
+        return released
 
-    def throttled(self, messages: int, sent: int, now: float) -> None:
-        """429, for a request of so many messages or for some of them."""
+    def note_throttled(self, messages: int, sent: int, now: float) -> None:
+        """A request of so many messages, or some of them, met a 429."""
         if self.hold is not None:
-            self.hold.most = min(self.hold.most, max(Rate.FEW, messages // 2))
+            half = max(Rate.FEW, messages // 2)
+            self.hold.max_probe_messages = min(self.hold.max_probe_messages, half)
         self.concurrency.pushed_back(sent, self.tick)
         self.rate.pushed_back(now)
 
-    def failed(self, reason: str, detail: str, sent: int, now: float, attempt: int) -> float:
-        """An attempt met nobody's fault; returns the seconds to wait."""
+    def note_failure(self, reason: str, detail: str, sent: int, now: float, attempt: int) -> Failure:
+        """A request failed through nobody's fault; return how long to wait, and whether a hold began."""
         self.failures += 1
         self.concurrency.pushed_back(sent, self.tick)
-        if self.failures >= UNAVAILABLE_AFTER:
-            self.held(reason, detail, sent, now)
-        return self.backoff(attempt)
+        event = None
+        if self.failures >= FAILURES_BEFORE_HOLD:
+            event = self.place_hold(reason, detail, sent, now)
+        return Failure(self.backoff(attempt), event)
 
-    def held(self, reason: str, detail: str, sent: int, now: float, cap_s: float | None = None) -> None:
-        """From now on one request at a time probes, each after a longer back-off, until one is accepted. What was under way before counts once."""
+    def note_refusal(self, *, second_look: bool) -> None:
+        """A request was refused as a whole. `second_look`: it carried one record that was refused alone before."""
+        self.refusals += 1
+        if not second_look:
+            self.refusals_in_a_row += 1
+
+    def note_readable(self) -> None:
+        """A response could be read and attributed."""
+        self.unreadable = 0
+
+    def note_unreadable(self, detail: str, sent: int, now: float) -> InletHeld | ProbeFailed | None:
+        """A response could not be read or attributed."""
+        self.unreadable += 1
+        if self.unreadable < UNREADABLE_BEFORE_HOLD:
+            return None
+        return self.place_hold("unreadable answers", detail, sent, now, UNREADABLE_CAP_S)
+
+    def place_hold(
+        self, reason: str, detail: str, sent: int, now: float, cap_s: float | None = None
+    ) -> InletHeld | ProbeFailed | None:
+        """From now on one request at a time probes, each after a longer back-off, until one is accepted.
+
+        Requests that were under way at the last probe count once: they return None.
+        """
+        hold = self.hold
+        if hold is None:
+            hold = self.hold = Hold(reason, detail, now)
+            kind: type[InletHeld | ProbeFailed] = InletHeld
+        elif sent < hold.tick:
+            return None
+        else:
+            kind = ProbeFailed
+        hold.reason, hold.detail, hold.tick = reason, detail, self.tick
+        hold.probes += 1
+        self._wait_until(now + self.backoff(hold.probes, cap_s), reason)
+        return kind(self.name, reason, detail, max(0.0, self.not_before - now))
+
+    def _end_hold(self, now: float) -> InletReleased | None:
         if self.hold is None:
-            self.hold = Hold(reason, detail, now)
-        elif sent < self.hold.tick:
-            return
-        self.hold.reason, self.hold.detail, self.hold.tick = reason, detail, self.tick
-        self.hold.probes += 1
-        self.wait_until(now + self.backoff(self.hold.probes, cap_s), reason)
+            return None
+        released = InletReleased(self.name, self.hold.reason, now - self.hold.since)
+        self.hold = None
+        self.not_before, self.wait_reason = self.asked
+        return released
 
-    def release(self) -> None:
-        """AEP accepts again."""
-        if self.hold is not None:
-            self.hold = None
-            self.not_before, self.why_not = self.asked
-
-    def wait_until(self, when: float, why: str) -> None:
-        """Nothing goes out before this."""
+    def _wait_until(self, when: float, why: str) -> None:
         if when > self.not_before:
-            self.not_before, self.why_not = when, why
+            self.not_before, self.wait_reason = when, why
 
-    def asked_to_wait(self, when: float, why: str) -> None:
-        """`Retry-After`: nothing goes out before this, whatever requests that are under way bring."""
+    def wait_as_asked(self, when: float, why: str) -> None:
+        """Send nothing before `when`, as `Retry-After` asks, whatever requests that are under way bring."""
         self.asked = max(self.asked, (when, why))
-        self.wait_until(when, why)
+        self._wait_until(when, why)
 
-    def refuses_size(self, size: int) -> None:
-        """413 for a body of `size` bytes: the next batches must be smaller, for as long as this process lives."""
-        half = max(size // 2, FLOOR_BYTES)
+    def note_too_large(self, size: int) -> None:
+        """A body of `size` bytes drew a 413: the next batches are smaller for as long as this process lives."""
+        half = max(size // 2, MIN_LEARNED_BYTES)
         learned = self._largest_accepted if half < self._largest_accepted < size else half
         self.max_bytes = min(self.max_bytes, learned)
 
     def backoff(self, attempt: int, cap_s: float | None = None) -> float:
-        """Exponential, with full jitter, capped. Seconds."""
+        """Return an exponential back-off in seconds, capped, with full jitter."""
         cap = self.policy.backoff_max_s if cap_s is None else cap_s
-        return max(0.01, self.rng.uniform(0, min(cap, self.policy.backoff_base_s * 2 ** min(attempt, 30))))
+        ceiling = min(cap, self.policy.backoff_base_s * 2 ** min(attempt, 30))
+        return max(0.01, self.rng.uniform(0, ceiling))
 
     def retry_after(self, headers: dict[str, str]) -> float | None:
-        """`Retry-After` in seconds, capped: a number, or a date measured against the answer's own `Date`. None where it asks for no wait: back-off goes on.
+        """Return the seconds that `Retry-After` asks for, capped; None where it asks for no wait.
 
-        A little longer than was asked for: replicas that were told the same would come back in the same moment.
+        It is a number, or a date that is measured against the response's own `Date`. The result is a little longer
+        than what was asked for: replicas that were told the same would come back at the same moment.
         """
         value = headers.get("retry-after", "").strip()
         if not value:
@@ -212,46 +278,49 @@ class Inlet:
             seconds = float(value[:9])
         else:
             try:
-                seconds = (
-                    parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))
-                ).total_seconds()
+                until, date = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("date", ""))
+                seconds = (until - date).total_seconds()
             except (TypeError, ValueError, OverflowError):
                 return None
         seconds = min(seconds, self.policy.retry_after_max_s)
         return seconds + self.rng.uniform(0.0, min(1.0, seconds / 10)) if seconds > 0 else None
 
-    # -- turns and floods ---------------------------------------------------------
+    # -- the turn to bisect, and the flood guard ------------------------------------
 
-    def take_turn(self, who: object) -> bool:
-        """Only one batch of an inlet bisects at a time."""
+    def take_turn(self, batch: object) -> bool:
+        """Return whether this batch may bisect. Only one batch of an inlet does at a time."""
         if self.bisecting is None:
-            self.bisecting = who
-        return self.bisecting is who
+            self.bisecting = batch
+        return self.bisecting is batch
 
-    def give_turn(self, who: object) -> None:
-        """Lets another batch bisect."""
-        if self.bisecting is who:
+    def give_turn(self, batch: object) -> None:
+        """Let another batch bisect."""
+        if self.bisecting is batch:
             self.bisecting = None
 
-    def flood_allows(self, key: str, refusals: int, now: float, stopped: int | None = None) -> bool:
-        """Counts refusals in a row for a dataset or route; False where the guard's number is reached, and they are not counted.
+    def guard_refusals(
+        self, key: str, refusals: int, now: float, resets_when_stopped: int | None = None
+    ) -> GuardDecision:
+        """Count refusals in a row of a dataset or route. Where the guard's number is reached they are not allowed.
 
-        `stopped` is what `dried[key]` was when the guard stopped these before: what was accepted since has broken the row, however many they are.
+        `resets_when_stopped` is what `resets[key]` was when the guard stopped these records before: an acceptance
+        since then has broken the row, however many they are.
         """
         guard = self.policy.flood_guard
-        broken = stopped is not None and self.dried.get(key, 0) > stopped
-        if len(key) > LONGEST_KEY:
-            return True
-        if guard and not broken and self.flood.get(key, 0) + refusals >= guard:
-            self.flooded.setdefault(key, now)
-            return False
-        if key not in self.flood and len(self.flood) >= MOST_ROWS:
-            del self.flood[next(iter(self.flood))]
-        self.flood[key] = self.flood.get(key, 0) + refusals
-        return True
+        broken = resets_when_stopped is not None and self.resets.get(key, 0) > resets_when_stopped
+        if len(key) > MAX_KEY_CHARACTERS:
+            return GuardDecision(allowed=True)
+        if guard and not broken and self.refused_by_key.get(key, 0) + refusals >= guard:
+            event = None if key in self.stopped else FloodGuardStopped(self.name, key)
+            self.stopped.setdefault(key, now)
+            return GuardDecision(allowed=False, event=event)
+        if key not in self.refused_by_key and len(self.refused_by_key) >= MAX_COUNTED_KEYS:
+            del self.refused_by_key[next(iter(self.refused_by_key))]
+        self.refused_by_key[key] = self.refused_by_key.get(key, 0) + refusals
+        return GuardDecision(allowed=True)
 
-    def dry(self, key: str) -> None:
-        """Something was accepted for a dataset (or valid in a route): the guard counts from nothing again."""
-        self.flood.pop(key, None)
-        if self.flooded.pop(key, None) is not None:
-            self.dried[key] = self.dried.get(key, 0) + 1
+    def reset_refusals(self, key: str) -> None:
+        """Something was accepted for a dataset (or was valid in a route): the guard counts from nothing again."""
+        self.refused_by_key.pop(key, None)
+        if self.stopped.pop(key, None) is not None:
+            self.resets[key] = self.resets.get(key, 0) + 1

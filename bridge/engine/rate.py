@@ -108,6 +108,10 @@ class Rate:
         self._saturated = False
         """Whether the rate was what limited, all the time since the last cut."""
 
+    def configure(self, messages_per_s: float) -> None:
+        """Set this process's share of the organisation-wide rate."""
+        self.configured = messages_per_s
+
     @property
     def limit(self) -> float:
         """Messages a second; infinite where nothing limits."""

@@ -1,73 +1,59 @@
-"""What the bridge looks like right now, as plain values: made by the pump's thread, read by metrics, the status page and the command line."""
+"""How the engine stands right now, as plain values: for metrics, the status page and the command line."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bridge.engine.delivery import PublishDeadLetters, Wait
+from bridge.engine.batch import Batch
+from bridge.engine.effects import PublishDeadLetters, Wait
+from bridge.engine.inlet import Inlet
+from bridge.engine.offsets import Lane
+from bridge.engine.task import Task
+from bridge.engine.view import EngineView
 from bridge.model import BatchRequest
 
-if TYPE_CHECKING:
-    from bridge.engine.loop import Engine
+MAX_WAITS = 20
+"""Waits that a snapshot lists, the oldest batch first."""
+DETAIL_CHARACTERS = 300
 
 
-def snapshot(pump: Engine, now: float) -> dict[str, Any]:
-    """Partitions, inlets and what waits for what. Offsets, bytes and seconds; JSON-ready."""
-    waits, busy = _waits(pump, now)
+def snapshot(view: EngineView, now: float, *, joined: bool, draining: bool) -> dict[str, Any]:
+    """Return partitions, inlets and what waits for what. Offsets, bytes and seconds; JSON-ready."""
+    in_flight = _in_flight(view)
+    waiting = [task for task in view.tasks if isinstance(task.effect, Wait)]
     return {
-        "joined": pump.joined,
-        "draining": pump.draining,
-        "partitions": [_partition(pump, lane, busy, now) for lane in pump.ledger.lanes.values()],
-        "inlets": [_inlet(pump, name, now) for name in pump.inlets],
-        "waits": waits,
-        "open_batches": sum(1 for _ in pump.batcher.open_batches()),
-        "batches": len(pump.tasks),
+        "joined": joined,
+        "draining": draining,
+        "partitions": [_partition(view, lane, in_flight[lane], now) for lane in view.lanes.values()],
+        "inlets": [_inlet(view, inlet, now) for inlet in view.inlets.values()],
+        "waits": [_wait(task, now) for task in waiting[:MAX_WAITS]],
+        "open_batches": sum(1 for _ in view.open_batches),
+        "batches": len(view.tasks),
     }
 
 
 def lag(entry: Mapping[str, Any], end: int | None) -> int | None:
-    """Records between a partition's watermark and its end. Where nothing was read yet, the committed offset stands for the watermark."""
+    """Return the records between a partition's watermark and its end; None where it is not known.
+
+    Where nothing was read yet, the committed offset stands for the watermark.
+    """
     mark = entry["stored"] if entry["watermark"] is None else entry["watermark"]
     return None if end is None or mark is None else max(0, end - mark)
 
 
-def _waits(pump: Engine, now: float) -> tuple[list[dict[str, Any]], dict[Any, tuple[int, str | None]]]:
-    """The longest waits with their reasons, and for each lane its requests in flight and why its oldest batch waits."""
-    waits: list[dict[str, Any]] = []
-    busy: dict[Any, tuple[int, str | None]] = {}
-    for task in sorted(pump.tasks.values()):
-        effect, why = task.effect, None
-        if isinstance(effect, Wait):
-            why = f"{effect.reason}, next try in {max(0.0, effect.until - now):.0f} s"
-            number, record = task.waiting()
-            waits.append(
-                {
-                    "batch": task.batch.id,
-                    "inlet": task.inlet.name,
-                    "records": number,
-                    "first": record,
-                    "reason": effect.reason,
-                    "detail": effect.detail[:300],
-                    "next_try_s": round(max(0.0, effect.until - now), 3),
-                }
-            )
-        elif isinstance(effect, BatchRequest) and not task.in_flight:
-            hold = task.inlet.hold
-            why = hold.reason if hold else task.inlet.why_not if task.inlet.not_before > now else "queued"
-        elif isinstance(effect, PublishDeadLetters):
-            why = "dead letters being acknowledged"
-        for lane in task.batch.lanes:
-            flying, first = busy.get(lane, (0, None))
-            busy[lane] = flying + task.in_flight, first or why
-    return waits[:20], busy
+def _in_flight(view: EngineView) -> Counter[Lane]:
+    """Count the requests in flight that may carry unsettled records of each lane."""
+    counts = Counter[Lane]()
+    for task in view.tasks:
+        if task.in_flight:
+            counts.update(lane for lane in task.batch.lanes if task.batch in lane.open)
+    return counts
 
 
-def _partition(
-    pump: Engine, lane: Any, busy: dict[Any, tuple[int, str | None]], now: float
-) -> dict[str, Any]:
-    flying, why = busy.get(lane, (0, None))
+def _partition(view: EngineView, lane: Lane, in_flight: int, now: float) -> dict[str, Any]:
     return {
         "topic": lane.source.topic,
         "partition": lane.source.partition,
@@ -75,40 +61,77 @@ def _partition(
         "stored": lane.stored,
         "next": lane.next,
         "uncommitted": lane.uncommitted,
-        "in_flight": flying,
+        "in_flight": in_flight,
         "oldest_unsettled_s": round(lane.oldest(now), 3),
         "watermark_age_s": round(now - lane.moved_at, 3) if lane.open else 0.0,
-        "paused": lane.source in pump.paused,
-        "waits": why,
+        "paused": lane.source in view.paused,
+        "waits": _why_lane_waits(view, lane, now),
     }
 
 
-def _inlet(pump: Engine, name: str, now: float) -> dict[str, Any]:
-    inlet = pump.inlets[name]
-    hold = inlet.hold
-    next_try = max(0.0, inlet.not_before - now) if math.isfinite(inlet.not_before) else 0.0
+def _why_lane_waits(view: EngineView, lane: Lane, now: float) -> str | None:
+    """Return why the oldest batch with unsettled records of this lane waits, of those that do."""
+    for batch in lane.open:  # in the order of their first offsets
+        task = view.task_of(batch) if isinstance(batch, Batch) else None
+        if task is not None and (why := _why_task_waits(task, now)) is not None:
+            return why
+    return None
+
+
+def _why_task_waits(task: Task, now: float) -> str | None:
+    effect, inlet = task.effect, task.inlet
+    if isinstance(effect, Wait):
+        return f"{effect.reason}, next try in {max(0.0, effect.until - now):.0f} s"
+    if isinstance(effect, PublishDeadLetters):
+        return "dead letters being acknowledged"
+    if not isinstance(effect, BatchRequest) or task.in_flight:
+        return None
+    if inlet.hold is not None:
+        return inlet.hold.reason
+    return inlet.wait_reason if inlet.not_before > now else "queued"
+
+
+def _wait(task: Task, now: float) -> dict[str, Any]:
+    assert isinstance(task.effect, Wait)
+    records, first = task.waiting()
     return {
-        "name": name,
-        "inlet_id": inlet.inlet_id,
-        "held": None
-        if hold is None
-        else {
+        "batch": task.batch.id,
+        "inlet": task.inlet.name,
+        "records": records,
+        "first": first,
+        "reason": task.effect.reason,
+        "detail": task.effect.detail[:DETAIL_CHARACTERS],
+        "next_try_s": round(max(0.0, task.effect.until - now), 3),
+    }
+
+
+def _inlet(view: EngineView, inlet: Inlet, now: float) -> dict[str, Any]:
+    hold, window = inlet.hold, view.windows[inlet.name]
+    next_try_s = max(0.0, inlet.not_before - now) if math.isfinite(inlet.not_before) else 0.0
+    held = None
+    if hold is not None:
+        held = {
             "reason": hold.reason,
-            "detail": hold.detail[:300],
+            "detail": hold.detail[:DETAIL_CHARACTERS],
             "for_s": round(now - hold.since, 3),
-            "next_try_s": round(next_try, 3),
+            "next_try_s": round(next_try_s, 3),
             "probes": hold.probes,
-        },
-        "not_before": {"reason": inlet.why_not, "next_try_s": round(next_try, 3)}
-        if next_try and hold is None
-        else None,
-        "flooded": {key or "(no dataset)": round(now - since, 3) for key, since in inlet.flooded.items()},
+        }
+    not_before = None
+    if next_try_s and hold is None:
+        not_before = {"reason": inlet.wait_reason, "next_try_s": round(next_try_s, 3)}
+    return {
+        "name": inlet.name,
+        "inlet_id": inlet.inlet_id,
+        "held": held,
+        "not_before": not_before,
+        "flooded": {key or "(no dataset)": round(now - since, 3) for key, since in inlet.stopped.items()},
         "in_flight": inlet.in_flight,
         "in_flight_limit": 1 if hold else inlet.concurrency.allowed,
         "messages_per_s_limit": inlet.rate.limit if math.isfinite(inlet.rate.limit) else None,
         "max_bytes": inlet.max_bytes,
-        "used_bytes": round(inlet.used),
-        "window_bytes": inlet.policy.window_bytes,
-        "queued": pump.queued(name),
+        "used_bytes": round(window.used),
+        "window_bytes": window.limit,
+        "queued": view.queued(inlet.name),
         "bisecting": inlet.bisecting is not None,
     }

@@ -190,5 +190,6 @@ class Admin:
     def stop(self) -> None:
         """Ends at once; requests under way are cut off."""
         self._server.should_exit = self._server.force_exit = True
-        self._thread.join(2)
+        if self._thread.is_alive():
+            self._thread.join(2)
         self._socket.close()

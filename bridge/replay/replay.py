@@ -67,7 +67,7 @@ class Replay:
         """Read no more, settle what is under way, commit, and end."""
         self._stop.set()
         if self._service is not None:
-            self._service.pump.stop()
+            self._service.engine.stop()
 
     def run(self) -> dict[TopicPartition, int]:
         """Deliver until everything within the bounds is settled, or `stop`. Return where each partition
@@ -178,26 +178,24 @@ class Replay:
         admin = self._settings.admin.model_copy(update={"host": "127.0.0.1", "port": 0, "token_file": None})
         settings = self._settings.model_copy(update={"admin": admin})
         service = self._service = Service(settings, observers=[self.progress])
-        source = self._source(service.pump, marks)
+        source = self._source(service.engine, marks)
         watcher = threading.Thread(target=self._watch, args=(service, source), name="replay-end", daemon=True)
         watcher.start()
         try:
-            service.pump.run(source)
+            service.engine.run(source)
             if source.finished:
                 self.progress.finish()
         finally:
             self._stop.set()
-            service.dead_letters.close(5)
-            service.sender.close()
-            service.admin._socket.close()
+            service.close(5)
         return source.position()
 
     def _watch(self, service: Service, source: ReplaySource) -> None:
         """Stop the engine once all is settled, and say meanwhile what it waits for."""
         while not self._stop.wait(0.1):
-            self.progress.wait_for(_first_wait(service.pump.status))
+            self.progress.wait_for(_first_wait(service.engine.status))
             if source.finished:
-                service.pump.stop()
+                service.engine.stop()
                 return
 
 

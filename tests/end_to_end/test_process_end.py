@@ -23,11 +23,11 @@ HEARTBEAT_REQUEST, FENCED_INSTANCE_ID = 12, 82
 
 HANGING_DRAIN = """
 import sys, threading
-from bridge.app import service
 from bridge.cli import main
 from bridge.kafka.consumer import KafkaConsumer
+from bridge.ops import shutdown
 
-service.WATCHDOG_S = 0.5
+shutdown.DRAIN_GRACE_S = 0.5
 KafkaConsumer.{method} = lambda *_: threading.Event().wait()
 sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
 main()
@@ -37,25 +37,25 @@ main()
 
 STANDING_LOOP = """
 import ctypes, sys, threading
-from bridge.app import service
-from bridge.ops import shutdown
 from bridge.cli import main
-from bridge.engine.loop import Engine
+from bridge.engine.engine import Engine
+from bridge.engine.loop import Loop
+from bridge.ops import shutdown
 
-service.HUNG_S, service.WATCHDOG_S, shutdown.LOOK_S = 1.0, 0.1, 0.5
-turn, assigned = Engine.turn, Engine.assigned
+shutdown.HUNG_S, shutdown.DRAIN_GRACE_S, shutdown.LOOK_S = 1.0, 0.1, 0.5
+turn, assigned = Loop.turn, Engine.assigned
 has_partition = threading.Event()
 
 def noting_assigned(engine, offsets):
     has_partition.set()
     return assigned(engine, offsets)
 
-def standing_turn(engine, source):
-    turn(engine, source)
+def standing_turn(loop, source):
+    turn(loop, source)
     if has_partition.is_set():
         {call}
 
-Engine.turn, Engine.assigned = standing_turn, noting_assigned
+Loop.turn, Engine.assigned = standing_turn, noting_assigned
 sys.argv = ["aep-bridge", "run", "--config", sys.argv[1]]
 main()
 """

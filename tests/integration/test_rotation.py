@@ -47,7 +47,7 @@ def send(service: Service) -> BatchResponse:
     """One request and its answer."""
     pieces = [b'{"a":1}']
     service.sender.send(1, BatchRequest(service.routes[0].inlet, pieces, 10.0, body_size(pieces)))
-    [(_, reply)] = service._completions.take(10.0)
+    [(_, reply)] = service.completions.take(10.0)
     assert isinstance(reply, BatchResponse)
     return reply
 

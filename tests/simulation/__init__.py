@@ -7,7 +7,7 @@ conduct    what a member may do after the answers that it got: holds, halvings, 
 window     what a member holds in memory, and the organisation's rate
 kafka      partitions, the group, members' sources
 aep        what AEP answers, and what it really did
-member     one process: a pump with a clock, completions, a sender and dead letters
+member     one process: an engine with a clock, completions, a sender and dead letters
 world      the scheduler: whose turn it is, what happens when, and the end
 campaign   many histories at once
 mutants    deliberate bugs, each of which has to be caught

@@ -14,7 +14,7 @@ from tests.simulation.truth import PERMANENT, Rec, Request, Violation
 
 FAILURES, UNREADABLE, REFUSALS = 5, 3, 3
 """In a row, with nothing accepted, after which an inlet is held: failures, answers that say nothing, refusals of parts of one batch."""
-FLOOR_BYTES, MAX_TIMEOUT_S = 10_000, 300.0
+MIN_LEARNED_BYTES, MAX_TIMEOUT_S = 10_000, 300.0
 PROBES, PROBES_S = 10, 1.0
 """So many probes of a held inlet, one after the other, have waited so long together. Each wait is drawn from zero up; a sum as low as this has a chance of 1e-11."""
 
@@ -52,7 +52,7 @@ class Conduct:
         self.inlet, self._member, self._policy = inlet, member, policy
         self.flying: list[Request] = []
         self._courses: dict[object, _Course] = {}
-        self._failures = self._unreadable = self._refused_row = 0
+        self._failures = self._unreadable = self._refusals_in_a_row = 0
         self._accepted_seq = -1
         self._held: tuple[float, str] | None = None
         """Since when, and why."""
@@ -172,7 +172,7 @@ class Conduct:
 
     def _accept(self, request: Request) -> None:
         assert request.arrived_seq is not None
-        self._failures = self._unreadable = self._refused_row = 0
+        self._failures = self._unreadable = self._refusals_in_a_row = 0
         self._accepted_seq, self._held = request.arrived_seq, None
         self._probed_at, self._waits = None, []
         most = float(self._policy.max_in_flight)
@@ -219,13 +219,13 @@ class Conduct:
         again = len(request.recs) == 1 and request.recs[0] in course.alone
         if len(request.recs) == 1:
             course.alone.add(request.recs[0])
-        self._unreadable, self._refused_row = 0, self._refused_row + (not again)
-        request.refused_row = self._refused_row
+        self._unreadable, self._refusals_in_a_row = 0, self._refusals_in_a_row + (not again)
+        request.refusals_in_a_row = self._refusals_in_a_row
         course.refusals += 1
         if course.refusals == 1:
             course.first_refused = request.arrived_seq
         if request.status == 413 and len(request.recs) > 1:
-            self._sizes.append((request.arrived_seq, max(FLOOR_BYTES, request.size - 1)))
+            self._sizes.append((request.arrived_seq, max(MIN_LEARNED_BYTES, request.size - 1)))
         if course.refusals >= REFUSALS and self._accepted_seq < course.first_refused:
             self._hold(request, "refuses everything")
 

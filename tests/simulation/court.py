@@ -171,9 +171,9 @@ class Court:
             raise Violation(
                 f"{rec} is convicted, but since it was refused alone all that AEP did was to refuse another batch too (request {other.number})"
             )
-        if last.refused_row > FEW:
+        if last.refusals_in_a_row > FEW:
             raise Violation(
-                f"{rec} is convicted after {last.refused_row} refusals in a row: the inlet refuses everything"
+                f"{rec} is convicted after {last.refusals_in_a_row} refusals in a row: the inlet refuses everything"
             )
 
     def _others_refused(self, last: Request, alone: Request) -> Request | None:

@@ -235,7 +235,7 @@ class SimulatedSource:
                 f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}"
             )
         self.paused.difference_update(coming)
-        self.paused.update(member.pump.assigned({where: broker.committed.get(where) for where in coming}))
+        self.paused.update(member.engine.assigned({where: broker.committed.get(where) for where in coming}))
 
     def _revoke(self, parts: list[TopicPartition]) -> None:
         member = self._member
@@ -246,7 +246,7 @@ class SimulatedSource:
             member.say(f"revoking {', '.join(map(str, parts))}")
         foreign = [TopicPartition("foreign", 0)] if self._rng.random() < 0.1 else []
         if parts or not foreign:
-            member.pump.revoked([*foreign, *parts])
+            member.engine.revoked([*foreign, *parts])
         member.check_revoke(parts, started)
         self._commit(parts)
         for where in parts:
@@ -263,7 +263,7 @@ class SimulatedSource:
         for where in parts:
             self.stored.pop(where, None)
             self._let_go(where, "lost")
-        self._member.pump.lost(parts)
+        self._member.engine.lost(parts)
 
     def _let_go(self, where: TopicPartition, how: str) -> None:
         position = self.held.pop(where)
@@ -291,7 +291,7 @@ class SimulatedSource:
         log = self._broker.truth.logs[where]
         if position.incarnation != log.incarnation:  # out of range: auto.offset.reset=earliest
             position.life.ended = CUT_OFF if log.cut_off else CREATED_ANEW
-            position.life.lane = self._member.pump.ledger.lanes.get(where)
+            position.life.lane = self._member.engine.view.lanes.get(where)
             position.gone = position.life, position.offset
             position.offset, position.incarnation, position.end_told = log.start, log.incarnation, -1
             self._broker.rewound.add(where)

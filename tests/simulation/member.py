@@ -1,4 +1,4 @@
-"""One simulated process: a real pump with a clock, completions, a sender and dead letters, and the checks that belong to a process."""
+"""One simulated process: a real engine with a clock, completions, a sender and dead letters, and the checks that belong to a process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 from bridge.codec.routes import routes_by_topic
 from bridge.engine import events
+from bridge.engine.engine import Engine
 from bridge.engine.events import Observer
+from bridge.engine.flow_control import PAUSE_AFTER_S
 from bridge.engine.inlet import Inlet
-from bridge.engine.loop import PAUSE_AFTER_S, Engine, Skip, Task
+from bridge.engine.skips import SkipOrder
+from bridge.engine.task import Task
 from bridge.model import BatchRequest, DeadLetter, PublishResult, TopicPartition
 from tests.simulation.conduct import Conduct
 from tests.simulation.court import Court
@@ -89,7 +92,7 @@ class Member:
         self.court = Court(world.truth, name, scenario.policy.flood_guard)
         self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
-        self.pump = Engine(
+        self.engine = Engine(
             route_of=routes_by_topic(world.routes),
             inlets={
                 each: Inlet(each, each, scenario.policy, Random(rng.random())) for each in scenario.inlets
@@ -101,9 +104,9 @@ class Member:
             settings=scenario.settings,
             observers=[Watcher(self)],
         )
-        self.pump.partitions_of = world.broker.partitions()
+        self.engine.note_partition_counts(world.broker.partitions())
         self.source = SimulatedSource(world.broker, self, rng)
-        self.pump.source = self.source
+        self.engine.loop.attach(self.source)
 
     # -- time ------------------------------------------------------------------
 
@@ -124,8 +127,8 @@ class Member:
 
     def wait(self, timeout_s: float) -> None:
         """Nothing to do now: time passes, to the next thing that concerns this process rather than for `timeout_s` only, so that hours cost little."""
-        pump, source = self.pump, self.source
-        wake = min(self._arrivals[0][0] if self._arrivals else math.inf, pump._next_timer())
+        view, source = self.engine.view, self.source
+        wake = min(self._arrivals[0][0] if self._arrivals else math.inf, view.next_timer())
         if source.revoking_since is not None:
             limit = min(
                 source.revoking_since + self.world.scenario.settings.revoke_timeout_s,
@@ -137,8 +140,12 @@ class Member:
         else:
             linger = self.world.scenario.settings.linger_s
             due = [
-                *(batch.opened_at + linger for batch in pump.batcher.open_batches()),
-                *(since + PAUSE_AFTER_S + 0.001 for since in pump._full_since.values()),
+                *(batch.opened_at + linger for batch in view.open_batches),
+                *(
+                    window.full_since + PAUSE_AFTER_S + 0.001
+                    for window in view.windows.values()
+                    if window.full_since
+                ),
             ]
             due = [at for at in due if at > self.now]  # what is due already waits for something else
             until = min(
@@ -163,7 +170,9 @@ class Member:
         self.port("take")
         if timeout_s > 0 and not (self._arrivals and self._arrivals[0][0] <= self.now):
             reads = (
-                not self.draining and self.source.revoking_since is None and not self.pump._stalled(self.now)
+                not self.draining
+                and self.source.revoking_since is None
+                and not self.engine.view.is_stalled(self.now)
             )
             if reads and self.source.has_more():  # it reads when this is over
                 self.now = min([self.now + timeout_s, *(at for at, *_ in self._arrivals[:1])])
@@ -319,7 +328,7 @@ class Member:
         self.turned_at = self.now
         if self._rng.random() < self.world.stalls(self.now):
             self.now += self._rng.choice((0.5, 3.0))
-        self.pump.turn(self.source)
+        self.engine.loop.turn(self.source)
         self.check_stored()
         self.pass_time(0.0005)
         self.check()
@@ -331,26 +340,22 @@ class Member:
         self.drain_until = started + timeout
         if self.say:
             self.say("drains")
-        done = self.pump.drain(self.source)
+        done = self.engine.loop.drain(self.source)
         if self.now - started > timeout + 0.5:
             raise Violation(f"{self.name} drained for {self.now - started:.1f} s; the limit is {timeout:.1f}")
         return done
 
     def check(self) -> None:
         """What must hold in a process after every step."""
-        pump, weights = self.pump, dict.fromkeys(self.pump.inlets, 0.0)
-        for batch in pump.tasks:
+        view = self.engine.view
+        weights = dict.fromkeys(view.inlets, 0.0)
+        for batch in (*view.dispatched_batches, *view.open_batches):
             weights[batch.key.inlet] += batch.weight
-        for batch in pump.batcher.open_batches():
-            weights[batch.key.inlet] += batch.weight
-        for chain in pump._chains.values():
-            for batch in chain:
-                if batch not in pump.tasks:
-                    weights[batch.key.inlet] += batch.weight
-        for name, inlet in pump.inlets.items():
-            if abs(inlet.used - weights[name]) > 1.0:
+        for name, inlet in view.inlets.items():
+            used = view.windows[name].used
+            if abs(used - weights[name]) > 1.0:
                 raise Violation(
-                    f"{name} counts {inlet.used:.0f} bytes in use; its batches hold {weights[name]:.0f}"
+                    f"{name} counts {used:.0f} bytes in use; its batches hold {weights[name]:.0f}"
                 )
             if inlet.in_flight != (flying := len(self.conduct[name].flying)):
                 raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {flying}")
@@ -469,10 +474,10 @@ class Member:
                 if settled and stored < life.read_to:
                     raise Violation(f"{where} is settled up to {life.read_to}, and stored at {stored}")
 
-    def skip(self, rec: Rec) -> Skip:
+    def skip(self, rec: Rec) -> SkipOrder:
         """An operator orders a record to its dead-letter topic."""
         self.world.truth.skips.add((rec.where, rec.at))
-        order = Skip(rec.where, rec.at, "operator", "simulation")
+        order = SkipOrder(rec.where, rec.at, "operator", "simulation")
         if self.say:
             self.say(f"an operator skips {rec}")
         self.put(order, None)
@@ -488,27 +493,23 @@ class Member:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way here."""
-        return (
-            not self.pump.tasks
-            and not any(True for _ in self.pump.batcher.open_batches())
-            and not self._arrivals
-        )
+        return self.engine.view.is_idle and not self._arrivals
 
     def check_empty(self) -> None:
         """At the end nothing is left."""
-        pump = self.pump
+        view = self.engine.view
+        inlets = view.inlets.items()
         left = {
-            "tasks": pump.tasks,
-            "chains": pump._chains,
-            "queued": {name for name, ready in pump._ready.items() if ready},
-            "in use": {name: inlet.used for name, inlet in pump.inlets.items() if inlet.used > 0.001},
-            "bisecting": {name for name, inlet in pump.inlets.items() if inlet.bisecting is not None},
-            "in flight": {name for name, inlet in pump.inlets.items() if inlet.in_flight},
-            "skips": pump._skips,
+            "batches": list(view.dispatched_batches),
+            "queued": {name for name in view.inlets if view.queued(name)},
+            "in use": {name: window.used for name, window in view.windows.items() if window.used > 0.001},
+            "bisecting": {name for name, inlet in inlets if inlet.bisecting is not None},
+            "in flight": {name for name, inlet in inlets if inlet.in_flight},
+            "skips": view.skip_orders,
             "undelivered of logs that are gone": [
                 rec for rec in self.owed if not self.world.truth.settled(rec, self.now)
             ],
-            "open": {str(lane): lane.open for lane in pump.ledger.lanes.values() if lane.open},
+            "open": {str(lane): lane.open for lane in view.lanes.values() if lane.open},
         }
         if full := {name: what for name, what in left.items() if what}:
             raise Violation(f"{self.name} has something left at the end: {full}")

@@ -9,8 +9,8 @@ from random import Random
 
 from bridge.codec.envelope import entity_wrapper
 from bridge.codec.routes import Route
+from bridge.engine.engine import EngineSettings
 from bridge.engine.inlet import Policy
-from bridge.engine.loop import EngineSettings
 from bridge.model import Format, TopicPartition
 from tests.simulation.truth import Nature, Rec
 

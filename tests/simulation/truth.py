@@ -159,7 +159,7 @@ class Request:
     """What the engine sent it with: the same for all requests of one batch."""
     half: bool = False
     """It carries a part of what was refused as a whole."""
-    refused_row: int = 0
+    refusals_in_a_row: int = 0
     """With a refusal of the whole: how many of them the member had from this inlet by then, nothing accepted between and second looks not counted."""
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from random import Random
 
-from bridge.engine.loop import Skip
+from bridge.engine.skips import SkipOrder
 from bridge.model import TopicPartition
 from tests.simulation.aep import Aep
 from tests.simulation.kafka import Broker
@@ -304,7 +304,7 @@ class World:
         where = TopicPartition(topic.name, sum(each.topic == topic.name for each in self.truth.logs))
         self.broker.create(where)
         for member in self.members:
-            member.pump.partitions_of = self.broker.partitions()
+            member.engine.note_partition_counts(self.broker.partitions())
         self.broker.rebalance(self.members, self.now)
 
     def _isolated(self) -> None:
@@ -334,7 +334,7 @@ class World:
         """Turns until everything is settled and committed; a trickle of healthy records gives convictions their evidence."""
         until = self.now + TRICKLE_EVERY_S
         trickles = quiet = done = 0
-        orders: list[Skip] = []
+        orders: list[SkipOrder] = []
         while not self._over():
             self._turn(self._furthest_behind())
             if self._furthest_behind().now < until:
@@ -345,7 +345,7 @@ class World:
                 {(order.source, order.offset) for order in orders}
             ):  # what follows a skipped one starts late
                 raise Violation(f"not settled long after the last fault: {self._unsettled()[:5]}")
-            if any(member.pump.tasks for member in self.members):
+            if any(member.engine.view.tasks for member in self.members):
                 self._trickle()
             else:
                 before, done = done, sum(self.broker.committed.values())
@@ -361,14 +361,14 @@ class World:
             topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
             self._append(topic, where, healthy=True)
 
-    def _skip_stuck(self) -> list[Skip]:
+    def _skip_stuck(self) -> list[SkipOrder]:
         """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
         orders = []
         for member in self.members:
             held = [
                 (task, rec)
-                for batch, task in member.pump.tasks.items()
-                for rec in batch.records
+                for task in member.engine.view.tasks
+                for rec in task.batch.records
                 if isinstance(rec, Rec)
             ]
             poison = [

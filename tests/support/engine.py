@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,12 +16,14 @@ from typing import Any, TypeVar
 
 from bridge.codec.request import body_size
 from bridge.codec.routes import Route, routes_by_topic
-from bridge.engine.batcher import Batch, Key
-from bridge.engine.delivery import Delivery, Effect, EffectResult, PublishDeadLetters, Settled, Wait, deliver
-from bridge.engine.events import HOOKS, Observer
+from bridge.engine.batch import Batch, Key
+from bridge.engine.dispatcher import Dispatcher
+from bridge.engine.effects import Settled
+from bridge.engine.engine import Engine, EngineSettings
+from bridge.engine.events import HOOKS, BatchWaits, Observer, Observers
 from bridge.engine.inlet import Inlet, Policy
-from bridge.engine.loop import Engine, EngineSettings
 from bridge.engine.offsets import Lane
+from bridge.engine.task import Task
 from bridge.model import (
     BatchRequest,
     BatchResponse,
@@ -69,7 +72,13 @@ def batch(
     for at in range(len(pieces)):
         counts[lanes[at % len(lanes)]] = counts.get(lanes[at % len(lanes)], 0) + 1
     return Batch(
-        name, Key("inlet", dataset), 0.0, list(records), list(pieces), counts, size=body_size(pieces)
+        name,
+        Key("inlet", dataset),
+        0.0,
+        records=list(records),
+        pieces=list(pieces),
+        lanes=counts,
+        size=body_size(pieces),
     )
 
 
@@ -83,11 +92,10 @@ def checked(
         name,
         Key("inlet", "ds", None, route),
         0.0,
-        list(records),
-        [],
-        {home: len(records)},
-        size=0,
         refusals=list(refusals),
+        records=list(records),
+        lanes={home: len(records)},
+        size=0,
     )
 
 
@@ -174,23 +182,14 @@ def script(*answers: BatchResponse | Callable[[BatchRequest], BatchResponse], th
 
 @dataclass(eq=False)
 class Life:
-    """One delivery, and what became of it."""
+    """One batch that the driver was given."""
 
-    seq: int
     batch: Batch
-    delivery: Delivery
-    effect: Effect | None = None
-    sent: int = 0
-    evidence: int = -1
     done: bool = False
-    in_vain: int = 0
-
-    def __lt__(self, other: Life) -> bool:
-        return (self.in_vain, self.seq) < (other.in_vain, other.seq)
 
 
 @dataclass(frozen=True)
-class Request:
+class SentRequest:
     """One request of the log."""
 
     at: float
@@ -202,61 +201,69 @@ class Request:
 
 @dataclass
 class Driver:
-    """Plays the part of the pump for the deliveries of one inlet."""
+    """Drives the engine's dispatcher against a scripted AEP: the deliveries of one inlet, without a loop around them."""
 
     aep: Aep
     inlet: Inlet = field(default_factory=inlet)
     publish: Callable[[Sequence[DeadLetter], float], PublishResult] = lambda letters, now: PublishResult()
     latency: float = 0.05
     now: float = 0.0
-    log: list[Request] = field(default_factory=list)
-    waits: list[tuple[float, Wait]] = field(default_factory=list)
+    log: list[SentRequest] = field(default_factory=list)
     settled: list[tuple[str, Settled]] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.events = RecordingObserver()
         self._seq = count()
-        self._ready: list[Life] = []
-        self._events: list[tuple[float, int, Callable[[], object]]] = []
-
-    def start(self, batch: Batch, topics: Sequence[str] | None = None) -> Life:
-        """Starts a delivery."""
-        life = Life(
-            next(self._seq),
-            batch,
-            deliver(batch, self.inlet, topics or ["t.dlq"] * len(batch.records), self.now),
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
+        self.dispatcher = Dispatcher(
+            inlets={self.inlet.name: self.inlet},
+            sender=_DriverSender(self),
+            dead_letters=_DriverDeadLetters(self),
+            dead_letter_topic="{}.dlq".format,
+            settlement=self,
+            observer=Observers([self.events]),
+            clock=lambda: self.now,
         )
+
+    def start(self, batch: Batch) -> Life:
+        """Start a delivery."""
+        life = Life(batch)
         self.lives.append(life)
-        self._step(life, None)
+        self.dispatcher.add(batch)
         return life
 
     def at(self, when: float, what: Callable[[], object]) -> None:
-        """Something to happen later."""
-        heapq.heappush(self._events, (when, next(self._seq), what))
+        """Have something happen later."""
+        heapq.heappush(self._due, (when, next(self._seq), what))
 
     def run(self, until: float = 1e6, requests: int = 100_000) -> Driver:
-        """Until everything is settled, or this time, or so many requests."""
-        while True:
-            while self._ready and len(self.log) < requests and self.inlet.ready_at(self.now) <= self.now:
-                self._send(heapq.heappop(self._ready))
-            times = [self._events[0][0]] if self._events else []
-            if self._ready and (ready := self.inlet.ready_at(self.now)) != float("inf"):
-                times.append(ready)
-            if not times or len(self.log) >= requests:
+        """Go on until everything is settled, or until this time, or until so many requests went out."""
+        while len(self.log) < requests:
+            self.dispatcher.advance()
+            coming = min(self._due[0][0] if self._due else math.inf, self.dispatcher.next_timer())
+            if coming == math.inf:
                 return self
-            if min(times) > until:
+            if coming > until:
                 self.now = until
                 return self
-            self.now = max(self.now, min(times))
-            while self._events and self._events[0][0] <= self.now:
-                heapq.heappop(self._events)[2]()
+            self.now = max(self.now, coming)
+            while self._due and self._due[0][0] <= self.now:
+                heapq.heappop(self._due)[2]()
+        return self
 
     def look_again(self, life: Life) -> None:
-        """As after a change of lanes or skips, for a delivery that waits."""
-        if life in self._ready:
-            self._ready.remove(life)
-            heapq.heapify(self._ready)
-        self._step(life, EffectResult(self.now))
+        """Have a delivery that waits look at what changed: lanes that ended, orders to skip."""
+        task = self.dispatcher.task_of(life.batch)
+        assert task is not None
+        self.dispatcher.look_again(task)
+
+    def records_settled(self, batch: Batch, settled: Settled) -> None:
+        self.settled.append((batch.id, settled))
+
+    def batch_finished(self, batch: Batch) -> None:
+        for life in self.lives:
+            life.done |= life.batch is batch
 
     @property
     def accepted(self) -> int:
@@ -264,10 +271,10 @@ class Driver:
 
     @property
     def letters(self) -> list[DeadLetter]:
-        return [letter for _, settled in self.settled for letter in settled.buried]
+        return [letter for _, settled in self.settled for letter in settled.dead_letters]
 
     @property
-    def buried(self) -> list[bytes]:
+    def dead_lettered(self) -> list[bytes]:
         return [letter.record.value() or b"" for letter in self.letters]
 
     @property
@@ -278,67 +285,43 @@ class Driver:
     def sizes(self) -> list[int]:
         return [len(request.pieces) for request in self.log]
 
+    @property
+    def waits(self) -> list[BatchWaits]:
+        return self.events.of(BatchWaits)
+
     def reasons(self) -> set[str]:
-        return {wait.reason for _, wait in self.waits}
-
-    def _send(self, life: Life) -> None:
-        post = life.effect
-        assert isinstance(post, BatchRequest)
-        if self.inlet.fits(len(post.pieces)) < len(post.pieces):
-            self._step(life, EffectResult(self.now))
-            return
-        life.evidence = self.inlet.accepted_sent
-        life.sent = self.inlet.sent(len(post.pieces), self.now)
-        answer = self.aep(post, self.now)
-        self.log.append(Request(self.now, life.batch.id, tuple(post.pieces), post.timeout_s, answer))
-        self.at(self.now + self.latency, lambda: self._came_back(life, answer))
-
-    def _came_back(self, life: Life, answer: BatchResponse) -> None:
-        self.inlet.returned()
-        acceptances = self.inlet.acceptances
-        self._step(life, EffectResult(self.now, answer, life.sent, life.evidence))
-        if acceptances != self.inlet.acceptances:
-            for each in self.lives:
-                each.in_vain = 0
-        elif answer.status != 429:
-            life.in_vain += 1
-        heapq.heapify(self._ready)
-        if self.inlet.failures == 0 and answer.fault is None and 200 <= answer.status < 300:
-            for other in [each for each in self.lives if isinstance(each.effect, Wait) and each.effect.wakes]:
-                self._step(other, EffectResult(self.now, woken=True))
-
-    def _fired(self, life: Life, wait: Wait) -> None:
-        if life.effect is wait:
-            self._step(life, EffectResult(self.now, woken=True))
-
-    def _step(self, life: Life, reply: EffectResult | None) -> None:
-        while True:
-            try:
-                effect = next(life.delivery) if reply is None else life.delivery.send(reply)
-            except StopIteration:
-                life.done, life.effect = True, None
-                return
-            life.effect = effect
-            if isinstance(effect, Settled):
-                self.settled.append((life.batch.id, effect))
-                reply = EffectResult(self.now)
-                continue
-            if isinstance(effect, BatchRequest):
-                heapq.heappush(self._ready, life)
-            elif isinstance(effect, Wait):
-                self.waits.append((self.now, effect))
-                self.at(effect.until, lambda wait=effect: self._fired(life, wait))  # type: ignore[misc]
-            else:
-                assert isinstance(effect, PublishDeadLetters)
-                published = self.publish(effect.letters, self.now)
-                self.at(
-                    self.now + self.latency,
-                    lambda: self._step(life, EffectResult(self.now, published=published)),
-                )
-            return
+        return {wait.reason for wait in self.waits}
 
 
-# -- the pump's ports -------------------------------------------------------------------
+class _DriverSender:
+    """Asks the driver's AEP, and has the response come back after the latency."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def send(self, ticket: object, request: BatchRequest) -> None:
+        driver = self._driver
+        assert isinstance(ticket, Task)
+        answer = driver.aep(request, driver.now)
+        sent = SentRequest(driver.now, ticket.batch.id, tuple(request.pieces), request.timeout_s, answer)
+        driver.log.append(sent)
+        driver.at(driver.now + driver.latency, lambda: driver.dispatcher.complete(ticket, answer))
+
+
+class _DriverDeadLetters:
+    """Asks the driver's `publish`, and has its result come back after the latency."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
+        driver = self._driver
+        assert isinstance(ticket, Task)
+        result = driver.publish(letters, driver.now)
+        driver.at(driver.now + driver.latency, lambda: driver.dispatcher.complete(ticket, result))
+
+
+# -- the engine's ports -------------------------------------------------------------------
 
 
 class Hand:
@@ -482,7 +465,7 @@ def cut(
 
 
 class Bench:
-    """A pump with scripted ports."""
+    """An engine with scripted ports."""
 
     def __init__(
         self,
@@ -503,7 +486,7 @@ class Bench:
         self.inlets = {
             name: inlet(name, **(policy or {})) for name in dict.fromkeys(route.inlet for route in routes)
         }
-        self.pump = Engine(
+        self.engine = Engine(
             route_of=routes_by_topic(routes),
             inlets=self.inlets,
             sender=self.sender,
@@ -513,12 +496,12 @@ class Bench:
             settings=EngineSettings(**settings),
             observers=[self.events, *observers],
         )
-        self.pump.source = self.source
+        self.engine.loop.attach(self.source)
         self.assign(*(TopicPartition(route.name, at) for route in routes for at in range(partitions)))
 
     def assign(self, *sources: TopicPartition) -> None:
-        """As the source does: what the pump returns starts paused, the rest doesn't."""
-        paused = set(self.pump.assigned(dict.fromkeys(sources)))
+        """As the source does: what the engine returns starts paused, the rest doesn't."""
+        paused = set(self.engine.assigned(dict.fromkeys(sources)))
         self.source.paused -= set(sources)
         self.source.paused |= paused
 
@@ -528,19 +511,17 @@ class Bench:
 
     def turn(self, number: int = 1) -> Bench:
         for _ in range(number):
-            self.pump.turn(self.source)
+            self.engine.loop.turn(self.source)
         return self
 
     def settle(self, seconds: float = 60.0) -> Bench:
         """Turns until so much time has gone by, or nothing is under way."""
         end = self.hand.now + seconds
         self.source.stride = 20.0 if seconds > 300 else 1.0
-        while self.hand.now < end and (
-            self.pump.tasks or self.source.feed or list(self.pump.batcher.open_batches())
-        ):
+        while self.hand.now < end and (not self.engine.view.is_idle or self.source.feed):
             self.turn()
         return self.turn()
 
     @property
     def used(self) -> float:
-        return sum(each.used for each in self.inlets.values())
+        return sum(window.used for window in self.engine.view.windows.values())

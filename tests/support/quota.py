@@ -79,7 +79,7 @@ class Replica:
         else:
             self.read()
             request = Request(now, self.made.popleft())
-        first = self.inlet.fits(request.messages)
+        first = self.inlet.messages_to_send(request.messages)
         if first < request.messages:
             heapq.heappush(self.back, replace(request, messages=request.messages - first))
         return replace(request, messages=first)
@@ -128,15 +128,15 @@ class World:
 
     def answered(self, replica: Replica, request: Request, now: float) -> None:
         inlet = replica.inlet
-        inlet.returned()
+        inlet.response_received()
         if request.ok:
-            inlet.accepted(request.messages, 1, request.sent, now)
+            inlet.note_acceptance(request.messages, 1, request.sent, now)
             replica.accepted.append((now, request.messages))
             replica.room += request.messages
             return
         attempts = request.attempts + 1
-        due = now + inlet.failed("status 429", "", request.sent, now, attempts)
-        inlet.throttled(request.messages, request.sent, now)
+        due = now + inlet.note_failure("status 429", "", request.sent, now, attempts).wait_s
+        inlet.note_throttled(request.messages, request.sent, now)
         replica.refused.append(now)
         heapq.heappush(replica.back, Request(due, request.messages, attempts))
         self.at(due, "back", replica)
@@ -145,7 +145,7 @@ class World:
         inlet = replica.inlet
         while (ready := inlet.ready_at(now)) <= now:
             request = replica.next(now)
-            request.sent = inlet.sent(request.messages, now)
+            request.sent = inlet.request_sent(request.messages, now)
             self.at(self.half(now), "arrives", replica, request)
         if ready != float("inf"):
             replica.next_try = ready + 1e-6

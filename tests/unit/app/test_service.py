@@ -42,7 +42,7 @@ def service() -> Iterator[Service]:
 
 def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
     """No hook of the source is left out; those that only log are rate-limited."""
-    events = service._source_events()
+    events = service.consumer_events.callbacks()
     where = TopicPartition("t", 0)
 
     assert [
@@ -76,7 +76,7 @@ def test_inlets_share_the_organisations_rate_unless_they_have_their_own() -> Non
 
     rates = [
         (each.policy.max_messages_per_s, each.policy.shares_rate)
-        for each in (made.pump.inlets[route.inlet] for route in made.routes)
+        for each in (made.engine.view.inlets[route.inlet] for route in made.routes)
     ]
     assert [(6000, True), (6000, True), (90, False), (None, False)] == rates
 
@@ -98,7 +98,7 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
         answer = httpx.get(f"http://127.0.0.1:{service.admin.port}/livez", timeout=5)
         return answer.status_code, answer.text
 
-    loop = threading.Thread(target=service.pump.run, args=(Hanging(hand),), daemon=True)
+    loop = threading.Thread(target=service.engine.run, args=(Hanging(hand),), daemon=True)
     loop.start()
     until(lambda: probe() == (200, "ok"), 10)
 
@@ -109,7 +109,7 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
 
     stand.clear()
     until(lambda: probe()[0] == 200, 10)
-    service.pump.stop()
+    service.engine.stop()
     loop.join(10)
     assert not loop.is_alive()
 
@@ -135,8 +135,8 @@ def test_a_topic_that_only_the_client_finds_is_left_out_and_told() -> None:
             run = threading.Thread(target=lambda: ended.append(service.run(signals=False)), daemon=True)
             run.start()
             until(lambda: any(each["event"] == "topics.unmatched" for each in logs), 20)
-            until(lambda: [where.topic for where in service.pump.ledger.lanes] == ["web-a"], 20)
-            service.pump.stop()
+            until(lambda: [where.topic for where in service.engine.view.lanes] == ["web-a"], 20)
+            service.engine.stop()
             run.join(20)
 
     [told] = [each for each in logs if each["event"] == "topics.unmatched"]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.codec.request import FRAME_BYTES, body
-from bridge.engine.batcher import Batch, Batcher, Key
+from bridge.engine.batch import Batch, Key
+from bridge.engine.batcher import Batcher
 from bridge.engine.offsets import Lane
 from bridge.model import Reason, Refusal
 from tests.support.engine import lane, record

@@ -1,4 +1,4 @@
-"""One batch's life: every row of the table "Conviction", played against a scripted AEP."""
+"""One batch's life: every row of the README's table "When is it the record's fault?", played against a scripted AEP."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.codec.request import body_size
-from bridge.engine.delivery import (
-    SECOND_LOOK_S,
-    SUSPECT_ATTEMPTS,
-    SUSPECT_S,
-    EffectResult,
-    PublishDeadLetters,
-    Settled,
-    Wait,
-    deliver,
-)
-from bridge.engine.offsets import State
+from bridge.engine.delivery import SECOND_LOOK_S, SUSPECT_ATTEMPTS, SUSPECT_S, deliver
+from bridge.engine.effects import EffectResult, InletChanged, PublishDeadLetters, Settled, Wait
+from bridge.engine.offsets import LaneState
 from bridge.model import BatchRequest, BatchResponse, DeadLetter, Fault, PublishResult, Reason, Refusal
 from tests.support.engine import (
     Aep,
@@ -77,7 +69,7 @@ def test_a_200_with_a_multi_status_body_is_judged_by_its_body() -> None:
     driver = play(script(multi(yes(0), no(), status=200)), pieces(2, bad=[1]))
 
     assert 1 == driver.accepted
-    assert pieces(2, bad=[1])[1:] == driver.buried
+    assert pieces(2, bad=[1])[1:] == driver.dead_lettered
 
 
 # -- a status for one message -----------------------------------------------------------------
@@ -140,7 +132,7 @@ def test_halving_finds_the_one_record(status: int, bad: int) -> None:
     content = pieces(8, bad=[bad])
     driver = play(strict(status), content)
 
-    assert [content[bad]] == driver.buried
+    assert [content[bad]] == driver.dead_lettered
     assert 7 == driver.accepted
     assert [] == driver.open
     alone = [request.at for request in driver.log if request.pieces == (content[bad],)]
@@ -158,7 +150,7 @@ def test_several_bad_records_are_all_found() -> None:
     content = pieces(16, bad=bad)
     driver = play(strict(), content)
 
-    assert {content[at] for at in bad} == set(driver.buried)
+    assert {content[at] for at in bad} == set(driver.dead_lettered)
     assert 12 == driver.accepted
 
 
@@ -194,14 +186,14 @@ def test_an_acceptance_before_others_were_refused_too_is_not_enough() -> None:
     content = pieces(2, bad=[1])
     driver = Driver(strict())
     driver.start(batch(content))
-    driver.at(0.5, lambda: setattr(driver.inlet, "refusals", driver.inlet.refusals + 1))
+    driver.at(0.5, lambda: driver.inlet.note_refusal(second_look=True))
     driver.run(until=60.0)
     assert 1 == driver.accepted
     assert [] == driver.letters
 
     driver.start(batch(pieces(1), name="other"))
     driver.run()
-    assert [content[1]] == driver.buried
+    assert [content[1]] == driver.dead_lettered
 
 
 def test_where_every_half_fails_the_inlet_is_at_fault() -> None:
@@ -229,7 +221,7 @@ def test_one_bisection_at_a_time() -> None:
     small = [request.batch for request in driver.log if len(request.pieces) < 8]
     turns = [name for at, name in enumerate(small) if at == 0 or small[at - 1] != name]
 
-    assert {content[number] for number, content in enumerate(contents)} == set(driver.buried)
+    assert {content[number] for number, content in enumerate(contents)} == set(driver.dead_lettered)
     assert 28 == driver.accepted
     assert "another batch is being bisected" in driver.reasons()
     assert len(turns) <= 12
@@ -254,7 +246,7 @@ def test_a_single_record_that_is_too_large_for_aep_is_convicted_and_teaches_noth
         lambda post, _: whole(413) if big in post.pieces else accepted(len(post.pieces)), [big, *pieces(1)]
     )
 
-    assert [big] == driver.buried
+    assert [big] == driver.dead_lettered
     assert 1 == driver.accepted
 
 
@@ -279,7 +271,7 @@ def test_a_record_that_is_answered_500_while_others_pass_is_convicted_after_a_lo
     stream(driver, 3000.0)
     driver.run()
 
-    assert [content[2]] == driver.buried
+    assert [content[2]] == driver.dead_lettered
     alone = [request for request in driver.log if request.pieces == (content[2],)]
     good = [request.at for request in driver.log if request.answer.status == 207]
     counted = [
@@ -305,7 +297,7 @@ def test_a_500_for_one_message_needs_the_same_series() -> None:
     stream(driver, 3000.0)
     driver.run()
 
-    assert [content[1]] == driver.buried
+    assert [content[1]] == driver.dead_lettered
     alone = [request for request in driver.log if request.pieces == (content[1],)]
     assert len(alone) >= SUSPECT_ATTEMPTS - 1
     assert alone[-1].at >= SUSPECT_S
@@ -582,7 +574,7 @@ def test_only_what_is_unknown_goes_again() -> None:
     assert [3, 1] == driver.sizes
     assert (content[1],) == driver.log[1].pieces
     assert 2 == driver.accepted
-    assert [content[2]] == driver.buried
+    assert [content[2]] == driver.dead_lettered
 
 
 def test_where_every_answer_is_unreadable_the_inlet_holds() -> None:
@@ -611,7 +603,7 @@ def test_with_order_everything_from_the_first_retryable_message_on_is_sent_again
     driver = play(script(answers), content, ordered=True)
 
     assert [tuple(content), tuple(content[2:])] == [request.pieces for request in driver.log]
-    assert [content[0], content[3]] == driver.buried
+    assert [content[0], content[3]] == driver.dead_lettered
     assert 3 == driver.accepted
 
 
@@ -622,7 +614,7 @@ def test_with_order_halves_go_in_order() -> None:
     arrived = [piece for request in driver.log if request.answer.status == 207 for piece in request.pieces]
 
     assert [piece for piece in content if b"good" in piece] == arrived
-    assert [content[5]] == driver.buried
+    assert [content[5]] == driver.dead_lettered
 
 
 def test_with_order_a_half_that_must_wait_is_not_overtaken() -> None:
@@ -667,14 +659,14 @@ def test_with_order_nothing_overtakes(faults: list[str], bad: set[int]) -> None:
     last = [piece for at, piece in enumerate(arrived) if piece not in arrived[at + 1 :]]
 
     assert [piece for piece in content if b"good" in piece] == last
-    assert {content[at] for at in bad} == set(driver.buried)
+    assert {content[at] for at in bad} == set(driver.dead_lettered)
 
 
 # -- lanes that end -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [State.CLOSING, State.DEAD])
-def test_from_the_next_attempt_on_the_records_of_ended_lanes_are_left_out(state: State) -> None:
+@pytest.mark.parametrize("state", [LaneState.CLOSING, LaneState.DEAD])
+def test_from_the_next_attempt_on_the_records_of_ended_lanes_are_left_out(state: LaneState) -> None:
     """A batch that still has a living lane is never given up."""
     one, two = lane("t", 0), lane("t", 1)
     content = pieces(4)
@@ -691,8 +683,8 @@ def test_from_the_next_attempt_on_the_records_of_ended_lanes_are_left_out(state:
     assert life.done
 
 
-@pytest.mark.parametrize("state", [State.CLOSING, State.DEAD])
-def test_a_batch_whose_lanes_have_all_ended_is_over(state: State) -> None:
+@pytest.mark.parametrize("state", [LaneState.CLOSING, LaneState.DEAD])
+def test_a_batch_whose_lanes_have_all_ended_is_over(state: LaneState) -> None:
     """Without a request: their next owner sends them."""
     home = lane()
     driver = Driver(sound)
@@ -708,7 +700,7 @@ def test_a_request_that_was_under_way_at_a_revoke_still_settles() -> None:
     home = lane()
     driver = Driver(sound)
     driver.start(batch(pieces(3, bad=[1]), [home]))
-    driver.at(0.01, lambda: setattr(home, "state", State.CLOSING))
+    driver.at(0.01, lambda: setattr(home, "state", LaneState.CLOSING))
     driver.run()
 
     assert 2 == driver.accepted
@@ -722,11 +714,11 @@ def test_a_post_whose_turn_never_came_is_looked_at_again() -> None:
     delivery = deliver(batch(pieces(2), [one, two]), inlet(), ["d"] * 2, 0.0)
 
     assert BatchRequest("inlet", pieces(2), 30.0, body_size(pieces(2))) == next(delivery)
-    one.state = State.CLOSING
+    one.state = LaneState.CLOSING
     assert BatchRequest("inlet", pieces(2)[1:], 30.0, body_size(pieces(2)[1:])) == delivery.send(
         EffectResult(1.0)
     )
-    two.state = State.DEAD
+    two.state = LaneState.DEAD
     with pytest.raises(StopIteration):
         delivery.send(EffectResult(2.0))
 
@@ -753,10 +745,10 @@ def test_dead_letters_are_published_until_every_one_is_acknowledged() -> None:
     assert [content[at] for at in (0, 3)] == published[1]
     assert [content[0]] == published[-1]
     assert 1 == len(driver.log)
-    assert Counter(content[at] for at in (0, 1, 3)) == Counter(driver.buried)
+    assert Counter(content[at] for at in (0, 1, 3)) == Counter(driver.dead_lettered)
     assert [0, 0, 0, 1] == [len(settled.lanes) for _, settled in driver.settled]
     assert {"dead-letter topic unavailable"} == driver.reasons()
-    assert {"no leader"} == {wait.detail for _, wait in driver.waits}
+    assert {"no leader"} == {wait.detail for wait in driver.waits}
 
 
 def test_a_dead_letter_of_a_lane_that_died_meanwhile_is_left_to_its_next_owner() -> None:
@@ -770,10 +762,10 @@ def test_a_dead_letter_of_a_lane_that_died_meanwhile_is_left_to_its_next_owner()
     )
     life = driver.start(batch(pieces(3, bad=[0, 1, 2]), [one, two, three]))
     driver.run(until=20.0)
-    one.state, two.state = State.DEAD, State.CLOSING
+    one.state, two.state = LaneState.DEAD, LaneState.CLOSING
     driver.run()
 
-    assert pieces(3, bad=[0, 1, 2])[1:] == driver.buried
+    assert pieces(3, bad=[0, 1, 2])[1:] == driver.dead_lettered
     assert life.done
 
 
@@ -792,7 +784,7 @@ def test_records_refused_before_sending_need_no_request() -> None:
 def test_each_record_goes_to_its_own_dead_letter_topic() -> None:
     """A batch may hold several topics."""
     driver = Driver(sound)
-    driver.start(batch(pieces(2, bad=[0, 1]), [lane("a"), lane("b")]), ["a.dlq", "b.dlq"])
+    driver.start(batch(pieces(2, bad=[0, 1]), [lane("a"), lane("b")]))
     driver.run()
 
     assert [("a", "a.dlq"), ("b", "b.dlq")] == [
@@ -809,11 +801,11 @@ def test_an_operators_order_moves_a_record_that_waits() -> None:
     driver = Driver(lambda post, now: whole(503) if content[1] in post.pieces else sound(post))
     life = driver.start(batch(content))
     driver.run(until=100.0)
-    life.batch.skips = {1: Refusal(Reason.SKIPPED, "skipped by ann: poison")}
+    life.batch.order_skip(1, Refusal(Reason.SKIPPED, "skipped by ann: poison"))
     driver.look_again(life)
     driver.run()
 
-    assert [content[1]] == driver.buried
+    assert [content[1]] == driver.dead_lettered
     assert [Reason.SKIPPED] == [letter.refusal.reason for letter in driver.letters]
     assert 2 == driver.accepted
 
@@ -822,7 +814,7 @@ def test_an_order_for_a_record_that_was_accepted_meanwhile_does_nothing() -> Non
     """The answer was under way."""
     driver = Driver(script(multi(yes(0), no(503))))
     life = driver.start(batch(pieces(2)))
-    driver.at(0.01, lambda: setattr(life.batch, "skips", {0: Refusal(Reason.SKIPPED, "x")}))
+    driver.at(0.01, lambda: life.batch.order_skip(0, Refusal(Reason.SKIPPED, "x")))
     driver.run()
 
     assert (2, []) == (driver.accepted, driver.letters)
@@ -833,7 +825,7 @@ def test_an_order_moves_a_record_that_the_flood_guard_holds() -> None:
     driver = Driver(sound, inlet(flood_guard=2))
     life = driver.start(checked([Refusal(Reason.NOT_JSON, "no")] * 3))
     driver.run(until=10.0)
-    life.batch.skips = {1: Refusal(Reason.SKIPPED, "x")}
+    life.batch.order_skip(1, Refusal(Reason.SKIPPED, "x"))
     driver.look_again(life)
     driver.run(until=20.0)
 
@@ -852,14 +844,14 @@ def test_the_flood_guard_holds_a_dataset_that_refuses_everything() -> None:
     driver.run(until=3600.0)
 
     assert 18 == len(driver.letters)
-    assert {"ds"} == set(driver.inlet.flooded)
+    assert {"ds"} == set(driver.inlet.stopped)
     assert "flood guard: everything is refused" in driver.reasons()
     assert 2 == len(driver.open)
 
     driver.start(batch(pieces(1), name="good"))
     driver.run()
     assert 30 == len(driver.letters)
-    assert {} == driver.inlet.flooded
+    assert {} == driver.inlet.stopped
 
 
 def test_a_guarded_batch_that_was_the_set_ups_fault_is_accepted_after_all() -> None:
@@ -891,9 +883,9 @@ def test_the_guard_watches_a_route_whose_values_are_never_valid() -> None:
     driver.start(checked([Refusal(Reason.NOT_JSON, "no")] * 10))
     driver.run(until=600.0)
     assert [] == driver.letters
-    assert {"t"} == set(driver.inlet.flooded)
+    assert {"t"} == set(driver.inlet.stopped)
 
-    driver.inlet.dry("t")
+    driver.inlet.reset_refusals("t")
     driver.run()
     assert 10 == len(driver.letters)
 
@@ -949,8 +941,8 @@ def test_an_hour_of_trouble_that_hits_everything_dead_letters_nothing_healthy(st
 
     assert [] == driver.open
     assert total == driver.accepted
-    assert all(b"bad" in value for value in driver.buried)
-    assert 22 == len(driver.buried)
+    assert all(b"bad" in value for value in driver.dead_lettered)
+    assert 22 == len(driver.dead_lettered)
     assert driver.inlet.hold is None
     storming = [request.at for request in driver.log if 600 <= request.at < 300 + HOUR]
     assert len(storming) <= (9000 if "each" in storm else 2500), (
@@ -996,7 +988,7 @@ def test_through_any_passing_faults_only_the_bad_records_are_dead_lettered(
     driver = play(aep, *(content[at : at + 8] for at in range(0, 40, 8)), ordered=ordered)
 
     assert [] == driver.open
-    assert {content[at] for at in bad} == set(driver.buried)
+    assert {content[at] for at in bad} == set(driver.dead_lettered)
     assert len(bad) == len(driver.letters)
     assert 40 - len(bad) == driver.accepted
 
@@ -1020,7 +1012,7 @@ def test_an_aep_that_refuses_whole_requests_convicts_just_the_bad_records(
     driver.run(until=6000.0)
 
     assert [] == driver.open
-    assert {content[at] for at in bad} == set(driver.buried)
+    assert {content[at] for at in bad} == set(driver.dead_lettered)
     assert len(bad) == len(driver.letters)
     assert 32 - len(bad) + 120 == driver.accepted
 
@@ -1031,20 +1023,24 @@ def test_what_is_accepted_does_not_wait_for_its_neighbours_letters() -> None:
     delivery = deliver(batch(pieces(2, bad=[1]), [here, there]), inlet(), ["d"] * 2, 0.0)
     next(delivery)
     effect = delivery.send(EffectResult(1.0, multi(yes(0), no()), 1, -1))
+    assert effect == InletChanged(accepted=True, events=())
+    effect = delivery.send(EffectResult(1.0))
 
     assert isinstance(effect, Settled)
     assert [here] == list(effect.lanes)
 
 
 def test_what_a_delivery_yields_is_all_there_is() -> None:
-    """By hand: a post, what is settled, a wait, a dead letter, and the end."""
+    """Step by step: a request, what is settled, a wait, a dead letter, and the end."""
     one = inlet()
     delivery = deliver(batch(pieces(3, bad=[1])), one, ["d"] * 3, 0.0)
 
     assert isinstance(next(delivery), BatchRequest)
-    one.sent(3, 0.0)
-    one.returned()
+    one.request_sent(3, 0.0)
+    one.response_received()
     effect = delivery.send(EffectResult(1.0, multi(yes(0), no(), no(503)), 1, -1))
+    assert effect == InletChanged(accepted=True, events=())
+    effect = delivery.send(EffectResult(1.0))
     assert isinstance(effect, Settled)
     assert ({"t": 1}, []) == (effect.accepted, list(effect.lanes))
     effect = delivery.send(EffectResult(1.0))
@@ -1059,6 +1055,8 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
         effect = delivery.send(EffectResult(effect.until, woken=True))
     assert isinstance(effect, BatchRequest)
     effect = delivery.send(EffectResult(9.0, accepted(1), 3, 1))
+    assert effect == InletChanged(accepted=True, events=())
+    effect = delivery.send(EffectResult(9.0))
     assert isinstance(effect, Settled)
     assert 1 == len(effect.lanes)
     with pytest.raises(StopIteration):

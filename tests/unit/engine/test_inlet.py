@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.codec.request import MAX_REQUEST_BYTES
-from bridge.engine.inlet import FLOOR_BYTES, LONGEST_KEY, MOST_ROWS, UNAVAILABLE_AFTER
+from bridge.engine.inlet import FAILURES_BEFORE_HOLD, MAX_COUNTED_KEYS, MAX_KEY_CHARACTERS, MIN_LEARNED_BYTES
 from tests.support.engine import inlet
 
 
 def test_the_ceiling_of_requests_at_once_is_kept() -> None:
     """And a returned request makes room."""
     one = inlet(max_in_flight=2)
-    one.sent(1, 0.0)
+    one.request_sent(1, 0.0)
 
     assert one.ready_at(0.0) == 0.0
-    one.sent(1, 0.0)
+    one.request_sent(1, 0.0)
     assert one.ready_at(0.0) == math.inf
-    one.returned()
+    one.response_received()
     assert one.ready_at(0.0) == 0.0
 
 
@@ -29,16 +29,16 @@ def test_ticks_count_requests_and_answers() -> None:
     """So that before and after can be told without a clock."""
     one = inlet()
 
-    assert [1, 2] == [one.sent(1, 0.0), one.sent(1, 0.0)]
-    one.returned()
-    assert one.sent(1, 0.0) == 4
+    assert [1, 2] == [one.request_sent(1, 0.0), one.request_sent(1, 0.0)]
+    one.response_received()
+    assert one.request_sent(1, 0.0) == 4
 
 
 def test_evidence_is_the_latest_request_that_was_accepted() -> None:
     """An older answer that comes later takes nothing back."""
     one = inlet()
-    one.accepted(1, 10, 7, 0.0)
-    one.accepted(1, 10, 3, 0.0)
+    one.note_acceptance(1, 10, 7, 0.0)
+    one.note_acceptance(1, 10, 3, 0.0)
 
     assert one.accepted_sent == 7
 
@@ -46,26 +46,26 @@ def test_evidence_is_the_latest_request_that_was_accepted() -> None:
 def test_what_producers_write_where_a_dataset_belongs_does_not_grow_memory() -> None:
     """An id of its own in each record, all refused: so many rows are counted, the latest, and none that is longer than an id could be."""
     one = inlet(flood_guard=10)
-    for at in range(5 * MOST_ROWS):
-        assert one.flood_allows(f"dataset-{at}", 1, 0.0)
-        assert one.flood_allows("x" * (LONGEST_KEY + 1), 1, 0.0)
+    for at in range(5 * MAX_COUNTED_KEYS):
+        assert one.guard_refusals(f"dataset-{at}", 1, 0.0).allowed
+        assert one.guard_refusals("x" * (MAX_KEY_CHARACTERS + 1), 1, 0.0).allowed
 
-    assert len(one.flood) == MOST_ROWS
-    assert f"dataset-{5 * MOST_ROWS - 1}" in one.flood
+    assert len(one.refused_by_key) == MAX_COUNTED_KEYS
+    assert f"dataset-{5 * MAX_COUNTED_KEYS - 1}" in one.refused_by_key
 
 
 def test_a_held_inlet_probes_with_one_request() -> None:
     """After a back-off that grows with each probe in vain; an acceptance releases it at once."""
     one = inlet()
-    one.held("why", "detail", sent=1, now=10.0)
+    one.place_hold("why", "detail", sent=1, now=10.0)
 
     assert one.hold is not None
     assert (one.hold.reason, one.hold.detail, one.hold.since, one.hold.probes) == ("why", "detail", 10.0, 1)
     assert 10.0 < one.ready_at(10.0) <= 10.4
-    one.sent(1, 11.0)
+    one.request_sent(1, 11.0)
     assert one.ready_at(11.0) == math.inf
-    one.returned()
-    one.accepted(1, 10, 2, 11.0)
+    one.response_received()
+    one.note_acceptance(1, 10, 2, 11.0)
     assert one.hold is None
     assert one.ready_at(11.0) == 11.0
 
@@ -73,65 +73,65 @@ def test_a_held_inlet_probes_with_one_request() -> None:
 def test_requests_that_were_under_way_count_once() -> None:
     """Eight answers of one outage are one probe."""
     one = inlet()
-    sent = [one.sent(1, 0.0) for _ in range(8)]
+    sent = [one.request_sent(1, 0.0) for _ in range(8)]
     for each in sent:
-        one.returned()
-        one.held("why", "", each, 1.0)
+        one.response_received()
+        one.place_hold("why", "", each, 1.0)
 
     assert one.hold is not None
     assert one.hold.probes == 1
-    one.held("why", "", one.sent(1, 2.0), 3.0)
+    one.place_hold("why", "", one.request_sent(1, 2.0), 3.0)
     assert one.hold.probes == 2
 
 
 def test_what_probes_after_429s_is_halved_each_time() -> None:
     """Whatever it was a part of, and down to some ten messages; a batch of less than twice as many goes as it is. An acceptance ends it."""
     one, probes = inlet(), [400]
-    one.throttled(400, one.sent(400, 0.0), 0.0)
-    assert one.fits(400) == 400
+    one.note_throttled(400, one.request_sent(400, 0.0), 0.0)
+    assert one.messages_to_send(400) == 400
     for at in range(10):
-        sent = one.sent(probes[-1], at)
-        one.held("status 429", "", sent, at)
-        one.throttled(probes[-1], sent, at)
-        probes.append(one.fits(1000))
-        assert one.fits(19) == 19
+        sent = one.request_sent(probes[-1], at)
+        one.place_hold("status 429", "", sent, at)
+        one.note_throttled(probes[-1], sent, at)
+        probes.append(one.messages_to_send(1000))
+        assert one.messages_to_send(19) == 19
 
     assert probes == [400, 200, 100, 50, 25, 12, 10, 10, 10, 10, 10]
-    one.accepted(10, 1, one.sent(10, 10.0), 10.0)
-    one.held("status 503", "", one.sent(1, 20.0), 20.0)
-    assert one.fits(1000) == 1000
+    one.note_acceptance(10, 1, one.request_sent(10, 10.0), 10.0)
+    one.place_hold("status 503", "", one.request_sent(1, 20.0), 20.0)
+    assert one.messages_to_send(1000) == 1000
 
 
 def test_429s_that_were_under_way_halve_once() -> None:
     """Eight requests of a hundred that come back from one outage are no reason to send one message; and those of another kind halve nothing."""
     one = inlet()
     for _ in range(100):
-        one.held("status 503", "", one.sent(1, 0.0), 0.0)
-    for sent in [one.sent(100, 1.0) for _ in range(8)]:
-        one.held("status 429", "", sent, 2.0)
-        one.throttled(100, sent, 2.0)
+        one.place_hold("status 503", "", one.request_sent(1, 0.0), 0.0)
+    for sent in [one.request_sent(100, 1.0) for _ in range(8)]:
+        one.place_hold("status 429", "", sent, 2.0)
+        one.note_throttled(100, sent, 2.0)
 
-    assert one.fits(1000) == 50
+    assert one.messages_to_send(1000) == 50
 
 
 def test_failures_in_a_row_hold_and_an_acceptance_counts_from_nothing() -> None:
     """So that an outage is met by one request at a time."""
     one = inlet()
-    for _ in range(UNAVAILABLE_AFTER - 1):
-        one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
-    one.accepted(1, 10, 1, 0.0)
-    one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
+    for _ in range(FAILURES_BEFORE_HOLD - 1):
+        one.note_failure("status 503", "", one.request_sent(1, 0.0), 0.0, 1)
+    one.note_acceptance(1, 10, 1, 0.0)
+    one.note_failure("status 503", "", one.request_sent(1, 0.0), 0.0, 1)
     assert one.hold is None
-    for _ in range(UNAVAILABLE_AFTER):
-        one.failed("status 503", "", one.sent(1, 0.0), 0.0, 1)
+    for _ in range(FAILURES_BEFORE_HOLD):
+        one.note_failure("status 503", "", one.request_sent(1, 0.0), 0.0, 1)
     assert one.hold is not None
 
 
 def test_an_acceptance_does_not_end_what_retry_after_asked_for() -> None:
     """Only a hold's own wait ends early."""
     one = inlet()
-    one.wait_until(60.0, "Retry-After")
-    one.accepted(1, 10, 1, 5.0)
+    one.wait_as_asked(60.0, "Retry-After")
+    one.note_acceptance(1, 10, 1, 5.0)
 
     assert one.ready_at(5.0) == 60.0
 
@@ -207,19 +207,19 @@ def test_no_retry_after_raises(value: str, date: str) -> None:
 def test_413_halves_the_byte_limit() -> None:
     """For the life of the process, and never up again."""
     one = inlet()
-    one.refuses_size(900_000)
+    one.note_too_large(900_000)
     assert one.max_bytes == 450_000
-    one.refuses_size(900_000)
+    one.note_too_large(900_000)
     assert one.max_bytes == 450_000
-    one.refuses_size(450_000)
+    one.note_too_large(450_000)
     assert one.max_bytes == 225_000
 
 
 def test_413_never_learns_less_than_what_was_accepted() -> None:
     """600 KB passed: 900 KB refused means 600 KB, not 450."""
     one = inlet()
-    one.accepted(1, 600_000, 1, 0.0)
-    one.refuses_size(900_000)
+    one.note_acceptance(1, 600_000, 1, 0.0)
+    one.note_too_large(900_000)
 
     assert one.max_bytes == 600_000
 
@@ -228,9 +228,9 @@ def test_the_byte_limit_has_a_floor() -> None:
     """A small request that is refused says something of its records."""
     one = inlet()
     for _ in range(50):
-        one.refuses_size(one.max_bytes)
+        one.note_too_large(one.max_bytes)
 
-    assert one.max_bytes == FLOOR_BYTES
+    assert one.max_bytes == MIN_LEARNED_BYTES
     assert inlet().max_bytes == MAX_REQUEST_BYTES
     assert inlet(max_bytes=500_000).max_bytes == 500_000
 
@@ -255,38 +255,38 @@ def test_the_flood_guard_counts_refusals_in_a_row() -> None:
     """For each dataset alone; an acceptance counts from nothing."""
     one = inlet(flood_guard=10)
 
-    assert one.flood_allows("a", 9, 0.0)
-    assert one.flood_allows("b", 9, 0.0)
-    assert not one.flood_allows("a", 1, 5.0)
-    assert not one.flood_allows("a", 1, 6.0)
-    assert {"a": 5.0} == one.flooded
-    one.dry("a")
-    assert {} == one.flooded
-    assert one.flood_allows("a", 9, 7.0)
+    assert one.guard_refusals("a", 9, 0.0).allowed
+    assert one.guard_refusals("b", 9, 0.0).allowed
+    assert not one.guard_refusals("a", 1, 5.0).allowed
+    assert not one.guard_refusals("a", 1, 6.0).allowed
+    assert {"a": 5.0} == one.stopped
+    one.reset_refusals("a")
+    assert {} == one.stopped
+    assert one.guard_refusals("a", 9, 7.0).allowed
 
 
 def test_a_flood_in_one_stroke_dries_too() -> None:
     """A thousand refused at once are stopped before anything was counted; still, an acceptance must end the alarm."""
     one = inlet(flood_guard=10)
-    one.flood_allows("a", 10, 0.0)
-    one.dry("a")
+    one.guard_refusals("a", 10, 0.0)
+    one.reset_refusals("a")
 
-    assert {} == one.flooded
+    assert {} == one.stopped
 
 
 def test_an_acceptance_since_breaks_the_row_of_those_that_were_stopped() -> None:
     """However many they are: a batch as large as the guard's number would wait for ever otherwise."""
     one = inlet(flood_guard=10)
-    stopped = one.dried.get("a", 0)
+    stopped = one.resets.get("a", 0)
 
-    assert not one.flood_allows("a", 10, 0.0)
-    assert not one.flood_allows("a", 10, 1.0, stopped)
-    one.dry("a")
-    assert not one.flood_allows("a", 10, 2.0), "others have not waited"
-    assert one.flood_allows("a", 10, 3.0, stopped)
+    assert not one.guard_refusals("a", 10, 0.0).allowed
+    assert not one.guard_refusals("a", 10, 1.0, stopped).allowed
+    one.reset_refusals("a")
+    assert not one.guard_refusals("a", 10, 2.0).allowed, "others have not waited"
+    assert one.guard_refusals("a", 10, 3.0, stopped).allowed
 
 
 def test_the_flood_guard_can_be_switched_off() -> None:
     """With 0."""
 
-    assert inlet(flood_guard=0).flood_allows("a", 1_000_000, 0.0)
+    assert inlet(flood_guard=0).guard_refusals("a", 1_000_000, 0.0).allowed

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from bridge.codec.routes import Route
-from bridge.engine.delivery import Wait
+from bridge.engine.effects import Wait
 from bridge.engine.events import (
     BatchWaits,
     DeadLetterPublished,
@@ -25,7 +25,8 @@ from bridge.engine.events import (
     RecordsRead,
     RecordsSkipped,
 )
-from bridge.engine.loop import ENOUGH_S, PAUSE_AFTER_S, Skip
+from bridge.engine.flow_control import ENOUGH_S, PAUSE_AFTER_S
+from bridge.engine.skips import SkipOrder
 from bridge.model import BatchRequest, BatchResponse, Fault, Format, Reason, Slice, TopicPartition
 from bridge.ports import Completions
 from tests.support.engine import (
@@ -182,7 +183,7 @@ def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_n
     old, new = pieces(3, name="old"), pieces(2, bad=[1], name="new")
     bench = Bench(linger_s=10.0, max_messages=2, ordered=ordered).read(cut(100, old))
     bench.read(cut(0, new)).turn()
-    bench.source.feed.append(lambda: bench.pump.revoked([SOURCE]))
+    bench.source.feed.append(lambda: bench.engine.revoked([SOURCE]))
     bench.settle(120.0)
 
     assert bench.events.of(PartitionRewound) == [PartitionRewound(SOURCE, 103, 0, 3)]
@@ -191,8 +192,7 @@ def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_n
     assert not any(batch & set(old) and batch & set(new) for batch in sent)
     assert all(offset <= 2 for _, offset in bench.source.history[1:]), bench.source.history
     assert 0.0 == pytest.approx(bench.used)
-    assert {} == bench.pump.tasks
-    assert {} == bench.pump._chains
+    assert bench.engine.view.is_idle
 
 
 def test_a_refused_record_of_a_topic_that_is_created_anew_is_dead_lettered() -> None:
@@ -230,7 +230,7 @@ def test_records_of_a_partition_that_is_not_ours_are_left() -> None:
 def test_a_topic_without_a_route_stops_the_pump() -> None:
     """It was subscribed by mistake: reading it further would lose it."""
     bench = Bench()
-    bench.pump.ledger.open(TopicPartition("other", 0), 0.0)
+    bench.engine._offsets.begin(TopicPartition("other", 0), 0.0)
     with pytest.raises(RuntimeError, match="topic other was read, but no route"):
         bench.read(cut(0, pieces(1), TopicPartition("other", 0)))
 
@@ -239,7 +239,7 @@ def test_requests_wait_for_their_inlet() -> None:
     """Oldest first, never more than the ceiling."""
     bench = Bench(never, max_messages=1, policy={"max_in_flight": 2}).read(cut(0, pieces(5))).turn(3)
     assert pieces(5)[:2] == [post.pieces[0] for post in bench.sender.posts]
-    assert 3 == bench.pump.queued("inlet")
+    assert 3 == bench.engine.view.queued("inlet")
 
     bench.sender.answer(1)
     bench.turn()
@@ -263,7 +263,7 @@ def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) 
     assert [100, 20] == [len(post.pieces) for post in bench.sender.posts]
 
     bench.read(cut(100, pieces(40)))
-    while bench.pump.tasks:
+    while bench.engine.view.tasks:
         bench.sender.answer()
         bench.settle(2.0)
     assert [20] * 7 == [len(post.pieces) for post in bench.sender.posts][1:]
@@ -337,7 +337,7 @@ def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
         end = bench.hand.now + 1.0
         while bench.hand.now < end:
             bench.turn()
-        bench.pump.revoked([SOURCE])
+        bench.engine.revoked([SOURCE])
 
         assert bench.source.stored[SOURCE] == sum(accepted)
 
@@ -354,7 +354,7 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     assert len(bench.events.of(InletReleased)) == 1
     assert len(bench.events.of(InletHeld)) == 1
     assert len(bench.events.of(ProbeFailed)) > 3
-    assert not any(isinstance(task.effect, Wait) for task in bench.pump.tasks.values())
+    assert not any(isinstance(task.effect, Wait) for task in bench.engine.view.tasks)
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,7 @@ def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
 
     def endless(limit: int, timeout_s: float) -> list[Slice]:
         nonlocal position
-        lane = bench.pump.ledger.lanes[SOURCE]
+        lane = bench.engine.view.lanes[SOURCE]
         ahead.append(lane.uncommitted)
         bench.hand.now += timeout_s
         if SOURCE in bench.source.paused:
@@ -525,19 +525,19 @@ def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None
 def test_a_revoke_waits_for_what_is_in_flight_and_stores_it() -> None:
     """The next owner starts where we ended."""
     bench = Bench(linger_s=0.0).read(cut(0, pieces(3))).turn()
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
 
     assert {SOURCE: 3} == bench.source.stored
     [event] = bench.events.of(PartitionsRevoked)
     assert (event.partitions, event.lost, event.open_requests) == ((SOURCE,), False, 0)
-    assert {} == bench.pump.ledger.lanes
+    assert {} == bench.engine.view.lanes
 
 
 def test_a_revoke_ends_at_its_deadline() -> None:
     """A request that hangs is told, and its answer moves nothing any more."""
     bench = Bench(never, linger_s=0.0, revoke_timeout_s=10.0).read(cut(0, pieces(3))).turn()
     before = bench.hand.now
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
 
     assert 10.0 <= bench.hand.now - before < 10.1
     assert [event.open_requests for event in bench.events.of(PartitionsRevoked)] == [1]
@@ -556,9 +556,11 @@ def test_the_loop_is_alive_while_a_revoke_waits() -> None:
     """However long it may wait: `/livez` fails after a minute without a turn, and would end the process in the middle of it."""
     bench = Bench(never, linger_s=0.0, revoke_timeout_s=140.0).read(cut(0, pieces(3))).turn()
     stood = [0.0]
-    bench.pump._completions = Listening(bench.hand, lambda: stood.append(bench.hand.now - bench.pump.beat))
+    bench.engine.loop._completions = Listening(
+        bench.hand, lambda: stood.append(bench.hand.now - bench.engine.beat)
+    )
     began = bench.hand.now
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
 
     assert bench.hand.now - began >= 140
     assert max(stood) < 1
@@ -567,7 +569,7 @@ def test_the_loop_is_alive_while_a_revoke_waits() -> None:
 def test_a_revoke_leaves_what_was_not_sent_to_the_next_owner() -> None:
     """No stored offset covers it; the other partition's share of the same batch goes on."""
     bench = Bench(linger_s=1.0, partitions=2).read(cut(0, pieces(2)), cut(0, pieces(3, name="x"), T1))
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
 
     assert bench.source.stored.get(SOURCE, 0) == 0
     bench.settle()
@@ -584,13 +586,13 @@ def test_a_revoke_takes_queued_and_waiting_requests_back() -> None:
         .read(cut(0, pieces(4)))
         .turn(20)
     )
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
     open_requests = len(bench.sender.open)
     for _ in range(open_requests):
         bench.sender.answer()
     bench.turn(5)
 
-    assert {} == bench.pump.tasks
+    assert not bench.engine.view.tasks
     assert 0.0 == pytest.approx(bench.used)
     assert bench.source.stored.get(SOURCE, 0) == 0
 
@@ -599,7 +601,7 @@ def test_lost_partitions_store_nothing() -> None:
     """Another member has them already."""
     bench = Bench(never, linger_s=0.0).read(cut(0, pieces(3))).turn()
     bench.source.stored.clear()
-    bench.pump.lost([SOURCE, T1])
+    bench.engine.lost([SOURCE, T1])
     bench.sender.answer()
     bench.turn(3)
 
@@ -611,28 +613,28 @@ def test_lost_partitions_store_nothing() -> None:
 def test_partitions_that_we_do_not_hold_can_be_revoked() -> None:
     """After a session time-out the client names some."""
     bench = Bench()
-    bench.pump.revoked([T1, TopicPartition("unknown", 7)])
+    bench.engine.revoked([T1, TopicPartition("unknown", 7)])
 
-    assert [SOURCE] == list(bench.pump.ledger.lanes)
+    assert [SOURCE] == list(bench.engine.view.lanes)
 
 
 def test_the_learned_rate_moves_with_the_partitions() -> None:
     """Of its own inlet, at once; what is held of another topic counts for that topic's inlet, and between two assignments nothing is forgotten."""
     bench = Bench(routes=(Route("t", Format.RAW, "a", "ds"), Route("u", Format.RAW, "b", "ds")), partitions=3)
-    bench.pump.partitions_of = {"t": 3, "u": 12}
-    bench.pump.balance(bench.source, force=True)
+    bench.engine.note_partition_counts({"t": 3, "u": 12})
+    bench.engine.loop.balance(bench.source, force=True)
     for inlet in bench.inlets.values():
         inlet.rate.accepted(40_000, 0.0)
         inlet.rate.pushed_back(1.0)
     assert (40_000, 10_000) == (bench.inlets["a"].rate.limit, bench.inlets["b"].rate.limit)
 
     def limits() -> tuple[float, ...]:
-        bench.pump.balance(bench.source, force=True)
+        bench.engine.loop.balance(bench.source, force=True)
         return tuple(round(inlet.rate.limit) for inlet in bench.inlets.values())
 
-    bench.pump.revoked([TopicPartition("t", 1), TopicPartition("t", 2), TopicPartition("u", 2)])
+    bench.engine.revoked([TopicPartition("t", 1), TopicPartition("t", 2), TopicPartition("u", 2)])
     assert (13_333, 6667) == limits()
-    bench.pump.revoked([TopicPartition("t", 0)])
+    bench.engine.revoked([TopicPartition("t", 0)])
     assert (13_333, 6667) == limits()
     bench.assign(*(TopicPartition("t", number) for number in range(3)))
     assert (40_000, 6667) == limits()
@@ -647,21 +649,21 @@ def test_the_organisations_rate_is_one_for_all_inlets_that_share_it() -> None:
     bench.inlets["own"].policy = replace(bench.inlets["own"].policy, max_messages_per_s=90, shares_rate=False)
 
     def configured() -> tuple[float | None, ...]:
-        bench.pump.balance(bench.source, force=True)
+        bench.engine.loop.balance(bench.source, force=True)
         return tuple(inlet.rate.configured for inlet in bench.inlets.values())
 
-    bench.pump.partitions_of = {"t": 1, "u": 3, "v": 1}
+    bench.engine.note_partition_counts({"t": 1, "u": 3, "v": 1})
     assert (1500, 1500, 90) == configured()
     bench.assign(*(TopicPartition("u", number) for number in range(3)))
     assert (1500, 4500, 90) == configured()
-    bench.pump.revoked([TopicPartition("t", 0)])
+    bench.engine.revoked([TopicPartition("t", 0)])
     assert (1, 4500, 90) == configured()
 
 
 def test_a_rebalance_inside_a_read_does_no_harm() -> None:
     """Callbacks come while the loop is half way around."""
     bench = Bench(linger_s=0.0).read(cut(0, pieces(3)))
-    bench.source.feed = [lambda: (bench.pump.revoked([SOURCE]), bench.assign(SOURCE)), [cut(3, pieces(2))]]
+    bench.source.feed = [lambda: (bench.engine.revoked([SOURCE]), bench.assign(SOURCE)), [cut(3, pieces(2))]]
     bench.settle()
 
     assert {SOURCE: 5} == bench.source.stored
@@ -675,7 +677,7 @@ def test_dead_letters_of_a_revoked_partition_are_published_within_the_deadline()
     assert {SOURCE: 0} == bench.source.stored
 
     bench.hand.now = 1003.5
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
     assert [0] == [letter.record.offset() for letter in bench.letters.letters]
     assert {SOURCE: 2} == bench.source.stored
 
@@ -701,7 +703,7 @@ def test_with_order_a_revoke_forgets_the_batches_that_wait_for_their_turn() -> N
     bench = (
         Bench(never, ordered=True, max_messages=2, policy={"ordered": True}).read(cut(0, pieces(8))).turn(3)
     )
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
     bench.sender.answer()
     bench.turn(3)
 
@@ -716,7 +718,7 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
     bench.read(cut(0, pieces(sys.getrecursionlimit()))).turn()
     ticket, post = bench.sender.open.pop()
     bench.hand.later(1.0, ticket, sound(post))
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
 
     assert {SOURCE: 1} == bench.source.stored
     assert 0.0 == pytest.approx(bench.used, abs=1e-6)
@@ -725,8 +727,8 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
 # -- the operator -------------------------------------------------------------------------------------------
 
 
-def order(bench: Bench, offset: int, source: TopicPartition = SOURCE) -> Skip:
-    skip = Skip(source, offset, "ann", "poison")
+def order(bench: Bench, offset: int, source: TopicPartition = SOURCE) -> SkipOrder:
+    skip = SkipOrder(source, offset, "ann", "poison")
     bench.hand.put(skip, None)
     bench.turn()
     return skip
@@ -760,7 +762,7 @@ def test_an_order_that_nobody_waits_for_any_more_ends_nothing(end: str, stored: 
     )
     order(bench, 1).done.cancel()
     if end == "lost":
-        bench.pump.lost([SOURCE])
+        bench.engine.lost([SOURCE])
     bench.sender.answer(0, whole(503) if end == "moved" else None)
     bench.settle(300.0)
 
@@ -792,7 +794,7 @@ def test_who_waits_is_told_by_its_coordinates() -> None:
 
     [*_, event] = bench.events.of(BatchWaits)
     assert (event.records, event.first) == (2, "t/0/8")
-    [wait] = bench.pump.status["waits"]
+    [wait] = bench.engine.status["waits"]
     assert (2, "t/0/8") == (wait["records"], wait["first"])
 
 
@@ -840,7 +842,7 @@ def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
         assert "moved to t.dlq" == skip.done.result(0)
     assert [5, 5] == [letter.record.offset() for letter in bench.letters.letters]
 
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
     skip = order(bench, 6)
     bench.turn(20)
     assert "moved to t.dlq" == skip.done.result(0)
@@ -894,9 +896,9 @@ def test_a_drain_settles_what_was_read_and_reads_no_more() -> None:
     """Open batches go out at once."""
     bench = Bench(linger_s=60.0).read(cut(0, pieces(3)))
     bench.source.feed = [[cut(3, pieces(5))]] * 5
-    bench.pump.stop()
+    bench.engine.stop()
 
-    assert bench.pump.run(bench.source)
+    assert bench.engine.run(bench.source)
     assert {SOURCE: 3} == bench.source.stored
     assert bench.source.closed
     assert [event.abandoned for event in bench.events.of(DrainFinished)] == [0]
@@ -911,7 +913,7 @@ def test_a_drain_ends_at_its_deadline() -> None:
     ).read(cut(0, pieces(4)))
     before = bench.hand.now
 
-    assert not bench.pump.drain(bench.source)
+    assert not bench.engine.loop.drain(bench.source)
     assert 30.0 <= bench.hand.now - before < 30.5
     assert {SOURCE: 2} == bench.source.stored
     assert [event.abandoned for event in bench.events.of(DrainFinished)] == [2]
@@ -919,20 +921,20 @@ def test_a_drain_ends_at_its_deadline() -> None:
 
 def test_partitions_that_come_during_a_drain_start_paused() -> None:
     """Nothing is read any more."""
-    bench = Bench()
-    bench.pump.draining = True
-    bench.assign(T1)
+    bench = Bench(never, linger_s=0.0, drain_timeout_s=1.0).read(cut(0, pieces(3))).turn()
+    bench.source.feed.append(lambda: bench.assign(T1))
+    bench.engine.loop.drain(bench.source)
 
-    assert {T1} == bench.source.paused
+    assert T1 in bench.source.paused
 
 
 def test_the_pump_says_what_is_going_on() -> None:
     """A snapshot for the status page, made anew twice a second."""
     bench = Bench(strict(503), linger_s=0.0).read(cut(0, pieces(3, bad=[1]))).turn(100)
 
-    assert bench.pump.status["batches"] == 1
-    assert [part["topic"] for part in bench.pump.status["partitions"]] == ["t"]
-    assert bench.pump.status["waits"]
+    assert bench.engine.status["batches"] == 1
+    assert [part["topic"] for part in bench.engine.status["partitions"]] == ["t"]
+    assert bench.engine.status["waits"]
     assert bench.events.of(RecordsRead) == [RecordsRead("t", 3)]
 
 

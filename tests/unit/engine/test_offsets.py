@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.engine.offsets import Lane, Offsets, State
+from bridge.engine.offsets import Lane, LaneState, Offsets
 from bridge.model import TopicPartition
 
 T0, T1 = TopicPartition("t", 0), TopicPartition("t", 1)
@@ -23,7 +23,7 @@ def read(ledger: Offsets, lane: Lane, batch: Hashable, *offsets: int, now: float
 def test_a_lane_that_read_nothing_has_no_watermark() -> None:
     """Nothing read, nothing to store."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
 
     assert lane.watermark is None
     assert lane.uncommitted == 0
@@ -33,7 +33,7 @@ def test_a_lane_that_read_nothing_has_no_watermark() -> None:
 def test_the_watermark_is_the_first_offset_of_the_earliest_open_batch() -> None:
     """A later batch that settles first moves nothing."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "first", 10, 11)
     read(ledger, lane, "second", 12, 13)
     ledger.resolve(lane, "second")
@@ -51,7 +51,7 @@ def test_the_watermark_is_the_first_offset_of_the_earliest_open_batch() -> None:
 def test_gaps_cost_nothing() -> None:
     """The watermark jumps over offsets that no record has."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "first", 10, 500)
     read(ledger, lane, "second", 90_000)
     ledger.resolve(lane, "first")
@@ -62,7 +62,7 @@ def test_gaps_cost_nothing() -> None:
 def test_skipped_records_need_no_batch() -> None:
     """What no batch took is settled by being read."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     ledger.advance(lane, 7)
 
     assert ledger.moved() == {T0: 7}
@@ -71,7 +71,7 @@ def test_skipped_records_need_no_batch() -> None:
 def test_an_end_of_partition_advances_past_control_records() -> None:
     """A transactional topic's lag reaches 0."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "b", 4)
     ledger.resolve(lane, "b")
     ledger.advance(lane, 6)
@@ -82,7 +82,7 @@ def test_an_end_of_partition_advances_past_control_records() -> None:
 def test_an_end_of_partition_below_what_was_read_moves_nothing_back() -> None:
     """After a truncation the end comes first; were it believed, the records after it would look like new ones of the same lane."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "b", 100)
     ledger.resolve(lane, "b")
     ledger.moved()
@@ -95,13 +95,13 @@ def test_an_end_of_partition_below_what_was_read_moves_nothing_back() -> None:
 def test_a_dead_lane_is_fenced() -> None:
     """An outcome that comes after the revoke touches neither the old lane nor the new one of the same partition."""
     ledger = Offsets()
-    old = ledger.open(T0, 0.0)
+    old = ledger.begin(T0, 0.0)
     read(ledger, old, "b", 5)
-    new = ledger.open(T0, 1.0)
+    new = ledger.begin(T0, 1.0)
     read(ledger, new, "c", 5)
     ledger.resolve(old, "b")
 
-    assert old.state is State.DEAD
+    assert old.state is LaneState.DEAD
     assert new.watermark == 5
     assert ledger.moved() == {T0: 5}
     assert ledger.end([T0]) == [new]
@@ -114,9 +114,9 @@ def test_a_dead_lane_is_fenced() -> None:
 def test_a_renewed_lane_stores_nothing_of_the_old_one() -> None:
     """What was read before may settle, in any order; only the new lane's offsets count."""
     ledger = Offsets()
-    old = ledger.open(T0, 0.0)
+    old = ledger.begin(T0, 0.0)
     read(ledger, old, "old", 100, 101)
-    new = ledger.renew(old, 1.0)
+    new = ledger.replace(old, 1.0)
     read(ledger, new, "new", 0, 1)
     ledger.resolve(old, "old")
 
@@ -130,7 +130,7 @@ def test_a_renewed_lane_stores_nothing_of_the_old_one() -> None:
 def test_the_age_is_that_of_the_oldest_open_batch() -> None:
     """For the status page and the alert."""
     ledger = Offsets()
-    lane = ledger.open(T0, 0.0)
+    lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "first", 1, now=10.0)
     read(ledger, lane, "second", 2, now=20.0)
 
@@ -177,7 +177,7 @@ class World:
         self.marks: dict[Lane, int] = {}
 
     def assign(self, source: TopicPartition) -> Lane:
-        lane = self.ledger.open(source, 0.0)
+        lane = self.ledger.begin(source, 0.0)
         self.unsettled[lane] = {}
         self.position[source] = self.committed[source]
         return lane

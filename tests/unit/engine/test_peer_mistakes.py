@@ -13,7 +13,7 @@ import pytest
 from bridge.codec.request import body
 from bridge.codec.routes import Route
 from bridge.engine.events import InletReleased, ProbeFailed, RecordsAccepted
-from bridge.engine.loop import PAUSE_AFTER_S
+from bridge.engine.flow_control import PAUSE_AFTER_S
 from bridge.http.oauth import TokenSource
 from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import BatchRequest, BatchResponse, Fault, Format, Reason, Slice, TopicPartition
@@ -260,7 +260,7 @@ def test_an_acknowledgement_that_lands_after_the_partition_went_moves_nothing(ho
     if how == "assigned":
         bench.assign(SOURCE)
     else:
-        getattr(bench.pump, how)([SOURCE])
+        getattr(bench.engine, how)([SOURCE])
         bench.assign(SOURCE)
     bench.source.stored.clear()
     bench.read(cut(0, pieces(2))).turn(3)
@@ -274,7 +274,7 @@ def test_unsent_records_are_not_covered_by_the_offsets_of_a_revoke() -> None:
     """redpanda-data/connect #4010: 10,433 records lost in a cooperative rebalance, committed while they still waited for their batch."""
     bench = Bench(linger_s=5.0, max_messages=10, partitions=2)
     bench.read(cut(0, pieces(25)), cut(0, pieces(3, name="x"), T1)).turn(3)
-    bench.pump.revoked([SOURCE])
+    bench.engine.revoked([SOURCE])
     sent = {piece for post in bench.sender.posts for piece in post.pieces}
     stored = bench.source.stored[SOURCE]
 
@@ -289,7 +289,7 @@ def test_a_revoke_is_over_long_before_the_group_gives_up_on_us() -> None:
     sources = [TopicPartition("t", at) for at in range(20)]
     bench.read(*(cut(0, [b"not json", *pieces(20, name=str(source))], source) for source in sources)).turn(5)
     before = bench.hand.now
-    bench.pump.revoked(sources)
+    bench.engine.revoked(sources)
 
     assert bench.hand.now - before < 10.1
 
@@ -297,11 +297,11 @@ def test_a_revoke_is_over_long_before_the_group_gives_up_on_us() -> None:
 def test_partitions_that_were_taken_already_can_be_named_in_a_revoke() -> None:
     """confluent-kafka-python #1551: after a session time-out the callback names partitions that we do not hold."""
     bench = Bench(never, linger_s=0.0).read(cut(0, pieces(2))).turn()
-    bench.pump.lost([SOURCE])
-    bench.pump.revoked([SOURCE, T1])
-    bench.pump.lost([SOURCE, T1])
+    bench.engine.lost([SOURCE])
+    bench.engine.revoked([SOURCE, T1])
+    bench.engine.lost([SOURCE, T1])
 
-    assert {} == bench.pump.ledger.lanes
+    assert {} == bench.engine.view.lanes
 
 
 # -- dead letters ------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_no_partition_stays_paused_for_ever(what: str) -> None:
         bench.assign(T1)
         assert T1 in bench.source.paused
     elif what == "revoked while paused":
-        bench.pump.revoked([SOURCE])
+        bench.engine.revoked([SOURCE])
         bench.assign(SOURCE)
     bench.sender.aep = sound
     while bench.sender.open:
@@ -371,7 +371,7 @@ def test_no_partition_stays_paused_for_ever(what: str) -> None:
     bench.settle()
     bench.turn(30)
     assert set() == bench.source.paused
-    assert set() == bench.pump.paused
+    assert set() == bench.engine.view.paused
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------

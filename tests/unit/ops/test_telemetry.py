@@ -189,7 +189,7 @@ def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
     ).read(cut(0, pieces(6)))
     bench.hand.now += 40.0
     bench.turn(20)
-    watch.status = bench.pump.status
+    watch.status = bench.engine.status
 
     assert len(open_requests) == 2
     assert watch.value("in_flight", inlet="inlet") == 2
