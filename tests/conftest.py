@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test shares."""
+"""Fixtures that all kinds of tests share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from tests.support.jars import missing_tools
 from tests.support.kafka import Kafka
 
 
-def _real(*, secure: bool) -> Iterator[Kafka]:
+def _start_broker(*, secure: bool) -> Iterator[Kafka]:
     if missing := missing_tools():
+        tools = ", ".join(missing)
         pytest.fail(
-            f"a real broker needs {', '.join(missing)}: install them, or run `make check` for the tests without one"
+            f"a real broker needs {tools}: install them, or run `make check` for the tests without one"
         )
     with Kafka(secure=secure) as running:
         yield running
@@ -21,11 +22,11 @@ def _real(*, secure: bool) -> Iterator[Kafka]:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
-    """A real broker, one node, started once; topics get unique names."""
-    yield from _real(secure=False)
+    """Give a real broker of one node, started once. Each test creates topics with names of its own."""
+    yield from _start_broker(secure=False)
 
 
 @pytest.fixture(scope="session")
 def secure_kafka() -> Iterator[Kafka]:
-    """A real broker that also listens with TLS and with SCRAM."""
-    yield from _real(secure=True)
+    """Give a real broker that also listens with TLS and with SCRAM."""
+    yield from _start_broker(secure=True)

@@ -1,4 +1,4 @@
-"""Every alert fires when it should, stays quiet when not, names metrics that exist, and has a runbook."""
+"""Every alert fires when it should and not otherwise, names metrics that exist, and has a runbook."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ import yaml
 from prometheus_client import generate_latest
 
 from bridge.ops.telemetry import Telemetry
-from tests.helm.alert_cases import AT, CASES, ENDS, NEIGHBOURS, POD, Series
-from tests.helm.tools import ROOT, alerts, call
+from tests.helm.alert_cases import AT, CASES, OTHER_RELEASES, POD, RESOLVED, Series
+from tests.helm.test_dashboard import dashboard_queries
+from tests.helm.tools import ROOT, alert_rules, run_program
 
 Rule = dict[str, Any]
-Group = dict[str, object]
+RuleTest = dict[str, object]
+EVER = "ever"
+"""Instead of a minute: the whole hour."""
 
 
 @pytest.fixture(scope="module")
 def rules() -> list[Rule]:
-    """The rules of the release that the cases are about."""
-    return alerts()
+    """Return the rules of the release that the cases are about."""
+    return alert_rules()
 
 
-def write(folder: Path, rules: list[Rule]) -> Path:
-    """A rule file of Prometheus."""
+def write_rules(folder: Path, rules: list[Rule]) -> Path:
+    """Write a rule file of Prometheus, and return its path."""
     path = folder / "alerts.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "aep-bridge", "rules": rules}]}))
     return path
@@ -39,132 +42,135 @@ def test_every_alert_has_a_case(rules: list[Rule]) -> None:
 
 def test_prometheus_takes_the_rules(rules: list[Rule], tmp_path: Path) -> None:
     """`promtool check rules` finds nothing."""
-    done = call("promtool", "check", "rules", write(tmp_path, rules))
+    done = run_program("promtool", "check", "rules", write_rules(tmp_path, rules))
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def group(
-    name: str, what: str, series: Series, firing: Mapping[str, int], pods: Collection[str] = (AT,)
-) -> Group:
-    """What happens to each of these pods, and how many alerts of that name fire when. A whole hour at once is asked for as "ever"."""
-    state = f'ALERTS{{alertname="{name}",alertstate="firing"}}'
-    looks = [
-        ("60m", f"sum(count_over_time({state}[60m]))", firing[when])
-        if when == "ever"
-        else (when, f"count({state})", firing[when])
-        for when in firing
-    ]
+def rule_test(
+    alert: str, case: str, series: Series, firing: Mapping[str, int], pods: Collection[str] = (AT,)
+) -> RuleTest:
+    """Return a test for promtool: what happens to each of these pods, and how many alerts fire when.
+
+    `firing` is by minute, such as `45m`, or `EVER`.
+    """
     return {
-        "name": f"{name}: {what}",
+        "name": f"{alert}: {case}",
         "interval": "1m",
         "input_series": [
-            {"series": key.replace("AT", pod).replace("'", '"'), "values": values}
-            for key, values in series.items()
+            {"series": name.replace("AT", pod).replace("'", '"'), "values": values}
+            for name, values in series.items()
             for pod in pods
-            if "AT" in key or pod == AT
+            if "AT" in name or pod == AT
         ],
-        "promql_expr_test": [
-            {
-                "expr": f"{expression} or vector(0)",
-                "eval_time": when,
-                "exp_samples": [{"labels": "{}", "value": value}],
-            }
-            for when, expression, value in looks
-        ],
+        "promql_expr_test": [_expectation(alert, when, count) for when, count in firing.items()],
     }
 
 
-def judge(name: str, rules: list[Rule], folder: Path, groups: list[Group]) -> None:
-    """Has `promtool` see whether all of it is so of this alert."""
-    rule_file, test = write(folder, [rule for rule in rules if rule["alert"] == name]), folder / "test.yaml"
-    test.write_text(
-        yaml.safe_dump({"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": groups})
-    )
-    done = call("promtool", "test", "rules", test)
+def _expectation(alert: str, when: str, count: int) -> dict[str, object]:
+    state = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    expression = f"sum(count_over_time({state}[60m]))" if when == EVER else f"count({state})"
+    return {
+        "expr": f"{expression} or vector(0)",
+        "eval_time": "60m" if when == EVER else when,
+        "exp_samples": [{"labels": "{}", "value": count}],
+    }
+
+
+def check(alert: str, rules: list[Rule], folder: Path, tests: list[RuleTest]) -> None:
+    """Run tests of one alert with `promtool`."""
+    rule_file = write_rules(folder, [rule for rule in rules if rule["alert"] == alert])
+    test_file = folder / "test.yaml"
+    content = {"rule_files": [str(rule_file)], "evaluation_interval": "1m", "tests": tests}
+    test_file.write_text(yaml.safe_dump(content))
+    done = run_program("promtool", "test", "rules", test_file)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_alert(name: str, rules: list[Rule], tmp_path: Path) -> None:
-    """It fires, once, for each of the first series, and at no minute of the hour for the second, nor for what happens to another release."""
-    fires, quiet = CASES[name]
-    groups = [group(name, what, series, {"45m": 1}) for what, series in fires.items()]
-    groups += [group(name, what, series, {"ever": 0}) for what, series in quiet.items()]
-    if name != "AepBridgeAbsent":
-        groups += [
-            group(name, f"{what}, elsewhere", series, {"ever": 0}, NEIGHBOURS)
-            for what, series in fires.items()
-        ]
-    judge(name, rules, tmp_path, groups)
+@pytest.mark.parametrize("alert", CASES)
+def test_alert_fires_for_its_cases_only(alert: str, rules: list[Rule], tmp_path: Path) -> None:
+    """It fires once for each of the first cases, and at no minute of the hour for the others.
+
+    It does not fire for what happens to another release.
+    """
+    firing, quiet = CASES[alert]
+    tests = [rule_test(alert, case, series, {"45m": 1}) for case, series in firing.items()]
+    tests += [rule_test(alert, case, series, {EVER: 0}) for case, series in quiet.items()]
+    if alert != "AepBridgeAbsent":
+        for case, series in firing.items():
+            tests.append(rule_test(alert, f"{case}, elsewhere", series, {EVER: 0}, OTHER_RELEASES))
+    check(alert, rules, tmp_path, tests)
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_what_tells_of_an_event_ends(name: str, rules: list[Rule], tmp_path: Path) -> None:
+@pytest.mark.parametrize("alert", RESOLVED)
+def test_an_alert_about_a_single_event_ends_by_itself(alert: str, rules: list[Rule], tmp_path: Path) -> None:
     """Nobody has to acknowledge it."""
-    series, fires, over = ENDS[name]
-    judge(name, rules, tmp_path, [group(name, "ends", series, {fires: 1, over: 0})])
+    series, fires_at, over_at = RESOLVED[alert]
+    check(alert, rules, tmp_path, [rule_test(alert, "ends", series, {fires_at: 1, over_at: 0})])
 
 
-LONG = ("a-name-as-long-as-the-chart-lets-it-be-" + "x" * 20)[:52]
+LONG_NAME = ("a-name-as-long-as-the-chart-lets-it-be-" + "x" * 20)[:52]
+UNCUT_NAME = LONG_NAME[:46]
+"""The longest name that Kubernetes does not cut where it adds its own to it."""
 
 
 @pytest.mark.parametrize(
-    ("args", "ours", "others"),
+    ("option", "own_pods", "other_pods"),
     [
         (
-            ("--set", "staticMembership.enabled=true"),
+            "staticMembership.enabled=true",
             ("r-aep-bridge-0", "r-aep-bridge-12"),
             ("r-aep-bridge-eu-0", POD, "r-aep-bridge-eu-6d5f9c7b8d-x2k7p"),
         ),
         (
-            ("--set", f"fullnameOverride={LONG}"),
-            (f"{LONG}-6d5f9x2k7p",),
-            (f"{LONG}-0", f"{LONG}-eu-6d5f9c7b8d-x2k7p"),
+            f"fullnameOverride={LONG_NAME}",
+            (f"{LONG_NAME}-6d5f9x2k7p",),
+            (f"{LONG_NAME}-0", f"{LONG_NAME}-eu-6d5f9c7b8d-x2k7p"),
         ),
         (
-            ("--set", f"fullnameOverride={LONG[:46]}"),
-            (f"{LONG[:46]}-6d5f9c7b8d-x2k7p",),
-            (f"{LONG[:46]}-eu-6d5f9c7b" + "x2k7p",),
+            f"fullnameOverride={UNCUT_NAME}",
+            (f"{UNCUT_NAME}-6d5f9c7b8d-x2k7p",),
+            (f"{UNCUT_NAME}-eu-6d5f9c7bx2k7p",),
         ),
         (
-            ("--set", "fullnameOverride=eu.bridge"),
+            "fullnameOverride=eu.bridge",
             ("eu.bridge-6d5f9c7b8d-x2k7p",),
             ("eu-bridge-6d5f9c7b8d-x2k7p",),
         ),
     ],
     ids=["StatefulSet", "cut", "just not cut", "dots"],
 )
-def test_a_release_knows_its_pods(
-    args: tuple[str, ...], ours: tuple[str, ...], others: tuple[str, ...], tmp_path: Path
+def test_the_alerts_of_a_release_are_about_its_own_pods(
+    option: str, own_pods: tuple[str, ...], other_pods: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """By the names that Kubernetes gives the pods of its workload, however long its own name is."""
-    rules, name = alerts(*args), "AepBridgeInletHeld"
-    (what, held), *_ = CASES[name][0].items()
-    alive, elsewhere = (["namespace='default',pod='" + pod + "'" for pod in pods] for pods in (ours, others))
-    judge(
-        name,
-        rules,
-        tmp_path,
-        [group(name, what, held, {"45m": 1}, [pod]) for pod in alive]
-        + [group(name, what, held, {"ever": 0}, elsewhere)],
-    )
+    """They know the pods by the names that Kubernetes gives them, however long the release's own name is."""
+    alert = "AepBridgeInletHeld"
+    firing, _ = CASES[alert]
+    case, series = next(iter(firing.items()))
+    tests = [rule_test(alert, case, series, {"45m": 1}, [pod_labels(pod)]) for pod in own_pods]
+    others = [pod_labels(pod) for pod in other_pods]
+    tests.append(rule_test(alert, case, series, {EVER: 0}, others))
+    check(alert, alert_rules("--set", option), tmp_path, tests)
+
+
+def pod_labels(pod: str) -> str:
+    return f"namespace='default',pod='{pod}'"
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """A page for each alert, with what it means, how to look and what to do; and no page of an alert that is gone."""
-    pages = {path.stem for path in (ROOT / "docs" / "runbooks").glob("Aep*.md")}
+    """Each page says what the alert means, how to look and what to do. No page is of an alert that is gone."""
+    folder = ROOT / "docs" / "runbooks"
     for name in CASES:
-        text = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text()
+        text = (folder / f"{name}.md").read_text()
 
         assert text.startswith(f"# {name}\n")
-        assert all(part in text for part in ("## Meaning", "## Look", "## Do"))
-    assert pages == set(CASES)
+        assert [part for part in ("## Meaning", "## Look", "## Do") if part not in text] == []
+    assert {path.stem for path in folder.glob("Aep*.md")} == set(CASES)
 
 
 def metric_names() -> set[str]:
-    """Every metric that a new bridge's registry knows: what `/metrics` has, or will have with its first event."""
+    """Return every metric that `/metrics` of a new bridge has, or will have with its first event."""
     telemetry = Telemetry()
     telemetry.watch(dict, dict, dict)
     text = generate_latest(telemetry.registry).decode()
@@ -173,13 +179,10 @@ def metric_names() -> set[str]:
     return names | {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
 
 
-def test_every_metric_exists() -> None:
-    """What rules and dashboard name, the bridge has. (tests/kubernetes asks a running one too.)"""
-    from tests.helm.test_dashboard import dashboard_queries
+def test_every_metric_of_rules_and_dashboard_exists() -> None:
+    """tests/kubernetes asks a running bridge too."""
+    expressions = [*(rule["expr"] for rule in alert_rules()), *dashboard_queries()]
+    metrics = set(re.findall(r"\b(aep_bridge_\w+|process_\w+)\b", "\n".join(expressions)))
 
-    named = set()
-    for expression in [*(rule["expr"] for rule in alerts()), *dashboard_queries()]:
-        named |= set(re.findall(r"\b(aep_bridge_\w+|process_\w+)\b", expression))
-
-    assert named
-    assert named - metric_names() == set()
+    assert metrics
+    assert metrics - metric_names() == set()

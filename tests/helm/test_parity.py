@@ -1,8 +1,7 @@
-"""What the bridge refuses to start with, `helm install` refuses before: the same wrong configurations given to both."""
+"""What the bridge refuses at its start, `helm install` refuses before: both get the same configurations."""
 
 from __future__ import annotations
 
-import copy
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,295 +9,63 @@ from typing import Any
 import pytest
 import yaml
 
-from bridge.config.kafka_clients import REFUSED
 from bridge.config.loader import ConfigurationError, load
-from tests.helm.tools import template
-
-INLET = "https://dcs.adobedc.net/collection/0123456789abcdef"
-AUTH = {"token_url": "https://ims-na1.adobelogin.com/ims/token/v3", "client_id": "a"}
-GOOD: dict[str, Any] = {
-    "kafka": {"bootstrap_servers": "kafka:9092"},
-    "aep": {"inlet_url": INLET, "ims_org_id": "0DD379AC5B117F6E0A494106@AdobeOrg"},
-    "topics": [{"topic": "web"}],
-}
-ENTITY = {"topic": "web", "format": "entity", "dataset_id": "d", "schema_id": "https://ns.adobe.com/x"}
+from tests.helm.parity_cases import (
+    ALLOWED_BY_BOTH,
+    REFUSED_BY_BOTH,
+    REFUSED_BY_THE_BRIDGE_ONLY,
+    configuration,
+)
+from tests.helm.tools import run_template
 
 
-def topics(*entries: dict[str, Any]) -> dict[str, Any]:
-    """A change of the whole mapping."""
-    return {"topics": list(entries)}
-
-
-def aep(**changes: Any) -> dict[str, Any]:
-    """A change of the default inlet."""
-    return {"aep": changes}
-
-
-def properties(**changes: Any) -> dict[str, Any]:
-    """A change of librdkafka's properties; `__` stands for a dot."""
-    return {"kafka": {"properties": {name.replace("__", "."): value for name, value in changes.items()}}}
-
-
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "entity without dataset": (
-        topics({"topic": "web", "format": "entity", "schema_id": "s"}),
-        "missing property 'dataset_id'",
-    ),
-    "entity without schema": (
-        topics({"topic": "web", "format": "entity", "dataset_id": "d"}),
-        "missing property 'schema_id'",
-    ),
-    "entity with an empty dataset": (topics(ENTITY | {"dataset_id": None}), "got null, want string"),
-    "entity without organisation": (
-        {**topics(ENTITY), "aep": {"ims_org_id": None}},
-        "give config.aep.ims_org_id",
-    ),
-    "a topic twice": (
-        topics({"topic": "web"}, {"topic": "crm"}, {"topic": "web"}),
-        "topics[2].topic: web is mapped twice, first as topics[0]",
-    ),
-    "a topic of dead letters": (
-        topics({"topic": "web"}, {"topic": "web.dlq"}),
-        "web.dlq is a dead-letter topic of this bridge",
-    ),
-    "another's dead letters": (
-        topics({"topic": "web", "dead_letter_topic": "crm"}, {"topic": "crm"}),
-        "crm is a dead-letter topic",
-    ),
-    "dead letters behind a regex": (
-        topics({"topic": "^web-.*"}, {"topic": "web-a.dlq"}),
-        "web-a.dlq is a dead-letter topic",
-    ),
-    "parked letters": (
-        topics({"topic": "web"}, {"topic": "web.dlq.parked"}),
-        "web.dlq.parked is a dead-letter topic",
-    ),
-    "marks of replays": (
-        {**topics({"topic": "a_b.replayed"}), "kafka": {"group_id": "a b"}},
-        "a_b.replayed is a dead-letter topic",
-    ),
-    "a name with a blank": (
-        topics({"topic": "a b"}),
-        "at '/config/topics/0/topic': 'a b' does not match pattern",
-    ),
-    "a name of dots": (topics({"topic": ".."}), "at '/config/topics/0/topic'"),
-    "an empty name": (topics({"topic": ""}), "at '/config/topics/0/topic'"),
-    "a long name": (topics({"topic": "a" * 246}), "set dead_letter_topic"),
-    "dead letters with a blank": (
-        topics({"topic": "web", "dead_letter_topic": "a b"}),
-        "'a b' does not match pattern",
-    ),
-    "a broken regex": (topics({"topic": "^("}), "config.topics[0].topic: ^( is not a regular expression"),
-    "a regex that ends early": (topics({"topic": "^web\\"}), "is not a regular expression"),
-    "two halves of a regex": (topics({"topic": "^a)(b"}), "is not a regular expression"),
-    "not a POSIX regex": (topics({"topic": "^web-\\d+"}), "write [0-9] for \\d"),
-    "a regex with a POSIX class": (topics({"topic": "^web-[[:digit:]]+$"}), "write [0-9] for [[:digit:]]"),
-    "a regex with a class in a set": (topics({"topic": r"^[\w-]+$"}), "no backslash inside [ ]"),
-    "a regex with Python's end": (topics({"topic": r"^web\Z"}), "means something else to Kafka's C client"),
-    "a lazy regex": (topics({"topic": "^web-.*?"}), "no lazy quantifiers"),
-    "no topics": (topics(), "at '/config/topics': minItems"),
-    "an inlet by FTP": (
-        aep(inlet_url="ftp://x"),
-        "at '/config/aep/inlet_url': 'ftp://x' does not match pattern",
-    ),
-    "an inlet without its id": (
-        aep(inlet_url="https://dcs.adobedc.net/collection/"),
-        "at '/config/aep/inlet_url'",
-    ),
-    "a topic's inlet by FTP": (
-        topics({"topic": "web", "aep": {"inlet_url": "ftp://x"}}),
-        "'ftp://x' does not match pattern",
-    ),
-    "no inlet at all": ({"aep": None}, "config.topics[0] (web) has no inlet"),
-    "no secret": (aep(auth=AUTH), "config.aep.auth has no secret: put the client secret into a Secret"),
-    "a topic without its secret": (
-        topics({"topic": "web", "aep": {"auth": AUTH}}),
-        "--set 'aep.secretKeys.topics.web=web-client-secret'",
-    ),
-    "a token URL by FTP": (
-        aep(auth=AUTH | {"token_url": "ftp://x", "client_secret_file": "/s"}),
-        "'ftp://x' does not match pattern",
-    ),
-    "two Authorizations": (
-        aep(auth=AUTH | {"client_secret_file": "/s"}, headers={"Authorization_file": "/s"}),
-        "auth sets this header",
-    ),
-    "a topic with two": (
-        {
-            **aep(headers={"authorization_file": "/s"}),
-            **topics({"topic": "web", "aep": {"auth": AUTH | {"client_secret_file": "/s"}}}),
-        },
-        "config.topics[0].headers.authorization_file: auth sets this header",
-    ),
-    "a header of ours": (aep(headers={"Content-Length": "1"}), "is the bridge's own to set"),
-    "a header's name": (aep(headers={"x y": "1"}), "'x y' does not match pattern"),
-    "a header twice": (aep(headers={"x-a": "1", "X-A": "2"}), "given twice"),
-    "a header and its file": (aep(headers={"x-a": "1", "x-a_file": "/s"}), "given twice"),
-    "a header that is not ASCII": (
-        aep(headers={"x-a": "ü"}),
-        "config.aep.headers.x-a: must be printable ASCII",
-    ),
-    "an empty header": (aep(headers={"x-a": ""}), "at '/config/aep/headers/x-a': minLength"),
-    "another kind of proxy": (aep(proxy_url="socks5://proxy:1080"), "proxy_url must be http://host:port"),
-    "a proxy by HTTPS": (aep(proxy_url="https://proxy:3128"), "proxy_url must be http://host:port"),
-    "two proxies": (aep(proxy_url="http://proxy:3128", proxy_url_file="/s"), "proxy_url is given twice"),
-    "a key without its certificate": (
-        aep(client_key_file="/s"),
-        "client_key_file is the key of no certificate",
-    ),
-    "a broker's name": (
-        {"kafka": {"bootstrap_servers": "kafka 9092"}},
-        "at '/config/kafka/bootstrap_servers'",
-    ),
-    "one broker too many": (
-        {"kafka": {"bootstrap_servers": "kafka:9092,"}},
-        "at '/config/kafka/bootstrap_servers'",
-    ),
-    "an unknown property": (
-        properties(securty__protocol="SSL"),
-        "config.kafka.properties.securty.protocol: no such property of librdkafka",
-    ),
-    "a callback": (properties(error_cb="x"), "no such property of librdkafka"),
-    "a nested property": (
-        {"kafka": {"properties": {"security": {"protocol": "SSL"}}}},
-        "at '/config/kafka/properties/security': got object",
-    ),
-    "an empty property": (properties(client__id=""), "at '/config/kafka/properties/client.id': minLength"),
-    "a property without a value": (
-        properties(client__id=None),
-        "at '/config/kafka/properties/client.id': got null",
-    ),
-    "a property and its file": (
-        properties(sasl__username="a", sasl__username_file="/s"),
-        "given twice, here and as sasl.username",
-    ),
-    "never commits": (properties(auto__commit__interval__ms=0), "0 would commit at the end only"),
-    "properties of the classic group": (
-        properties(group__protocol="consumer", session__timeout__ms=6000),
-        "where the broker decides",
-    ),
-    "a request longer than a drain": (
-        {"delivery": {"request_timeout_s": 60, "drain_timeout_s": 30}},
-        "request_timeout_s is 60 s, more than drain_timeout_s",
-    ),
-    "a small window": (
-        {"delivery": {"window_bytes": 1_500_000}},
-        "window_bytes is 1500000, and does not hold two batches",
-    ),
-    "a revoke as long as a poll": (
-        {"delivery": {"revoke_timeout_s": 150}},
-        "not less than half of max.poll.interval.ms (300 s)",
-    ),
-    "a poll as short as a revoke": (
-        properties(max__poll__interval__ms="20000"),
-        "not less than half of max.poll.interval.ms (20 s)",
-    ),
-    "a large batch": ({"batch": {"max_bytes": 1_000_001}}, "at '/config/batch/max_bytes': maximum"),
-    **{
-        f"property {name}": (
-            properties(**{name: "1"}),
-            f"config.kafka.properties.{name}: not to be set here: {REFUSED[name]}",
-        )
-        for name in [*REFUSED][::7]
-    },
-}
-"""Changes of a good configuration, and what Helm has to say of each. None takes a section away."""
-
-ONLY_THE_BRIDGE_KNOWS = {
-    "a file that is not there": aep(ca_file="/nowhere/ca.pem"),
-    "a port that is none": aep(proxy_url="http://proxy:99999"),
-    "a host that is none": aep(auth=AUTH | {"token_url": "https://:443/", "client_secret_file": "/s"}),
-}
-"""Refused by the bridge alone: files are seen in the pod only, and the last digit of an address is not worth a pattern of its own."""
-
-UNUSUAL = {
-    "a regex": topics({"topic": "^(web|crm)-[a-z0-9._-]+$"}),
-    "a regex beside a name": topics({"topic": "web-a"}, {"topic": "^web-.*"}),
-    "dead letters of its own name": topics(
-        {"topic": "web", "dead_letter_topic": "letters"}, {"topic": "web.dlq"}
-    ),
-    "dead letters for all": topics(
-        {"topic": "web", "dead_letter_topic": "letters"}, {"topic": "crm", "dead_letter_topic": "letters"}
-    ),
-    "entity": topics(ENTITY),
-    "entity with an organisation of its own": {
-        "aep": {"ims_org_id": None},
-        **topics(ENTITY | {"aep": {"ims_org_id": "x@AdobeOrg"}}),
-    },
-    "envelope with nothing": topics(
-        {"topic": "web", "format": "envelope", "dataset_id": None, "dead_letter_topic": None, "aep": None}
-    ),
-    "every topic's own inlet": {"aep": None, **topics({"topic": "web", "aep": {"inlet_url": INLET}})},
-    "a batch inlet": aep(inlet_url="https://dcs.adobedc.net/collection/batch/0123?syncValidation=true"),
-    "an inlet behind a gateway": aep(inlet_url="http://gateway.example:8080/adobe/collection/0123"),
-    "a proxy without a scheme": aep(proxy_url="proxy:3128"),
-    "no proxy": {**aep(proxy_url="http://proxy:3128"), **topics({"topic": "web", "aep": {"proxy_url": ""}})},
-    "headers that are no text": aep(headers={"x-a": 1, "x-b": True}),
-    "brokers": {"kafka": {"bootstrap_servers": "SSL://kafka-0:9093, [::1]:9092,10.0.0.5"}},
-    "properties": properties(
-        max__poll__interval__ms=600000,
-        session__timeout__ms="45000",
-        ssl__endpoint__identification__algorithm="none",
-    ),
-    "numbers as text": {"delivery": {"drain_timeout_s": 30.5, "window_bytes": 67108864}},
-}
-"""Allowed by the bridge, and so by the chart."""
-
-
-def configuration(change: dict[str, Any]) -> dict[str, Any]:
-    """The good configuration with a change in it."""
-    changed = copy.deepcopy(GOOD)
-    for section, value in change.items():
-        changed[section] = changed.get(section, {}) | value if isinstance(value, dict) else value
-    if changed.get("aep"):
-        changed["aep"] = {name: value for name, value in changed["aep"].items() if value is not None}
-    return changed
-
-
-def installed(config: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """What Helm makes of a configuration."""
-    values = tmp_path / "values.yaml"
+def run_helm(config: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Render the chart with a configuration."""
+    values = folder / "values.yaml"
     values.write_text(yaml.safe_dump({"config": config}))
-    return template(values=values)
+    return run_template(values=values)
 
 
-def started(config: dict[str, Any], tmp_path: Path) -> None:
-    """What the bridge makes of it; files that it names are there, except in /nowhere. Raises ConfigurationError."""
-    (tmp_path / "secret").write_text("something")
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config).replace(": /s\n", f": {tmp_path / 'secret'}\n"))
+def load_in_bridge(config: dict[str, Any], folder: Path) -> None:
+    """Load a configuration as the bridge does at its start. Raises `ConfigurationError`.
+
+    Files that the configuration names exist, except in /nowhere.
+    """
+    (folder / "secret").write_text("something")
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config).replace(": /s\n", f": {folder / 'secret'}\n"))
     load(path, {}, limit=lambda: None)
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_what_the_bridge_refuses_helm_refuses(case: str, tmp_path: Path) -> None:
-    """The pod would never start: Helm says so first, in a readable way."""
-    change, message = WRONG[case]
+@pytest.mark.parametrize("case", REFUSED_BY_BOTH)
+def test_helm_refuses_what_the_bridge_refuses(case: str, tmp_path: Path) -> None:
+    """The pod would never start, so Helm has to say so first, in a message that can be read."""
+    change, message = REFUSED_BY_BOTH[case]
     config = configuration(change)
     with pytest.raises(ConfigurationError):
-        started(config, tmp_path)
-    done = installed(config, tmp_path)
+        load_in_bridge(config, tmp_path)
+    done = run_helm(config, tmp_path)
 
     assert done.returncode != 0
     assert message in done.stderr, done.stderr
     assert "error calling" not in done.stderr
 
 
-@pytest.mark.parametrize("case", ONLY_THE_BRIDGE_KNOWS)
-def test_what_only_the_bridge_can_know(case: str, tmp_path: Path) -> None:
-    """The named exceptions: if Helm refuses one some day, it belongs to the others."""
-    config = configuration(ONLY_THE_BRIDGE_KNOWS[case])
+@pytest.mark.parametrize("case", REFUSED_BY_THE_BRIDGE_ONLY)
+def test_helm_takes_what_only_the_bridge_can_refuse(case: str, tmp_path: Path) -> None:
+    """These are the named exceptions. If Helm refuses one some day, it belongs to the others."""
+    config = configuration(REFUSED_BY_THE_BRIDGE_ONLY[case])
     with pytest.raises(ConfigurationError):
-        started(config, tmp_path)
+        load_in_bridge(config, tmp_path)
 
-    assert installed(config, tmp_path).returncode == 0
+    assert run_helm(config, tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("case", UNUSUAL)
-def test_what_the_bridge_takes_helm_takes(case: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ALLOWED_BY_BOTH)
+def test_helm_takes_what_the_bridge_takes(case: str, tmp_path: Path) -> None:
     """The chart is not stricter than the bridge."""
-    config = configuration(UNUSUAL[case])
-    started(config, tmp_path)
-    done = installed(config, tmp_path)
+    config = configuration(ALLOWED_BY_BOTH[case])
+    load_in_bridge(config, tmp_path)
+    done = run_helm(config, tmp_path)
 
     assert done.returncode == 0, done.stderr

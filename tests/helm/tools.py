@@ -1,4 +1,4 @@
-"""The chart, the programs that judge it, and how a test calls them."""
+"""The chart, and the programs that check it, as tests call them."""
 
 from __future__ import annotations
 
@@ -14,90 +14,96 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "aep-bridge"
-MINIMAL = CHART / "ci" / "00-minimal-values.yaml"
+MINIMAL_VALUES = CHART / "ci" / "00-minimal-values.yaml"
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
-KIT = Path(
-    os.environ.get("KIT")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes"
-)
-SEARCH = f"{KIT / 'bin'}{os.pathsep}{os.environ['PATH']}"
+NEWEST_KUBERNETES = "1.36.0"
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+KIT = Path(os.environ.get("KIT") or _CACHE / "aep-bridge-kubernetes")
+"""Where `make kubernetes-tools` puts the programs and the schemas."""
+SEARCH_PATH = f"{KIT / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
-def program(name: str) -> str:
-    """Where a program is. Without it the test is skipped, except in CI (`HELM_TESTS=required`), where it fails."""
-    found = shutil.which(name, path=SEARCH)
-    if found is None:
-        missing = f"no {name}: make kubernetes-tools"
-        if os.environ.get("HELM_TESTS") == "required":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return found
+def find_program(name: str) -> str:
+    """Return the path of a program. Without it the test is skipped; with `HELM_TESTS=required` it fails."""
+    path = shutil.which(name, path=SEARCH_PATH)
+    if path is None:
+        _skip_or_fail(f"no {name}: make kubernetes-tools")
+    return str(path)
 
 
-def call(name: str, *args: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a program; the caller looks at its return code."""
+def _skip_or_fail(reason: str) -> None:
+    if os.environ.get("HELM_TESTS") == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def run_program(name: str, *args: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program. The caller looks at its exit code."""
     return subprocess.run(
-        [program(name), *map(str, args)],
+        [find_program(name), *map(str, args)],
         input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PATH": SEARCH},
+        env={**os.environ, "PATH": SEARCH_PATH},
     )
 
 
-def render(*args: str | Path, values: Path | None = MINIMAL) -> str:
-    """What `helm template` prints; fails with its message."""
-    done = template(*args, values=values)
+def run_template(*args: str | Path, values: Path | None = MINIMAL_VALUES) -> subprocess.CompletedProcess[str]:
+    """Run `helm template`. The caller looks at its exit code."""
+    return run_program("helm", "template", "r", CHART, *(("-f", values) if values else ()), *args)
+
+
+def render(*args: str | Path, values: Path | None = MINIMAL_VALUES) -> str:
+    """Return what `helm template` prints. Fails with its message."""
+    done = run_template(*args, values=values)
 
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def template(*args: str | Path, values: Path | None = MINIMAL) -> subprocess.CompletedProcess[str]:
-    """`helm template`, whatever comes of it."""
-    return call("helm", "template", "r", CHART, *(("-f", values) if values else ()), *args)
+def manifests(*args: str | Path, values: Path | None = MINIMAL_VALUES) -> list[dict[str, Any]]:
+    """Return the objects that `helm template` renders."""
+    return parse_manifests(render(*args, values=values))
 
 
-def manifests(*args: str | Path, values: Path | None = MINIMAL) -> list[dict[str, Any]]:
-    """The objects of `helm template`."""
-    return [entry for entry in yaml.safe_load_all(render(*args, values=values)) if entry]
+def parse_manifests(text: str) -> list[dict[str, Any]]:
+    """Return the objects in a text of several YAML documents."""
+    return [entry for entry in yaml.safe_load_all(text) if entry]
 
 
-def invalid(version: str, text: str) -> list[str]:
-    """What the real schemas of Kubernetes and of the CRDs refuse of some manifests; unknown fields and keys given twice are refused too."""
+def one_of_kind(objects: list[dict[str, Any]], *kinds: str) -> dict[str, Any]:
+    """Return the first object of one of these kinds."""
+    return next(entry for entry in objects if entry["kind"] in kinds)
+
+
+def rendered_configuration(objects: list[dict[str, Any]]) -> str:
+    """Return the bridge's configuration file out of the chart's ConfigMap."""
+    files = [entry.get("data", {}) for entry in objects if entry["kind"] == "ConfigMap"]
+    return next(str(data["config.yaml"]) for data in files if "config.yaml" in data)
+
+
+def schema_errors(version: str, text: str) -> list[str]:
+    """Return what the real schemas of Kubernetes and of the CRDs refuse of some manifests.
+
+    Unknown fields and keys that are given twice are refused too.
+    """
     schemas = KIT / "schemas"
     if not schemas.is_dir():
-        program("no-schemas: make kubernetes-tools")
+        _skip_or_fail("no schemas: make kubernetes-tools")
     crds = f"{schemas}/crd/{{{{.Group}}}}/{{{{.ResourceKind}}}}_{{{{.ResourceAPIVersion}}}}.json"
-    options = (
-        "-strict",
-        "-output",
-        "json",
-        "-kubernetes-version",
-        version,
-        "-schema-location",
-        schemas / "k8s",
-        "-schema-location",
-        crds,
-    )
-    done = call("kubeconform", *options, "-verbose", "-", stdin=text)
-    found = json.loads(done.stdout)["resources"]
+    locations = ("-schema-location", schemas / "k8s", "-schema-location", crds)
+    options = ("-strict", "-verbose", "-output", "json", "-kubernetes-version", version, *locations)
+    done = run_program("kubeconform", *options, "-", stdin=text)
+    resources = json.loads(done.stdout)["resources"]
 
-    assert len(found) == sum(entry is not None for entry in yaml.safe_load_all(text))
-    return [
-        f"{entry['kind']} {entry['name']}: {entry['msg']}"
-        for entry in found
-        if entry["status"] != "statusValid"
-    ]
+    assert len(resources) == sum(entry is not None for entry in yaml.safe_load_all(text))
+    refused = [entry for entry in resources if entry["status"] != "statusValid"]
+    return [f"{entry['kind']} {entry['name']}: {entry['msg']}" for entry in refused]
 
 
-def alerts(*args: str) -> list[dict[str, Any]]:
-    """The rules of the chart, as a release has them."""
-    rules = [
-        entry
-        for entry in manifests(*args, values=CHART / "ci" / "08-pod-monitor-values.yaml")
-        if entry["kind"] == "PrometheusRule"
-    ]
-    return list(rules[0]["spec"]["groups"][0]["rules"])
+def alert_rules(*args: str) -> list[dict[str, Any]]:
+    """Return the alert rules of the chart, as a release has them."""
+    objects = manifests(*args, values=CHART / "ci" / "08-pod-monitor-values.yaml")
+    return list(one_of_kind(objects, "PrometheusRule")["spec"]["groups"][0]["rules"])

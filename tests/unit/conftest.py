@@ -1,4 +1,4 @@
-"""Property tests here decide by examples, never by the clock of a busy machine."""
+"""Property tests here stop after a number of examples, never because a busy machine was slow."""
 
 from hypothesis import HealthCheck, settings
 
