@@ -159,7 +159,7 @@ def pod_labels(pod: str) -> str:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """Each page says what the alert means, how to look and what to do. No page is of an alert that is gone."""
+    """Each page says what it means, how to look and what to do. No page is of an alert that is gone."""
     folder = ROOT / "docs" / "runbooks"
     for name in CASES:
         text = (folder / f"{name}.md").read_text()

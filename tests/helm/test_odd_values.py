@@ -1,4 +1,4 @@
-"""Values that nobody intends and somebody sets: nulls, numbers as names, long names, labels that come twice."""
+"""Values that nobody intends and somebody sets: nulls, numbers as names, long names, labels set twice."""
 
 from __future__ import annotations
 

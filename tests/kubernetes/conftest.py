@@ -1,4 +1,4 @@
-"""The cluster tier runs inside the lab only: `make kubernetes`, or `kit.sh lab.sh exec` with AEP_BRIDGE_LAB=1."""
+"""The cluster tests run inside the lab only: `make kubernetes`, or `kit.sh lab.sh exec`, AEP_BRIDGE_LAB=1."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from pathlib import Path
 import pytest
 
 from tests.kubernetes import lab
+from tests.kubernetes.local_aep import local_aep
 
-collect_ignore = [
-    name
-    for name, variable in (("test_cluster.py", "AEP_BRIDGE_LAB"), ("test_image.py", "AEP_BRIDGE_IMAGE"))
-    if not os.environ.get(variable)
-]
+REQUIRED_VARIABLES = {"test_cluster.py": "AEP_BRIDGE_LAB", "test_image.py": "AEP_BRIDGE_IMAGE"}
+collect_ignore = [name for name, variable in REQUIRED_VARIABLES.items() if not os.environ.get(variable)]
+
+NAMESPACE_MANIFEST = f"""\
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: {lab.NAMESPACE}
+  labels: {{pod-security.kubernetes.io/enforce: restricted}}
+"""
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A namespace with the Secret, a topic, a local AEP; gives the folder for values. Everything is taken away at the end."""
+    """Give a folder for values, beside a namespace with the Secret, a topic and a local AEP.
+
+    The namespace is removed at the end, and at the start if an interrupted run left one.
+    """
     folder = tmp_path_factory.mktemp("values")
-    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {lab.NAMESPACE}\n  labels: {{pod-security.kubernetes.io/enforce: restricted}}\n"
-    lab.run(
-        "kubectl", "delete", "namespace", lab.NAMESPACE, "--ignore-not-found", "--timeout=90s"
-    )  # of a run that was interrupted
-    lab.run("kubectl", "apply", "-f", "-", stdin=namespace)
+    delete_namespace = ("kubectl", "delete", "namespace", lab.NAMESPACE)
+    lab.run(*delete_namespace, "--ignore-not-found", "--timeout=90s")
+    lab.run("kubectl", "apply", "-f", "-", stdin=NAMESPACE_MANIFEST)
     lab.kubectl("create", "secret", "generic", "aep", "--from-literal=client-secret=secret")
     lab.kafka.create_topic(lab.TOPIC, lab.PARTITIONS)
     try:
-        with lab.simulator():
+        with local_aep():
             yield folder
     finally:
-        lab.run("kubectl", "delete", "namespace", lab.NAMESPACE, "--wait=true", "--timeout=90s")
+        lab.run(*delete_namespace, "--wait=true", "--timeout=90s")

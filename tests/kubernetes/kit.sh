@@ -1,9 +1,9 @@
 #!/bin/bash
 # usage: kit.sh SCRIPT ARGS...   run a script of the Kubernetes kit
-#   The kit is the folder $KUBERNETES_KIT, by default ../shared/kubernetes beside this repository. It builds helm, a
-#   control plane, KEDA, BuildKit and other tools from source, keeps them in
-#   ${XDG_CACHE_HOME:-~/.cache}/aep-bridge-kubernetes, and runs a cluster with one real node in a network namespace.
-#   Its README says what it needs.
+#   The kit is the folder $KUBERNETES_KIT, by default ../shared/kubernetes beside this repository. It builds
+#   helm, a control plane, KEDA, BuildKit and other tools from source, keeps them in
+#   ${XDG_CACHE_HOME:-~/.cache}/aep-bridge-kubernetes, and runs a cluster with one real node in a network
+#   namespace. Its README says what it needs.
 set -euo pipefail
 root=$(realpath "$(dirname "$0")/../..")
 kit=${KUBERNETES_KIT:-$root/../shared/kubernetes}

@@ -1,4 +1,4 @@
-"""Scans manifests and Dockerfile, offline. A finding ends it with 1, unless it is among those that are explained here."""
+"""Scan manifests and Dockerfile, offline. A finding ends the program with 1, unless it is explained here."""
 
 from __future__ import annotations
 
@@ -7,114 +7,104 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "aep-bridge"
-KIT = Path(
-    os.environ.get("KIT")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aep-bridge-kubernetes"
-)
-VALUES = ("01-secrets", "03-keda-secrets", "06-static-membership", "10-network-policy")
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+KIT = Path(os.environ.get("KIT") or _CACHE / "aep-bridge-kubernetes")
+VALUE_SETS = ("01-secrets", "03-keda-secrets", "06-static-membership", "10-network-policy")
 
-CHECKOV = {
-    "CKV_K8S_11": "no CPU limit: throttling delays heartbeats as well as requests; the request keeps the share",
-    "CKV_K8S_15": "IfNotPresent: tags are never moved, and a registry that is down must not keep a pod from coming back",
-    "CKV_K8S_43": "a digest can't be known before the image is pushed; image.digest takes it",
-    "CKV_K8S_8": "the test's pod ends by itself",
-    "CKV_K8S_9": "the test's pod ends by itself",
+NO_CPU_LIMIT = "throttling would delay heartbeats as well as requests; the CPU request guarantees the share"
+PULL_IF_NOT_PRESENT = "tags are never moved, and a pod must come back while the registry is down"
+SPREAD = "topologySpreadConstraints do that, and for more than two pods"
+TEST_POD_ENDS = "the pod of `helm test` ends by itself"
+LITTLE_STORAGE = "the root is read-only and /tmp is memory, so the container writes nothing but its log"
+
+CHECKOV_EXPLAINED = {
+    "CKV_K8S_11": NO_CPU_LIMIT,
+    "CKV_K8S_15": PULL_IF_NOT_PRESENT,
+    "CKV_K8S_43": "a digest is not known before the image is pushed; a user can set image.digest",
+    "CKV_K8S_8": TEST_POD_ENDS,
+    "CKV_K8S_9": TEST_POD_ENDS,
 }
-KUBE_SCORE = {
-    "container-resources": "no CPU limit, as above",
-    "container-image-pull-policy": "IfNotPresent, as above",
-    "container-ephemeral-storage-request-and-limit": "the root is read-only and /tmp is memory: the container writes no ephemeral storage but its log",
-    "deployment-replicas": "one replica is a choice of the user; nothing is lost meanwhile, Kafka keeps the records",
-    "statefulset-has-host-podantiaffinity": "topologySpreadConstraints do that, and not only for two pods",
-    "deployment-has-host-podantiaffinity": "topologySpreadConstraints do that, and not only for two pods",
+KUBE_SCORE_EXPLAINED = {
+    "container-resources": NO_CPU_LIMIT,
+    "container-image-pull-policy": PULL_IF_NOT_PRESENT,
+    "container-ephemeral-storage-request-and-limit": LITTLE_STORAGE,
+    "deployment-replicas": "one replica is the user's choice; Kafka keeps the records, so nothing is lost",
+    "statefulset-has-host-podantiaffinity": SPREAD,
+    "deployment-has-host-podantiaffinity": SPREAD,
 }
-DOCKERFILE = {"CKV_DOCKER_7": "the version is in the default of the argument, which checkov does not read"}
+DOCKERFILE_EXPLAINED = {
+    "CKV_DOCKER_7": "the version is in the default of the argument, which checkov does not read"
+}
 
 
-def call(*command: str | Path, stdin: str | None = None) -> str:
-    """A program's output, whatever its exit code."""
-    done = subprocess.run(
-        [*map(str, command)], input=stdin, capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    if not done.stdout.strip() and done.returncode not in (0, 1):
+def output_of(*command: str | Path, stdin: str | None = None) -> str:
+    """Return a program's output, whatever its exit code. Without output, exit code 0 or 1 is expected."""
+    words = [*map(str, command)]
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, cwd=ROOT)
+    if not done.stdout.strip() and done.returncode not in {0, 1}:
         sys.exit(f"{command[0]}: {done.stderr}")
     return done.stdout
 
 
-def checkov(folder: Path, framework: str, known: dict[str, str]) -> list[str]:
-    """Findings of checkov in a folder."""
-    text = call(
-        KIT / "scan/bin/checkov",
-        "-d",
-        folder,
-        "--framework",
-        framework,
-        "--output",
-        "json",
-        "--quiet",
-        "--compact",
-        "--skip-download",
+def checkov(folder: Path, framework: str, explained: Mapping[str, str]) -> list[str]:
+    """Return the findings of checkov in a folder that are not explained."""
+    options = ("--output", "json", "--quiet", "--compact", "--skip-download")
+    results = json.loads(
+        output_of(KIT / "scan/bin/checkov", "-d", folder, "--framework", framework, *options)
     )
-    results = json.loads(text)
-    failed = [
-        entry
-        for part in (results if isinstance(results, list) else [results])
-        for entry in part.get("results", {}).get("failed_checks", [])
-    ]
-    return [
-        f"checkov {entry['check_id']} {entry['resource']}: {entry['check_name']}"
-        for entry in failed
-        if entry["check_id"] not in known
-    ]
+    findings = []
+    for part in results if isinstance(results, list) else [results]:
+        for check in part.get("results", {}).get("failed_checks", []):
+            if check["check_id"] not in explained:
+                findings.append(f"checkov {check['check_id']} {check['resource']}: {check['check_name']}")
+    return findings
 
 
 def kube_score(manifests: Path) -> list[str]:
-    """Findings of kube-score in a file."""
-    found = []
-    for item in json.loads(call(KIT / "bin/kube-score", "score", "--output-format", "json", manifests)):
+    """Return the findings of kube-score in a file that are not explained."""
+    findings = []
+    objects = json.loads(output_of(KIT / "bin/kube-score", "score", "--output-format", "json", manifests))
+    for item in objects:
         for check in item["checks"] or []:
-            if check["grade"] < 7 and not check["skipped"] and check["check"]["id"] not in KUBE_SCORE:
+            check_id = check["check"]["id"]
+            if check["grade"] < 7 and not check["skipped"] and check_id not in KUBE_SCORE_EXPLAINED:
                 comments = "; ".join(comment["summary"] for comment in check["comments"] or [])
-                found.append(f"kube-score {check['check']['id']} {item['object_name']}: {comments}")
-    return found
+                findings.append(f"kube-score {check_id} {item['object_name']}: {comments}")
+    return findings
 
 
 def hadolint() -> list[str]:
-    """Findings of hadolint."""
-    return [
-        f"hadolint {entry['code']} line {entry['line']}: {entry['message']}"
-        for entry in json.loads(call(KIT / "scan/bin/hadolint", "-f", "json", "Dockerfile"))
-    ]
+    """Return the findings of hadolint."""
+    findings = json.loads(output_of(KIT / "scan/bin/hadolint", "-f", "json", "Dockerfile"))
+    return [f"hadolint {entry['code']} line {entry['line']}: {entry['message']}" for entry in findings]
+
+
+def render(value_set: str) -> str:
+    """Return the manifests of a value set."""
+    values = CHART / "ci" / f"{value_set}-values.yaml"
+    return output_of(KIT / "bin/helm", "template", "r", CHART, "--namespace", "bridge", "-f", values)
 
 
 def main() -> int:
-    """All scanners. Prints what is not explained."""
-    found = hadolint()
+    """Run all scanners, print what is not explained, and return the exit code."""
+    findings = hadolint()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for values in VALUES:
-            text = call(
-                KIT / "bin/helm",
-                "template",
-                "r",
-                CHART,
-                "--namespace",
-                "bridge",
-                "-f",
-                CHART / "ci" / f"{values}-values.yaml",
-            )
-            (folder / f"{values}.yaml").write_text(text)
-            found += kube_score(folder / f"{values}.yaml")
-        found += checkov(folder, "kubernetes", CHECKOV)
+        for value_set in VALUE_SETS:
+            path = folder / f"{value_set}.yaml"
+            path.write_text(render(value_set))
+            findings += kube_score(path)
+        findings += checkov(folder, "kubernetes", CHECKOV_EXPLAINED)
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "Dockerfile").write_text((ROOT / "Dockerfile").read_text())
-        found += checkov(Path(name), "dockerfile", DOCKERFILE)
-    print("\n".join(sorted(set(found))) or "nothing that is not explained in tests/kubernetes/scan.py")
-    return 1 if found else 0
+        findings += checkov(Path(name), "dockerfile", DOCKERFILE_EXPLAINED)
+    print("\n".join(sorted(set(findings))) or "every finding is explained in tests/kubernetes/scan.py")
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":
