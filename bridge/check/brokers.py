@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from bridge.check.certificate import certificate_fault
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import Settings
-from bridge.kafka.client_errors import PropertiesRefused
+from bridge.kafka.client_errors import PropertiesRefused, Unreachable
 from bridge.kafka.errors import (
     CLIENT_CERTIFICATE_ADVICE,
     broker_certificate_refused,
     client_certificate_refused,
 )
 from bridge.kafka.probe import BrokerProbe, Obstacle
-from bridge.kafka.topics import Unreachable
 
 _PATIENCE_S = 3.0
 """How long an address that is refused or unknown may still come up; the client tries it

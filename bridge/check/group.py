@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.config.settings import Settings
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.groups import GroupError, Groups
 from bridge.kafka.reader import TopicReader
-from bridge.kafka.topics import Unreachable
 
 
 def check(settings: Settings, counts: Mapping[str, int]) -> Iterator[Finding]:

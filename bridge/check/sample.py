@@ -18,8 +18,9 @@ from bridge.config.settings import Settings
 from bridge.config.settings_aep import AepSettings
 from bridge.config.settings_topics import TopicSettings
 from bridge.http.oauth import TokenError
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.reader import Bounds, TopicReader
-from bridge.kafka.topics import TopicAdmin, Unreachable
+from bridge.kafka.topics import TopicAdmin
 from bridge.model import Format, TopicPartition
 
 _RESPONSE_S = 30.0

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from bridge.check.findings import TIMEOUT_S, Finding, Level
 from bridge.codec.routes import is_regex, matches
 from bridge.config.settings import Settings
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.permissions import Permissions
-from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError
 
 _GRANT_CREATE = (
     "grant the principal the ACL CREATE on it (DESCRIBE where it is there already), or create it and set "

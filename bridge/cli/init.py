@@ -204,7 +204,7 @@ def _write_translation(path: Path, translation: Translation, secret_file: Path) 
 
 def _take_over(path: Path, group: str, *, yes: bool) -> None:
     from bridge.cli.loading import settings_of
-    from bridge.kafka.topics import Unreachable
+    from bridge.kafka.client_errors import Unreachable
     from bridge.migration.offsets import CannotTakeOver, plan_takeover, take_over
 
     settings = settings_of(path)

@@ -24,7 +24,7 @@ def partitions(
     """
     settings = settings_of(config)
     from bridge.check.topics import mapped_partitions, missing_topics
-    from bridge.kafka.topics import Unreachable
+    from bridge.kafka.client_errors import Unreachable
 
     try:
         counts = mapped_partitions(settings)

@@ -11,14 +11,18 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from bridge.kafka.topics import Unreachable
-
 T = TypeVar("T")
 
 _NO_ANSWER = frozenset({
     KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE,
-    KafkaError._RESOLVE, KafkaError.REQUEST_TIMED_OUT, KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError._RESOLVE, KafkaError._UNKNOWN_BROKER, KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_CONTROLLER,
 })  # fmt: skip
+"""Codes of errors that mean that no broker, or not the right one, could be asked. They pass by waiting."""
+
+
+class Unreachable(Exception):
+    """No broker answered in time, or the cluster is not ready. The caller waits and asks again."""
 
 
 class PropertiesRefused(Exception):
@@ -47,6 +51,11 @@ def text_of(problem: KafkaException) -> str:
     return error_of(problem).str()
 
 
+def means_no_answer(problem: KafkaException) -> bool:
+    """Return whether no broker has answered, so that the caller may ask again."""
+    return error_of(problem).code() in _NO_ANSWER
+
+
 def answer_of(future: Future[T], timeout_s: float) -> T:
     """Return the brokers' answer. Raises `Unreachable` where none came,
     `KafkaException` where it is a refusal.
@@ -54,8 +63,8 @@ def answer_of(future: Future[T], timeout_s: float) -> T:
     try:
         return future.result(timeout_s + 5)  # the client's own limit comes first, with the better text
     except TimeoutError:
-        raise Unreachable(f"no broker answered within {timeout_s:.0f} s") from None
+        raise Unreachable(f"no broker answered within {timeout_s:g} s") from None
     except KafkaException as problem:
-        if error_of(problem).code() in _NO_ANSWER:
+        if means_no_answer(problem):
             raise Unreachable(f"no broker answered: {text_of(problem)}") from None
         raise

@@ -10,8 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from bridge.config.kafka_clients import ADMIN
-from bridge.kafka.client_errors import properties_checked, text_of
-from bridge.kafka.topics import Unreachable
+from bridge.kafka.client_errors import Unreachable, properties_checked, text_of
 
 
 class Obstacle(Enum):

@@ -14,9 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Position
 
 from bridge.config.kafka_clients import CONSUMER
-from bridge.kafka.client_errors import properties_checked, text_of
+from bridge.kafka.client_errors import Unreachable, properties_checked, text_of
 from bridge.kafka.header_repair import rename_unreadable_headers
-from bridge.kafka.topics import Unreachable
 from bridge.model import Record, TopicPartition
 
 PATIENCE_S = 30.0

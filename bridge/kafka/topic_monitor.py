@@ -14,7 +14,8 @@ import structlog
 
 from bridge.codec.routes import matches
 from bridge.config.settings import Settings
-from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
+from bridge.kafka.client_errors import Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import DeadLetter, TopicPartition
 from bridge.ports import Clock
 

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from bridge.codec.routes import is_regex, matches
 from bridge.config.kafka_clients import ADMIN
+from bridge.kafka.client_errors import Unreachable
 from bridge.model import TopicPartition
 
 HEADROOM_BYTES = 64 * 1024
@@ -42,10 +43,6 @@ _NOT_READY = {
 
 class TopicError(Exception):
     """A topic is missing or wrong; the message says which, why, and what to do."""
-
-
-class Unreachable(Exception):
-    """No broker answered in time, or the cluster is not ready; the caller waits and asks again."""
 
 
 @dataclass(frozen=True, slots=True)

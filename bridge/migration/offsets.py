@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bridge.config.settings import Settings
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.groups import GroupError, Groups
 from bridge.kafka.reader import TopicReader
-from bridge.kafka.topics import TopicAdmin, Unreachable
+from bridge.kafka.topics import TopicAdmin
 from bridge.model import TopicPartition
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from bridge.config.settings import Settings
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.groups import GroupDenied, GroupError, GroupHasMembers, GroupNotReady, Groups
-from bridge.kafka.topics import Unreachable
 from bridge.model import TopicPartition
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.kafka.topics import TopicAdmin, TopicError, Unreachable
+from bridge.kafka.client_errors import Unreachable
+from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import TopicPartition
 from tests.support.clients import unique, until
 from tests.support.kafka import Kafka

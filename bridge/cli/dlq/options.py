@@ -61,8 +61,7 @@ def open_reader(settings: Settings) -> Iterator[DeadLetterReader]:
     """
     import sqlite3
 
-    from bridge.kafka.client_errors import PropertiesRefused
-    from bridge.kafka.topics import Unreachable
+    from bridge.kafka.client_errors import PropertiesRefused, Unreachable
     from bridge.replay import reading
 
     try:

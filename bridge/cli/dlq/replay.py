@@ -252,7 +252,8 @@ def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
     """Run it under a progress bar, and turn its errors into exit codes."""
     from bridge.cli.dlq.progress_bar import ProgressBar
     from bridge.kafka.acknowledged_producer import NotAcknowledged
-    from bridge.kafka.topics import TopicError, Unreachable
+    from bridge.kafka.client_errors import Unreachable
+    from bridge.kafka.topics import TopicError
     from bridge.ops.logs import configure
     from bridge.ports import Fatal
     from bridge.replay.lock import CannotStart

@@ -13,8 +13,9 @@ from confluent_kafka import TopicPartition as Position
 from prometheus_client.core import GaugeMetricFamily
 
 from bridge.engine.snapshot import lag
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.topic_monitor import REFRESH_S, RETRY_S, TopicMonitor
-from bridge.kafka.topics import DeadLetterTopic, TopicAdmin, TopicError, Unreachable
+from bridge.kafka.topics import DeadLetterTopic, TopicAdmin, TopicError
 from bridge.model import DeadLetter, Reason, Refusal, TopicPartition
 from bridge.ops.telemetry import Telemetry
 from tests.support.memory import MemoryRecord

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.groups import Group, GroupDenied, GroupError, GroupHasMembers, GroupNotReady
-from bridge.kafka.topics import Unreachable
 from bridge.replay import lock
 from bridge.replay.lock import CannotStart, acquire_lock
 from tests.unit.config.test_settings import settings
