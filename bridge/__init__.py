@@ -1,26 +1,42 @@
-"""aep-bridge delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.
+"""aep-bridge delivers events from Kafka to the streaming ingestion of Adobe Experience Platform, and loses none.
 
-One thread owns the Kafka consumer, the connections to AEP and all state. What has to be waited for elsewhere (a name, a connection, TLS, a token) has a
-thread of its own, and the dead-letter producer has one; they meet at one queue.
+                         ┌──────── engine/: one thread, driven by the turn in engine/loop ────────────┐
+                         │                                                                            │
+Kafka ─► kafka/consumer ─┼─► intake ───► codec/validation ───► batcher                                │
+           read()        │     │         groups of records       │  a batch is full,                  │
+           slices        │     │                                 │  or has waited long enough         │
+                         │     │ batch took offset               ▼                                    │
+                         │     ▼                             dispatcher ◄──► delivery ◄──► inlet      │
+Kafka ◄─ kafka/consumer ◄┼─ offsets ◄───────── Settled ────────┤    ▲        judges        limits     │
+           store()       │  watermarks                         │    │                                 │
+                         └─────────────────────────────────────┼────┼─────────────────────────────────┘
+                                                 BatchRequest  │    │  BatchResponse
+                                           PublishDeadLetters  │    │  PublishResult
+                                                               ▼    │
+                                 aep/sender, kafka/dead_letters ──► http/reactor
+                                      │             │
+                                      ▼             ▼
+                                     AEP          Kafka
 
-                     ┌────────────────── one thread: the pump ──────────────────┐
-    Kafka ─ source.read() ─ slices ─ routing.sort() ─ batcher.add() ─ Batch ─ delivery ─► Post ───────► POST ─► answer ─┐
-                     │        │          └ refused before sending: a batch whose │                                      │
-                     │        │            verdict is known already              ├─► DeadLetter ─► acknowledged ────────┤
-                     │     ledger.took(lane, batch, offset)                      ├─► Wait: a timer, no thread           │
-    Kafka ◄ source.store(watermarks) ◄ ledger.resolve(lane, batch) ◄ Settled ◄───┴──────────── completions ◄────────────┘
+Everything in the box runs on one thread. That thread also owns the Kafka consumer and the open connections to AEP.
+What has to be waited for elsewhere (a name, a connection, TLS, a token, an acknowledgement of Kafka) has a thread of
+its own. All replies meet at one queue, the reactor.
 
 What holds at every moment:
 
-- An offset is stored only when every record at or below it in its partition is accepted by AEP, acknowledged in its dead-letter topic, or skipped by a
-  configured rule. The client commits what is stored, and nothing else commits.
-- A record is dead-lettered only for what it is. Outages, credentials, addresses and limits are waited for.
-- A lane is one assignment of one partition; what comes back for a lane that has ended moves nothing.
-- The event's own bytes go out. They are checked and spliced, never parsed and printed again.
-- Memory is bounded: what is read and not settled fits each inlet's window, or reading stops.
+- An offset is stored only when every record at or below it in its partition is settled: accepted by AEP,
+  acknowledged in its dead-letter topic, or skipped by a rule of the configuration. Kafka's client commits what is
+  stored, and nothing else commits.
+- A record is dead-lettered only for what it is. The bridge waits for the end of outages, and for correct
+  credentials, addresses and limits.
+- A lane is one assignment of one partition. What comes back for a lane that has ended moves no offset.
+- The event's own bytes go out. They are checked and spliced, never parsed and serialised again.
+- Memory is bounded. What is read and not settled fits into the window of each inlet; otherwise reading stops.
 
-The pure rooms (`model`, `routing`, `payload`, `halfpairs`, `batcher`, `ledger`, `delivery`, `inlet`, `limits`) know no clock, no thread and no client; `pump`
-reaches the world through `ports`. So the simulation in `tests/simulation` runs this very engine. `service` puts the real parts together.
+`engine/`, `codec/` and `model.py` know no clock, no thread and no client; the engine reaches the world through
+`ports.py`. So the simulation in `tests/simulation` runs this very engine. `app/` puts the real parts together.
+
+docs/explanation/architecture.md has the folders, a record's way through them, the threads and the words.
 """
 
 __version__ = "0.1.0"
