@@ -29,7 +29,7 @@ from bridge.replay.reading import DeadLetterReader
 from bridge.replay.selection import Selection
 from tests.contract.test_mock_cluster import produce_raw_header
 from tests.support.memory import MemoryRecord
-from tests.unit.config.test_settings import settings as configured
+from tests.support.settings import settings as configured
 
 DEAD = TopicPartition("t.dlq", 0)
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,7 +14,7 @@ from bridge.check.proxy import check_proxies
 from bridge.check.surroundings import most_similar_variable, references
 from bridge.check.topics import check_replicas
 from bridge.config.settings_aep import AepSettings
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from bridge.cli.dlq.options import open_reader
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 
 def test_a_temporary_folder_that_is_full_is_an_error_that_says_what_to_do(

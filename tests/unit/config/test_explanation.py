@@ -1,4 +1,4 @@
-"""The reference page, the JSON Schema and `explain` tell what the settings are."""
+"""The reference page, the JSON Schema and `explain`, all made from the settings."""
 
 from __future__ import annotations
 
@@ -14,62 +14,70 @@ PAGE = Path(__file__).parents[3] / "docs/reference/configuration.md"
 
 
 def test_the_reference_page_is_up_to_date() -> None:
-    """It is written anew with `make docs-generate`."""
+    """Write it again with `make docs-generate`."""
     assert PAGE.read_text() == reference()
 
 
 def test_every_key_is_explained() -> None:
-    """With a description and a type; no key is left without."""
-    found = [*explanations()]
+    """A key without a description or a type would be a hole in the reference page."""
+    entries = list(explanations())
 
-    assert [] == [entry.key for entry in found if not entry.description or not entry.type]
-    assert len({entry.key for entry in found}) == len(found) > 60
+    assert [entry.key for entry in entries if not entry.description or not entry.type] == []
+    assert len({entry.key for entry in entries}) == len(entries)
+    assert len(entries) > 60
 
 
 def test_the_schema_describes_every_key() -> None:
-    """Editors and the chart use it; unknown keys are refused by it too."""
-    found = schema()
-    models = [found, *(model for model in found["$defs"].values() if "properties" in model)]
-
-    assert [] == [
+    """Editors show the descriptions, and the chart refuses unknown keys with the same schema."""
+    whole = schema()
+    models = [whole, *(model for model in whole["$defs"].values() if "properties" in model)]
+    undescribed = [
         (model["title"], name)
         for model in models
         for name, entry in model["properties"].items()
         if not entry.keys() & {"description", "$ref"}
     ]
-    assert {False} == {model["additionalProperties"] for model in models}
+
+    assert undescribed == []
+    assert {model["additionalProperties"] for model in models} == {False}
 
 
-def test_the_schema_knows_what_can_be_said_in_one() -> None:
-    """Names, addresses, refused properties, and what a format requires; the rest is told by the bridge alone."""
+def test_the_schema_states_what_a_schema_can() -> None:
+    """Names, addresses, refused properties, and what a format requires. Only the bridge checks the rest."""
     models = schema()["$defs"]
     topic = models["TopicSettings"]
+    topic_pattern = topic["properties"]["topic"]["pattern"]
+    inlet_pattern = models["AepSettings"]["properties"]["inlet_url"]["pattern"]
+    refused = models["KafkaSettings"]["properties"]["properties"]["propertyNames"]["not"]["enum"]
 
-    assert re.search(topic["properties"]["topic"]["pattern"], "web.events-1")
-    assert not re.search(topic["properties"]["topic"]["pattern"], "a b")
-    assert ["dataset_id", "schema_id"] == topic["then"]["required"]
-    assert not re.search(models["AepSettings"]["properties"]["inlet_url"]["pattern"], "ftp://x")
-    assert {"enable.auto.commit", "acks_file"} <= {
-        *models["KafkaSettings"]["properties"]["properties"]["propertyNames"]["not"]["enum"]
-    }
+    assert re.search(topic_pattern, "web.events-1")
+    assert not re.search(topic_pattern, "a b")
+    assert topic["then"]["required"] == ["dataset_id", "schema_id"]
+    assert not re.search(inlet_pattern, "ftp://x")
+    assert {"enable.auto.commit", "acks_file"} <= set(refused)
 
 
 def test_a_key_is_explained_with_its_default_and_its_variable() -> None:
-    """An item of a list under any index; a property or a header with its mapping."""
+    """These are what somebody needs who changes it."""
     window = explain("delivery.window_bytes")
 
-    assert ("33554432", "AEP_BRIDGE_DELIVERY__WINDOW_BYTES") == (window.default, window.variable)
-    assert "whole number, from 20,000" == window.type
-    assert (
-        explain("topics[3].format")
-        == explain("topics.format")
-        == explain("topics[].format")
-        == explain("topics.0.format")
-    )
-    assert "kafka.properties" == explain("kafka.properties.sasl.password").key
+    assert window.type == "whole number, from 20,000"
+    assert window.default == "33554432"
+    assert window.variable == "AEP_BRIDGE_DELIVERY__WINDOW_BYTES"
+
+
+@pytest.mark.parametrize("key", ["topics[3].format", "topics.format", "topics[].format", "topics.0.format"])
+def test_a_key_of_an_item_is_explained_under_any_index(key: str) -> None:
+    """Users copy keys from error messages, and those have an index."""
+    assert explain(key).key == "topics[].format"
+
+
+def test_a_property_is_explained_by_its_mapping() -> None:
+    """The names in it are librdkafka's, not ours."""
+    assert explain("kafka.properties.sasl.password").key == "kafka.properties"
 
 
 def test_an_unknown_key_gets_a_suggestion() -> None:
-    """As everywhere else."""
+    """As in every other message about a misspelt key."""
     with pytest.raises(LookupError, match=r"did you mean delivery\.window_bytes"):
         explain("delivery.windowbytes")

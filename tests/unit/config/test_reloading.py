@@ -1,4 +1,4 @@
-"""What comes out of files, and the files change: the next one who asks gets the new value, and one that can't be used changes nothing."""
+"""A value out of files: a change is seen at the next call, and a file that can't be used changes nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.config.secret_files import read_secret
 
 
 class Watched:
-    """Two files, read into a list, and what was told of them."""
+    """Two files that are read into a list, with counts of what happened."""
 
     def __init__(self, folder: Path) -> None:
         self.files = [folder / "one", folder / "two"]
@@ -21,7 +21,7 @@ class Watched:
             file.write_text(f"{file.name}-1\n")
         self.reads = self.changes = 0
         self.problems: list[str] = []
-        self.now = FileValue(self.files, self._read, self._changed, self.problems.append)
+        self.current = FileValue(self.files, self._read, self._changed, self.problems.append)
 
     def _read(self) -> list[str]:
         self.reads += 1
@@ -37,12 +37,13 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def test_nothing_is_read_while_no_file_changes(watched: Watched) -> None:
-    """The same object, however often one asks."""
-    first = watched.now()
+    """It is called for each request; the same object lets the caller skip its own work, too."""
+    first = watched.current()
 
-    assert ["one-1", "two-1"] == first
-    assert all(watched.now() is first for _ in range(10))
-    assert (1, 0) == (watched.reads, watched.changes)
+    assert first == ["one-1", "two-1"]
+    assert all(watched.current() is first for _ in range(10))
+    assert watched.reads == 1
+    assert watched.changes == 0
 
 
 def in_place(file: Path, text: str) -> None:
@@ -50,56 +51,61 @@ def in_place(file: Path, text: str) -> None:
 
 
 def swapped(file: Path, text: str) -> None:
-    """As Kubernetes does: another file of the same name, in one step."""
+    """Put another file of the same name there in one step, as Kubernetes does."""
     other = file.with_suffix(".new")
     other.write_text(text)
     os.utime(other, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
     other.replace(file)
 
 
-@pytest.mark.parametrize("write", [in_place, swapped])
-def test_a_change_is_seen_at_once(watched: Watched, write: Callable[[Path, str], None]) -> None:
-    """Written over, or put in its place with the same size and age; the files that did not change keep their values."""
-    write(watched.files[1], "two-2\n" if write is swapped else "two-number-2")
+@pytest.mark.parametrize(("write", "text"), [(in_place, "two-number-2"), (swapped, "two-2")])
+def test_a_change_is_seen_at_once(watched: Watched, write: Callable[[Path, str], None], text: str) -> None:
+    """Whether the file is written over, or replaced by one of the same size and age."""
+    write(watched.files[1], text)
 
-    assert ["one-1", "two-2" if write is swapped else "two-number-2"] == watched.now()
-    assert watched.now() is watched.now()
-    assert (2, 1, []) == (watched.reads, watched.changes, watched.problems)
+    assert watched.current() == ["one-1", text]
+    assert watched.current() is watched.current()
+    assert watched.reads == 2
+    assert watched.changes == 1
+    assert watched.problems == []
 
 
-def test_a_file_that_is_put_there_anew_with_the_same_content_is_no_change(watched: Watched) -> None:
-    """Kubernetes puts all files of a secret there anew when one changes."""
-    first = watched.now()
+def test_a_new_file_with_the_same_content_is_no_change(watched: Watched) -> None:
+    """Kubernetes replaces all files of a Secret when one of them changes."""
+    first = watched.current()
     swapped(watched.files[0], "one-1\n")
 
-    assert watched.now() is first
-    assert (2, 0) == (watched.reads, watched.changes)
+    assert watched.current() is first
+    assert watched.reads == 2
+    assert watched.changes == 0
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "expected"),
     [
         (lambda file: file.unlink(), "No such file"),
         (lambda file: file.write_bytes(b"\xff"), "is not UTF-8"),
         (lambda file: file.write_text(""), "is empty"),
     ],
 )
-def test_what_cannot_be_used_leaves_the_last_one_in_force(
-    watched: Watched, spoil: Callable[[Path], object], told: str
+def test_a_file_that_cannot_be_used_leaves_the_last_value_in_force(
+    watched: Watched, spoil: Callable[[Path], object], expected: str
 ) -> None:
-    """And is told once, not at each request; a writer that is half way through is a moment's matter."""
-    first = watched.now()
+    """A writer may be half way through. The problem is reported once, and not with each request."""
+    first = watched.current()
     spoil(watched.files[0])
 
-    assert all(watched.now() is first for _ in range(3))
-    assert [True] == [told in problem for problem in watched.problems]
+    assert all(watched.current() is first for _ in range(3))
+    assert len(watched.problems) == 1
+    assert expected in watched.problems[0]
 
     watched.files[0].write_text("one-2")
-    assert ["one-2", "two-1"] == watched.now()
-    assert (1, 1) == (len(watched.problems), watched.changes)
+    assert watched.current() == ["one-2", "two-1"]
+    assert len(watched.problems) == 1
+    assert watched.changes == 1
 
 
-def test_at_first_there_is_no_last_one(tmp_path: Path) -> None:
-    """A wrong configuration is an error at start."""
+def test_a_file_that_cannot_be_used_at_first_is_an_error(tmp_path: Path) -> None:
+    """There is no last value yet, and a wrong configuration fails at start."""
     with pytest.raises(OSError, match="No such file"):
         FileValue([tmp_path / "nowhere"], lambda: read_secret(tmp_path / "nowhere"))

@@ -19,7 +19,7 @@ from bridge.kafka.topics import DeadLetterTopic, TopicAdmin, TopicError
 from bridge.model import DeadLetter, Reason, Refusal, TopicPartition
 from bridge.ops.telemetry import Telemetry
 from tests.support.memory import MemoryRecord
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 A, B = TopicPartition("shop-a", 0), TopicPartition("shop-b", 0)
 

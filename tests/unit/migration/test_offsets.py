@@ -8,7 +8,7 @@ from bridge.kafka.groups import Group
 from bridge.migration import offsets
 from bridge.migration.offsets import CannotTakeOver, Takeover, take_over
 from bridge.model import TopicPartition
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 FIRST, SECOND = TopicPartition("t", 0), TopicPartition("t", 1)
 PLAN = [Takeover(FIRST, 7, None, 0, 10), Takeover(SECOND, None, None, 0, 10)]

@@ -12,7 +12,7 @@ from bridge.kafka.client_errors import Unreachable
 from bridge.kafka.groups import Group, GroupDenied, GroupError, GroupHasMembers, GroupNotReady
 from bridge.replay import lock
 from bridge.replay.lock import CannotStart, acquire_lock
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 from tests.unit.replay.dead_letters import DEAD
 
 NOBODY = Group((), frozenset())

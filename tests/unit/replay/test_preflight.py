@@ -14,7 +14,7 @@ from bridge.replay.patch import Patch
 from bridge.replay.plan import Plan, make_plan
 from bridge.replay.preflight import PatchDoesNotFit, WrongDestination, check_parking_topic, check_plan
 from bridge.replay.selection import Selection
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 from tests.unit.replay.dead_letters import DEAD, letter
 
 MAPPED = settings(topics=[{"topic": "t"}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.replay import reading
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 
 def test_topics_of_replays_are_never_read() -> None:

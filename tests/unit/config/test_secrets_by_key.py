@@ -1,4 +1,4 @@
-"""A secret in its place, in a wrong shape, in the wrong place, or in the key that names its file: nothing shows it."""
+"""Nothing shows a secret: under its own key, of a wrong type, under another key, or in place of its file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from bridge.config.loader import ConfigurationError, load
+from bridge.config.problems import KeyPath, dotted
 
 SECRET = "hunter2-hunter2"
 INLET = "https://dcs.adobedc.net/collection/abc"
 AUTH = {"token_url": "https://ims/token", "client_id": "c"}
-Place = tuple[str | int, ...]
 SHAPES: tuple[Any, ...] = (
     SECRET,
     f"{SECRET}\n{SECRET}",
@@ -28,7 +28,7 @@ SHAPES: tuple[Any, ...] = (
     f"https://user:{SECRET}@[::broken",
     f"user:{SECRET}@proxy",
 )
-PLACES: tuple[Place, ...] = (
+KEY_PATHS: tuple[KeyPath, ...] = (
     ("aep", "auth", "client_secret"),
     ("aep", "auth", "client_secret_file"),
     ("aep", "proxy_url"),
@@ -49,7 +49,7 @@ PLACES: tuple[Place, ...] = (
     ("kafka", "properties", "ssl.keystore.password"),
     ("admin", "token_file"),
 )
-MISPLACED: tuple[Place, ...] = (
+MISPLACED: tuple[KeyPath, ...] = (
     ("client_secret",),
     ("aep", "client_secret"),
     ("aep", "auth"),
@@ -61,66 +61,63 @@ MISPLACED: tuple[Place, ...] = (
 )
 
 
-def config(place: Place, value: Any) -> dict[str, Any]:
-    """A minimal configuration with one more value, and what credentials need around it."""
+def config(key_path: KeyPath, value: Any) -> dict[str, Any]:
+    """Return a minimal configuration with one more value, and what credentials need beside it."""
     whole: dict[str, Any] = {
         "kafka": {"bootstrap_servers": "kafka:9092"},
         "aep": {"inlet_url": INLET},
         "topics": [{"topic": "web"}],
     }
-    here: Any = whole
-    for part in place[:-1]:
-        here = (
-            here[part]
-            if isinstance(part, int)
-            else here.setdefault(part, dict(AUTH) if part == "auth" else {})
-        )
-    here[place[-1]] = value
+    container: Any = whole
+    for part in key_path[:-1]:
+        if isinstance(part, str):
+            container.setdefault(part, dict(AUTH) if part == "auth" else {})
+        container = container[part]
+    container[key_path[-1]] = value
     return whole
 
 
 def everything_shown(path: Path, environ: Mapping[str, str]) -> str:
-    """The error with its traceback, or all that the settings can be turned into."""
+    """Return the error with its traceback, or all that the settings can be turned into."""
     try:
-        found = load(path, environ, limit=lambda: None)
+        settings = load(path, environ, limit=lambda: None)
     except ConfigurationError as error:
         return "".join(traceback.format_exception(error))
-    inlet = found.inlet_for(found.topics[0])
-    dumped = (found.masked(), json.dumps(found.model_dump(mode="json")), found.model_dump_json())
-    return f"{found!r} {found} {dumped} {inlet!r} {inlet.identity} {found.warnings}"
+    inlet = settings.inlet_for(settings.topics[0])
+    dumps = (settings.masked(), json.dumps(settings.model_dump(mode="json")), settings.model_dump_json())
+    return f"{settings!r} {settings} {dumps} {inlet!r} {inlet.identity} {settings.warnings}"
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
-def test_no_shape_of_a_secret_is_shown(place: Place, tmp_path: Path) -> None:
-    """Right, wrong, of another type, or put into the key that names its file."""
+@pytest.mark.parametrize("key_path", KEY_PATHS, ids=dotted)
+def test_no_shape_of_a_secret_is_shown(key_path: KeyPath, tmp_path: Path) -> None:
+    """Whether it is right, wrong, of another type, or put into the key that names its file."""
     path = tmp_path / "config.yaml"
     for shape in SHAPES:
-        path.write_text(yaml.safe_dump(config(place, shape)))
+        path.write_text(yaml.safe_dump(config(key_path, shape)))
 
         assert SECRET not in everything_shown(path, {}), shape
 
 
-@pytest.mark.parametrize("place", MISPLACED, ids=lambda place: ".".join(map(str, place)))
-def test_a_secret_in_the_wrong_place_is_refused_without_showing_it(place: Place, tmp_path: Path) -> None:
-    """A section that holds the secret itself, a misspelt key, a key one level too high."""
+@pytest.mark.parametrize("key_path", MISPLACED, ids=dotted)
+def test_a_secret_in_the_wrong_place_is_refused_without_showing_it(key_path: KeyPath, tmp_path: Path) -> None:
+    """In place of a section, under a misspelt key, or under a key one level too high."""
     path = tmp_path / "config.yaml"
     for shape in (SECRET, [SECRET], f"{SECRET}\n{SECRET}"):
-        path.write_text(yaml.safe_dump(config(place, shape)))
+        path.write_text(yaml.safe_dump(config(key_path, shape)))
         with pytest.raises(ConfigurationError):
             load(path, {}, limit=lambda: None)
 
         assert SECRET not in everything_shown(path, {}), shape
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
-def test_no_shape_of_a_variables_secret_is_shown(place: Place, tmp_path: Path) -> None:
-    """The message names the variable, never its value."""
+@pytest.mark.parametrize("key_path", KEY_PATHS, ids=dotted)
+def test_no_shape_of_a_variables_secret_is_shown(key_path: KeyPath, tmp_path: Path) -> None:
+    """The message names the variable, and never its value."""
     path = tmp_path / "config.yaml"
-    around = config((*place[:-1], "client_secret"), "other") if "auth" in place else config(("logging",), {})
-    path.write_text(yaml.safe_dump(around))
-    variable = "AEP_BRIDGE_" + "__".join(
-        str(part).upper().replace(".", "_").replace("-", "_") for part in place
-    )
+    beside = (*key_path[:-1], "client_secret") if "auth" in key_path else ("logging",)
+    path.write_text(yaml.safe_dump(config(beside, "other" if "auth" in key_path else {})))
+    parts = [str(part).upper().replace(".", "_").replace("-", "_") for part in key_path]
+    variable = "AEP_BRIDGE_" + "__".join(parts)
     for shape in SHAPES:
         if isinstance(shape, str):
             assert SECRET not in everything_shown(path, {variable: shape}), shape
@@ -141,7 +138,7 @@ def test_no_shape_of_a_variables_secret_is_shown(place: Place, tmp_path: Path) -
     ],
 )
 def test_broken_yaml_does_not_show_what_it_holds(value: str, tmp_path: Path) -> None:
-    """The parser's own message quotes the line; ours says where, and what is wrong."""
+    """The parser's own message quotes the line; ours says where it is, and what is wrong."""
     path = tmp_path / "config.yaml"
     path.write_text(f"aep:\n  auth:\n    client_secret: {value}\n")
     with pytest.raises(ConfigurationError) as caught:

@@ -1,4 +1,4 @@
-"""No mistake brings a secret into a message."""
+"""No mistake in a file or a variable brings a secret into a message."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_no_mistake_shows_a_secret(mistake: str, tmp_path: Path) -> None:
-    """Not in the message, and not in the traceback with its causes."""
+    """Messages are logged, and a traceback shows the causes of an error, too."""
     before, after = MISTAKES[mistake]
     assert before in FILE
     (tmp_path / "c.yaml").write_text(FILE.replace(before, after).replace("SECRET", SECRET))
@@ -100,7 +100,7 @@ def test_no_mistake_shows_a_secret(mistake: str, tmp_path: Path) -> None:
     ],
 )
 def test_no_variable_shows_a_secret(name: str, tmp_path: Path) -> None:
-    """Broken JSON, wrong values and misspelt names are told without the value."""
+    """Broken JSON, wrong values and misspelt names are reported without the value."""
     (tmp_path / "c.yaml").write_text(FILE)
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "c.yaml", {f"AEP_BRIDGE_{name}": f"socks5://{SECRET}"}, limit=lambda: None)
@@ -108,13 +108,18 @@ def test_no_variable_shows_a_secret(name: str, tmp_path: Path) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@given(at=st.integers(0, len(FILE)), sign=st.sampled_from(list("\t\n:{}[]\"'*&!%@#-|>, ")), cut=st.booleans())
+@given(
+    at=st.integers(0, len(FILE)),
+    character=st.sampled_from(list("\t\n:{}[]\"'*&!%@#-|>, ")),
+    cut=st.booleans(),
+)
 def test_no_slip_of_the_finger_shows_a_secret(
-    at: int, sign: str, cut: bool, tmp_path_factory: pytest.TempPathFactory
+    at: int, character: str, cut: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One sign put in, or the rest cut off, anywhere outside of the secret: it loads, or it says what is wrong; nothing else escapes."""
+    """A character more, or the rest cut off: the file loads, or the error says what is wrong."""
     path = tmp_path_factory.getbasetemp() / "slip.yaml"
-    path.write_text((FILE[:at] + sign + ("" if cut else FILE[at:])).replace("SECRET", SECRET))
+    rest = "" if cut else FILE[at:]
+    path.write_text((FILE[:at] + character + rest).replace("SECRET", SECRET))
     try:
         shown = str(load(path, {}, limit=lambda: None).masked())
     except ConfigurationError as error:
