@@ -33,7 +33,9 @@ ProxySource = str | Callable[[], str | None] | None
 
 
 def inlet_names(settings: Settings) -> list[str]:
-    """Return the name of each topic's inlet, in the order of the mapping. Topics with the same inlet share a name."""
+    """Return the name of each topic's inlet, in the order of the mapping. Topics with the same inlet share
+    a name.
+    """
     names: dict[object, str] = {}
     for topic in settings.topics:
         aep = settings.inlet_for(topic)
@@ -106,7 +108,9 @@ def _policy(settings: Settings, aep: AepSettings, *, shares_rate: bool) -> Polic
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
-    """Return what the engine needs of the configuration. Batch ids begin with a text that no other process has."""
+    """Return what the engine needs of the configuration. Batch ids begin with a text that no other process
+    has.
+    """
     delivery, batch = settings.delivery, settings.batch
     return EngineSettings(
         max_messages=batch.max_messages,
@@ -120,7 +124,9 @@ def engine_settings(settings: Settings) -> EngineSettings:
 
 
 def proxy(inlet: str, aep: AepSettings) -> ProxySource:
-    """Return the inlet's proxy. A file with its URL is read anew when it changes. Raises ValueError for a bad one."""
+    """Return the inlet's proxy. A file with its URL is read anew when it changes. Raises ValueError for a
+    bad one.
+    """
 
     def read() -> str | None:
         if url := aep.proxy():

@@ -1,4 +1,6 @@
-"""What Kafka's client reports beside the group's news, passed on to metrics, log, topic monitor and engine."""
+"""What Kafka's client reports beside the group's news, passed on to metrics, log, topic monitor and
+engine.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,9 @@ class ConsumerEvents:
     def is_ignored(self, topic: str) -> bool:
         """Return whether a topic's partitions are not read, although the group gives them to us.
 
-        These are dead-letter topics, and topics that no entry of the mapping matches: the client has its own reading
-        of a regex. A topic that it alone finds must not end the process, which would end again after every restart.
+        These are dead-letter topics, and topics that no entry of the mapping matches: the client has its
+        own reading of a regex. A topic that it alone finds must not end the process, which would end again
+        after every restart.
         """
         settings = self._settings
         return settings.is_dead_letter_topic(topic) or settings.entry_for(topic) is None

@@ -1,4 +1,6 @@
-"""The whole bridge, put together out of its settings: what `aep-bridge run` runs, and `aep-bridge demo` too."""
+"""The whole bridge, put together out of its settings: what `aep-bridge run` runs, and `aep-bridge demo`
+too.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,11 @@ from bridge.ports import Fatal
 log = structlog.get_logger("bridge")
 
 STALLED_S = 60.0
-"""`/livez` fails when the loop has not turned for so long. It turns while it drains, and while a revoke waits."""
+"""`/livez` fails when the loop has not turned for so long. It turns while it drains, and while a revoke
+waits."""
 STATISTICS_MS = 2000
-"""How often the client reports its statistics, which the lag is told from, unless `kafka.properties` says otherwise."""
+"""How often the client reports its statistics, which the lag is told from, unless `kafka.properties` says
+otherwise."""
 
 
 class Service:
@@ -55,8 +59,8 @@ class Service:
     ) -> None:
         """`observers` are given the engine's events beside the service's own.
 
-        Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be used, and
-        KafkaException for properties.
+        Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be
+        used, and KafkaException for properties.
         """
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
@@ -77,7 +81,8 @@ class Service:
             on_crash=lambda name, error: log.error("request.crashed", inlet=name, error=repr(error)),
         )
         self._no_topic_matches = False
-        """Whether the mapping has regexes only, and the brokers no topic that matches: there is no group to join yet."""
+        """Whether the mapping has regexes only, and the brokers no topic that matches: there is no group to
+        join yet."""
         self._error: Exception | None = None
         self.topics = TopicMonitor(
             settings,
@@ -154,7 +159,9 @@ class Service:
         return self._status.document(ready=self.ready() is None)
 
     def skip(self, topic: str, partition: int, offset: int, who: str, why: str) -> Future[str]:
-        """Order a record to its dead-letter topic. The future says in words what became of that. Any thread."""
+        """Order a record to its dead-letter topic. The future says in words what became of that. Any
+        thread.
+        """
         order = SkipOrder(TopicPartition(topic, partition), offset, who, why)
         log.warning("skip.ordered", topic=topic, partition=partition, offset=offset, who=who, why=why)
         self.completions.put(order, None)
@@ -247,7 +254,9 @@ class Service:
 
 
 class _TopicPreparation(Observer):
-    """Has the dead-letter topics of newly assigned partitions looked at, and created where they are missing."""
+    """Has the dead-letter topics of newly assigned partitions looked at, and created where they are
+    missing.
+    """
 
     def __init__(self, topics: TopicMonitor) -> None:
         self._topics = topics

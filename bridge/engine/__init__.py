@@ -1,1 +1,1 @@
-"""The delivery engine, pure: it reaches the world through `bridge.ports`, so that the simulation runs this very code."""
+"""The delivery engine. It is pure: it reaches the world through `bridge.ports`, and the simulation runs it."""

@@ -45,7 +45,8 @@ class Batch:
     settled: set[int] = field(default_factory=set)
     """Records (by index) that are settled, where only some are."""
     skips: dict[int, Refusal] = field(default_factory=dict)
-    """Records (by index) that an operator ordered to the dead-letter topic, until the delivery takes the orders."""
+    """Records (by index) that an operator ordered to the dead-letter topic, until the delivery takes the
+    orders."""
     ordered: set[int] = field(default_factory=set)
     """Records (by index) that were ever ordered there."""
 
@@ -74,7 +75,9 @@ class Batch:
         self._hold(lane, 1, weight)
 
     def remove(self, lanes: Collection[Lane]) -> float:
-        """Drop the records of these lanes, of which nothing was sent yet; return the bytes of memory given back."""
+        """Drop the records of these lanes, of which nothing was sent yet; return the bytes of memory given
+        back.
+        """
         sources = {lane.source for lane in lanes}
         keep = [
             at

@@ -1,7 +1,7 @@
 """The open batches: records grouped by inlet and dataset, limited by bytes, count and age.
 
-The batcher asks before it adds: a record that does not fit closes the batch and opens the next one. The first record
-of a batch always fits. Time is an argument, in seconds.
+The batcher asks before it adds: a record that does not fit closes the batch and opens the next one. The
+first record of a batch always fits. Time is an argument, in seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Batcher:
         linger_s: float,
         name: str = "b",
     ) -> None:
-        """`max_bytes` and `max_messages` return an inlet's limits for one request, which change while we run."""
+        """`max_bytes` and `max_messages` return an inlet's limits for one request, which change while we
+        run.
+        """
         self._max_bytes = max_bytes
         self._max_messages = max_messages
         self._linger_s = linger_s
@@ -61,7 +63,8 @@ class Batcher:
         overhead: float,
         now: float,
     ) -> Iterator[Addition]:
-        """Add records of one lane, and yield what each batch took. Nothing is added unless the caller iterates.
+        """Add records of one lane, and yield what each batch took. Nothing is added unless the caller
+        iterates.
 
         `overhead` is the memory that each record holds beside its piece, in bytes.
         """
@@ -129,7 +132,9 @@ class Batcher:
         return float("inf")
 
     def drop(self, lanes: Iterable[Lane]) -> Mapping[str, float]:
-        """Forget the unsent records of these lanes, which their next owner reads; return the memory given back, by inlet."""
+        """Forget the unsent records of these lanes, which their next owner reads; return the memory given
+        back, by inlet.
+        """
         gone = set(lanes)
         freed: dict[str, float] = {}
         for key, batch in list(self._open.items()):
@@ -148,7 +153,9 @@ class Batcher:
 
 
 def _how_many_fit(ends: Sequence[int], start: int, most: int, room: int) -> int:
-    """Return how many pieces from `start` fit into `room` bytes, at most `most`. `ends` are running sums of sizes."""
+    """Return how many pieces from `start` fit into `room` bytes, at most `most`. `ends` are running sums of
+    sizes.
+    """
     if most <= 0:
         return 0
     base = ends[start - 1] if start else 0

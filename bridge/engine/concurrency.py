@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class Concurrency:
-    """Requests at once: one more for each window that went well, half when AEP pushes back. At most one cut for each request generation."""
+    """Allows one more request for each round that went well, and half as many when AEP pushes back.
+
+    Requests that went out before the last cut cause no other one.
+    """
 
     __slots__ = ("_cut_at", "ceiling", "limit")
 
@@ -19,11 +22,11 @@ class Concurrency:
         return max(1, int(self.limit))
 
     def went_well(self) -> None:
-        """A request was accepted."""
+        """Note that a request was accepted."""
         self.limit = min(float(self.ceiling), self.limit + 1 / max(1.0, self.limit))
 
     def pushed_back(self, sent: int, tick: int) -> None:
-        """A request that went out at tick `sent` met a limit; those sent before the last cut say nothing new."""
+        """Note at `tick` that a request which went out at tick `sent` met a limit."""
         if sent > self._cut_at:
             self._cut_at = tick
             self.limit = max(1.0, self.limit / 2)

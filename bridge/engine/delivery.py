@@ -1,8 +1,9 @@
-"""One batch's life, as a generator: it yields what it needs (`effects`) and returns when nothing of the batch is left.
+"""One batch's life, as a generator: it yields what it needs (`effects`) and returns when nothing of the
+batch is left.
 
-Retries, halving and convictions are decided here and nowhere else. The dispatcher and the unit tests only drive it:
-each effect is answered with an `EffectResult`. Whose fault a refusal is, and what follows, is the table "When is it
-the record's fault?" of the README; the evidence that it needs is kept by `inlet`.
+Retries, halving and convictions are decided here and nowhere else. The dispatcher and the unit tests only
+drive it: each effect is answered with an `EffectResult`. Whose fault a refusal is, and what follows, is the
+table "When is it the record's fault?" of the README; the evidence that it needs is kept by `inlet`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ MAX_TIMEOUT_S = 300.0
 SECOND_LOOK_S = 1.0
 """A record that was refused alone is asked about once more, after this."""
 FEW = 2
-"""Requests refused in a row, none accepted between, that may still be a record's fault in an inlet that is otherwise
-silent. If there are more, the inlet is at fault."""
+"""Requests refused in a row, none accepted between, that may still be a record's fault in an inlet that is
+otherwise silent. If there are more, the inlet is at fault."""
 SUSPECT_ATTEMPTS, SUSPECT_S = 8, 300.0
 """What a record that draws 500 must have been through before it is convicted."""
 CREDENTIALS_CAP_S = 60.0
@@ -167,10 +168,11 @@ class _Case:
         return min(self.parts, key=lambda part: max(part.due, self.now))
 
     def still_owned(self, indexes: Sequence[int], *, closing: bool = False) -> Sequence[int]:
-        """Return the indexes that this member still owns. The next owner reads the records of lanes that have ended.
+        """Return the indexes that this member still owns. The next owner reads the records of lanes that
+        have ended.
 
-        Records of lanes that are being revoked are left out too, unless `closing`, or unless some of the batch is
-        settled already: the next owner would send that part again.
+        Records of lanes that are being revoked are left out too, unless `closing`, or unless some of the
+        batch is settled already: the next owner would send that part again.
         """
         lanes = self.batch.lanes
         if all(lane.is_sendable for lane in lanes):
@@ -309,7 +311,9 @@ class _Case:
         return self.guard(part, refused, accepted=bool(accepted))
 
     def is_final(self, index: int, verdict: Verdict, reply: EffectResult) -> bool:
-        """Return whether a verdict settles its record. A 500 convicts only after a long and contradicted series."""
+        """Return whether a verdict settles its record. A 500 convicts only after a long and contradicted
+        series.
+        """
         if verdict.kind is VerdictKind.SUSPECT:
             return self.convicted_of_500(index, reply)
         return verdict.kind in (VerdictKind.ACCEPTED, VerdictKind.REFUSED)
@@ -317,7 +321,8 @@ class _Case:
     def judge_refusal(self, part: _Part, reply: EffectResult, answer: BatchResponse) -> dict[int, Refusal]:
         """Judge a refusal of the whole request, perhaps for one record.
 
-        The request is halved. A record is convicted only if it is refused alone, twice, while the inlet accepts others.
+        The request is halved. A record is convicted only if it is refused alone, twice, while the inlet
+        accepts others.
         """
         inlet, indexes = self.inlet, part.indexes
         detail = f"{answer.status}: {error_text(answer.body)}"
@@ -490,7 +495,8 @@ class _Case:
     def halve(self, part: _Part, due: float = 0.0, reason: str = "") -> None:
         """Put two halves in the place of a part.
 
-        They go next where order is kept; else behind the other parts, so that a half that passes is evidence early.
+        They go next where order is kept; else behind the other parts, so that a half that passes is
+        evidence early.
         """
         middle = len(part.indexes) // 2
         halves = [
@@ -520,8 +526,9 @@ class _Case:
     def merge_back(self, part: _Part, sent: _Part) -> None:
         """While the inlet is held, merge a part that failed as a probe with the rest that it was split from.
 
-        `part` is what has to go out again of what was `sent`. Nothing is merged if that is not all of it, or if the
-        rest has changed meanwhile. So an inlet that is held for an hour leaves one request, not a hundred.
+        `part` is what has to go out again of what was `sent`. Nothing is merged if that is not all of it,
+        or if the rest has changed meanwhile. So an inlet that is held for an hour leaves one request, not a
+        hundred.
         """
         if self.inlet.hold is None or len(part.indexes) != len(sent.indexes):
             return
@@ -554,7 +561,8 @@ class _Case:
     def guard(self, part: _Part, refused: dict[int, Refusal], *, accepted: bool) -> dict[int, Refusal]:
         """Return the refused records that may be dead-lettered: all, or none.
 
-        Where they are so many in a row that the set-up must be wrong, they are asked about again and again instead.
+        Where they are so many in a row that the set-up must be wrong, they are asked about again and again
+        instead.
         """
         key = self.batch.key.dataset or ""
         if not refused or accepted:

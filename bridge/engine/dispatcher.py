@@ -1,7 +1,7 @@
 """Which delivery goes next: ready queues, timers, wake-ups and priorities of the batches under way.
 
-The dispatcher drives each delivery from one effect to the next. It carries requests to the sender and dead letters to
-their producer, and reports what is settled. It never waits.
+The dispatcher drives each delivery from one effect to the next. It carries requests to the sender and dead
+letters to their producer, and reports what is settled. It never waits.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ class Dispatcher:
             self._wake(inlet, self._clock())
 
     def look_again(self, task: Task) -> None:
-        """Have a task look at what changed: lanes that ended, orders to skip. One in flight looks by itself later."""
+        """Have a task look at what changed: lanes that ended, orders to skip. One in flight looks by itself
+        later.
+        """
         if task.in_flight:
             return
         if isinstance(task.effect, BatchRequest):
@@ -137,7 +139,9 @@ class Dispatcher:
         return self._tasks.get(batch)
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the batches that are under way, and those that wait for their turn behind another of their lane."""
+        """Yield the batches that are under way, and those that wait for their turn behind another of their
+        lane.
+        """
         yield from self._tasks
         for line in self._lines.values():
             yield from (batch for batch in line if batch not in self._tasks)
@@ -228,15 +232,17 @@ class Dispatcher:
     def _wake(self, inlet: Inlet, now: float) -> None:
         """The inlet's hold has ended: retry now what was backing off because of the hold, the oldest first.
 
-        This is not done at every acceptance: a request that fails by itself while others pass would go out again at
-        once, without end, and would cost the inlet its concurrency.
+        This is not done at every acceptance: a request that fails by itself while others pass would go out
+        again at once, without end, and would cost the inlet its concurrency.
         """
         for task in sorted((task for task in self._wakeful if task.inlet is inlet), key=_age):
             if task in self._wakeful:
                 self._step(task, EffectResult(now, woken=True))
 
     def _step(self, task: Task, result: EffectResult | None) -> Sequence[InletChanged]:
-        """Drive a delivery to the next effect that takes time; return what happened to its inlet meanwhile."""
+        """Drive a delivery to the next effect that takes time; return what happened to its inlet
+        meanwhile.
+        """
         self._wakeful.discard(task)
         changes: list[InletChanged] = []
         while True:
@@ -310,7 +316,9 @@ class Dispatcher:
 
 
 class _ReadyQueue:
-    """Requests of one inlet that wait for their turn: those of tasks that brought something first, the oldest first."""
+    """Requests of one inlet that wait for their turn: those of tasks that brought something first, the
+    oldest first.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[tuple[int, int], Task]] = []

@@ -1,4 +1,6 @@
-"""What a delivery asks for, and what it is given in return: the language between `delivery` and `dispatcher`."""
+"""What a delivery asks for, and what it is given in return: the language between `delivery` and
+`dispatcher`.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,8 @@ class InletChanged(msgspec.Struct, frozen=True):
 class EffectResult(msgspec.Struct, frozen=True):
     """The dispatcher's answer to an effect.
 
-    A `BatchRequest` without a response was not sent: lanes ended before its turn came, or it is too large by now.
+    A `BatchRequest` without a response was not sent: lanes ended before its turn came, or it is too large
+    by now.
     """
 
     now: float
@@ -65,8 +68,8 @@ class EffectResult(msgspec.Struct, frozen=True):
     """With a response: what `inlet.accepted_sent` was when the request went out."""
     published: PublishResult | None = None
     woken: bool = False
-    """With a `Wait` that `wakes`: the inlet's hold has ended, or the time has come. Without it the wait goes on, once
-    the delivery has looked at what changed (lanes, orders to skip)."""
+    """With a `Wait` that `wakes`: the inlet's hold has ended, or the time has come. Without it the wait
+    goes on, once the delivery has looked at what changed (lanes, orders to skip)."""
 
 
 Effect = BatchRequest | Wait | PublishDeadLetters | Settled | InletChanged

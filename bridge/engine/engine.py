@@ -42,7 +42,9 @@ class EngineSettings:
 
 
 class Engine:
-    """Reads, delivers and stores. It implements `ports.RebalanceListener`, and the dispatcher's `Settlement`."""
+    """Reads, delivers and stores. It implements `ports.RebalanceListener`, and the dispatcher's
+    `Settlement`.
+    """
 
     def __init__(
         self,

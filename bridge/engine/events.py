@@ -1,7 +1,7 @@
 """What can be observed in the engine: one hook for each event, given one frozen value with the details.
 
-An observer overrides the hooks that it needs. The engine calls the observers in the order of its list, on its own
-thread. A hook must not block and must not raise.
+An observer overrides the hooks that it needs. The engine calls the observers in the order of its list, on
+its own thread. A hook must not block and must not raise.
 """
 
 from __future__ import annotations
@@ -234,7 +234,9 @@ class Observers(Observer):
     """Passes every event on to each observer of a list, in its order."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
-        """Look up once which observers override which hook, so that an event nobody observes costs nothing."""
+        """Look up once which observers override which hook, so that an event nobody observes costs
+        nothing.
+        """
         listening = tuple(observers)
         for name in HOOKS:
             ignores = getattr(Observer, name)

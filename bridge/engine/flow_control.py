@@ -1,8 +1,9 @@
 """How much is read, and of what: each inlet's window of bytes, and which partitions are paused.
 
-What is read and not settled fits each inlet's window, and each partition stays within `max_uncommitted_records` of
-its watermark. Where nothing may be read at all, the loop stalls: a pause would throw away what Kafka's client has
-fetched. Where only some partitions may not be read, or a window stays full for long, partitions are paused.
+What is read and not settled fits each inlet's window, and each partition stays within
+`max_uncommitted_records` of its watermark. Where nothing may be read at all, the loop stalls: a pause would
+throw away what Kafka's client has fetched. Where only some partitions may not be read, or a window stays
+full for long, partitions are paused.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ MAX_READ_RECORDS = 500
 PAUSE_AFTER_S = 5.0
 """A window that stays full for so long pauses its partitions; a pause throws away what was prefetched."""
 ENOUGH_S = 0.25
-"""Where enough requests wait to be sent, nothing more is read for at most so long: responses may come meanwhile, and
-what is read long before it can be sent costs memory and has left the processor's caches by then."""
+"""Where enough requests wait to be sent, nothing more is read for at most so long: responses may come
+meanwhile, and what is read long before it can be sent costs memory and has left the processor's caches by
+then."""
 BALANCE_EVERY_S = 0.05
 
 
@@ -63,7 +65,8 @@ class FlowControl:
     def is_stalled(self, now: float) -> bool:
         """Return whether to read nothing at all for now.
 
-        Every inlet in use is full, and not for so long that its partitions are paused; or it has enough to send.
+        Every inlet in use is full, and not for so long that its partitions are paused; or it has enough to
+        send.
         """
         full = {name for name, window in self.windows.items() if window.used and window.is_full(now)}
         if any(self.windows[name].full_for(now) >= PAUSE_AFTER_S for name in full):
@@ -133,7 +136,9 @@ class FlowControl:
         return lane.uncommitted >= (max(1, most // 2) if paused else most)
 
     def _is_blocked(self, where: TopicPartition, *, stalled: bool) -> bool:
-        """Return whether a partition's window is full. A stall needs no pause, but it resumes nothing either."""
+        """Return whether a partition's window is full. A stall needs no pause, but it resumes nothing
+        either.
+        """
         window = self.windows[self._route(where.topic).inlet]
         return window.is_marked_full and (not stalled or where in self.paused)
 

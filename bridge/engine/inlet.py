@@ -2,9 +2,10 @@
 
 Only the inlet's own methods change it. Each returns what happened, for the observers.
 
-Evidence is counted in ticks: one for each request that goes out and one for each response. "Another record was
-accepted since" means a request that *went out* after that tick, and whose acceptance *arrived* before the request in
-question went out. A response to a request that was under way when the trouble began proves nothing.
+Evidence is counted in ticks: one for each request that goes out and one for each response. "Another record
+was accepted since" means a request that *went out* after that tick, and whose acceptance *arrived* before
+the request in question went out. A response to a request that was under way when the trouble began proves
+nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from bridge.engine.events import FloodGuardStopped, InletHeld, InletReleased, Pr
 from bridge.engine.rate import Rate
 
 MIN_LEARNED_BYTES = 10_000
-"""The byte limit is never learned below this: smaller requests would say more about records than about limits."""
+"""The byte limit is never learned below this: smaller requests would say more about records than about
+limits."""
 FAILURES_BEFORE_HOLD = 5
 """Failures in a row, with nothing accepted between, after which only one request at a time probes."""
 UNREADABLE_BEFORE_HOLD = 3
@@ -32,8 +34,8 @@ UNREADABLE_CAP_S = 60.0
 THROTTLED = "status 429"
 """The reason of a hold whose last probe was refused for the rate."""
 MAX_COUNTED_KEYS, MAX_KEY_CHARACTERS = 1000, 200
-"""Datasets (and routes) whose refusals are counted at a time, the oldest given up first; and the longest id that is
-counted. Producers write there what they like."""
+"""Datasets (and routes) whose refusals are counted at a time, the oldest given up first; and the longest id
+that is counted. Producers write there what they like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,9 @@ class Inlet:
     # -- may a request go out, and how large? ---------------------------------
 
     def ready_at(self, now: float) -> float:
-        """Return when the next request may go out: `now` or earlier means at once, infinity after a response."""
+        """Return when the next request may go out: `now` or earlier means at once, infinity after a
+        response.
+        """
         if self.in_flight >= (1 if self.hold else self.concurrency.allowed):
             return math.inf
         return max(self.not_before, now + self.rate.delay(now))
@@ -139,9 +143,10 @@ class Inlet:
     def messages_to_send(self, messages: int) -> int:
         """Return how many messages of a queued request to send now: all, or the first of n equal parts.
 
-        The request is cut only where it has at least twice the messages that may go: the rate may have sunk since it
-        was made. And where nothing gets through, so that no rate is known, a probe has half of the messages of the
-        smallest request that met a 429: a full request may never fit into AEP's bucket, or into what others leave of it.
+        The request is cut only where it has at least twice the messages that may go: the rate may have sunk
+        since it was made. And where nothing gets through, so that no rate is known, a probe has half of the
+        messages of the smallest request that met a 429: a full request may never fit into AEP's bucket, or
+        into what others leave of it.
         """
         most = self.rate.at_most(messages)
         if self.hold is not None and self.hold.reason == THROTTLED:
@@ -200,7 +205,9 @@ class Inlet:
         return Failure(self.backoff(attempt), event)
 
     def note_refusal(self, *, second_look: bool) -> None:
-        """A request was refused as a whole. `second_look`: it carried one record that was refused alone before."""
+        """A request was refused as a whole. `second_look`: it carried one record that was refused alone
+        before.
+        """
         self.refusals += 1
         if not second_look:
             self.refusals_in_a_row += 1
@@ -254,7 +261,9 @@ class Inlet:
         self._wait_until(when, why)
 
     def note_too_large(self, size: int) -> None:
-        """A body of `size` bytes drew a 413: the next batches are smaller for as long as this process lives."""
+        """A body of `size` bytes drew a 413: the next batches are smaller for as long as this process
+        lives.
+        """
         half = max(size // 2, MIN_LEARNED_BYTES)
         learned = self._largest_accepted if half < self._largest_accepted < size else half
         self.max_bytes = min(self.max_bytes, learned)
@@ -268,8 +277,8 @@ class Inlet:
     def retry_after(self, headers: dict[str, str]) -> float | None:
         """Return the seconds that `Retry-After` asks for, capped; None where it asks for no wait.
 
-        It is a number, or a date that is measured against the response's own `Date`. The result is a little longer
-        than what was asked for: replicas that were told the same would come back at the same moment.
+        It is a number, or a date that is measured against the response's own `Date`. The result is a little
+        longer than what was asked for: replicas that were told the same would come back at the same moment.
         """
         value = headers.get("retry-after", "").strip()
         if not value:
@@ -301,10 +310,11 @@ class Inlet:
     def guard_refusals(
         self, key: str, refusals: int, now: float, resets_when_stopped: int | None = None
     ) -> GuardDecision:
-        """Count refusals in a row of a dataset or route. Where the guard's number is reached they are not allowed.
+        """Count refusals in a row of a dataset or route. Where the guard's number is reached they are not
+        allowed.
 
-        `resets_when_stopped` is what `resets[key]` was when the guard stopped these records before: an acceptance
-        since then has broken the row, however many they are.
+        `resets_when_stopped` is what `resets[key]` was when the guard stopped these records before: an
+        acceptance since then has broken the row, however many they are.
         """
         guard = self.policy.flood_guard
         broken = resets_when_stopped is not None and self.resets.get(key, 0) > resets_when_stopped
@@ -320,7 +330,9 @@ class Inlet:
         return GuardDecision(allowed=True)
 
     def reset_refusals(self, key: str) -> None:
-        """Something was accepted for a dataset (or was valid in a route): the guard counts from nothing again."""
+        """Something was accepted for a dataset (or was valid in a route): the guard counts from nothing
+        again.
+        """
         self.refused_by_key.pop(key, None)
         if self.stopped.pop(key, None) is not None:
             self.resets[key] = self.resets.get(key, 0) + 1

@@ -105,8 +105,8 @@ class Intake:
     def _rewind(self, lane: Lane, first: int, now: float) -> Lane:
         """Replace a lane whose offsets went backwards, so that nothing of the old one is stored.
 
-        What was read of the old one is delivered all the same: it can't be read again. It never shares a batch with
-        records of the new one, whose offsets are the same.
+        What was read of the old one is delivered all the same: it can't be read again. It never shares a
+        batch with records of the new one, whose offsets are the same.
         """
         batches = [batch for batch in lane.open if isinstance(batch, Batch)]
         unsettled = sum(batch.lanes[lane] for batch in batches)
@@ -137,7 +137,9 @@ def _rising_slices(part: Slice) -> Iterator[Slice]:
 
 
 def _original_bytes(values: Sequence[bytes | None], group: RecordGroup) -> int:
-    """Return the bytes of the values that are held, for a dead letter, beside the messages that were made of them."""
+    """Return the bytes of the values that are held, for a dead letter, beside the messages that were made
+    of them.
+    """
     if group.pieces is values:
         return 0
     originals = group.select(values)

@@ -1,7 +1,7 @@
 """The turn of the engine: complete what came back, balance, read, take in, dispatch what is due, store.
 
-One thread owns all of it. It reaches Kafka, HTTP, the dead-letter topic and the clock through `ports` only, so that
-the simulation runs this very loop.
+One thread owns all of it. It reaches Kafka, HTTP, the dead-letter topic and the clock through `ports` only,
+so that the simulation runs this very loop.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ from bridge.engine.view import EngineView
 from bridge.ports import Clock, Completions, Source
 
 IDLE_S, BUSY_S = 0.1, 0.01
-"""How long to wait for a first record with nothing under way; and for replies, with something under way and nothing
-to read."""
+"""How long to wait for a first record with nothing under way; and for replies, with something under way and
+nothing to read."""
 SNAPSHOT_EVERY_S = 0.5
 
 
 class Loop:
-    """Turns until it is stopped, then drains. Only `request_stop` and the `note_` methods are for other threads."""
+    """Turns until it is stopped, then drains. Only `request_stop` and the `note_` methods are for other
+    threads.
+    """
 
     def __init__(
         self,
@@ -179,7 +181,8 @@ class Loop:
         while not self._dispatcher.is_idle and (left := self.state.deadline - self._clock()) > 0:
             self.complete(min(BUSY_S, left))
             self.balance(source)
-            # This keeps the group. A paused partition gives nothing, and what comes all the same is not taken in.
+            # This keeps the group. A paused partition gives nothing, and what comes all the same is not
+            # taken in.
             source.read(self._flow.read_records, 0.001)
             self.store()
         self.store()

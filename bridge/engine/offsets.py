@@ -1,13 +1,13 @@
 """Which offset of each partition is safe to commit: the watermark.
 
-A lane is one assignment of one partition. It keeps `next`, the offset after the last record that was read, and
-`open`: for each batch that still holds records of the lane, the first offset that the batch took. Batches first touch
-a lane in offset order, so `open` is sorted by itself, and
+A lane is one assignment of one partition. It keeps `next`, the offset after the last record that was read,
+and `open`: for each batch that still holds records of the lane, the first offset that the batch took.
+Batches first touch a lane in offset order, so `open` is sorted by itself, and
 
     watermark = the first value of `open`, or `next` where `open` is empty
 
-This costs nothing for a record, and gaps in the offsets need no care. A lane that has ended accepts nothing any more,
-so that an outcome that comes late moves no offset.
+This costs nothing for a record, and gaps in the offsets need no care. A lane that has ended accepts nothing
+any more, so that an outcome that comes late moves no offset.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class LaneState(Enum):
     CLOSING = "closing"
     """It is being revoked: requests that are open may still settle records, and nothing new is sent."""
     REPLACED = "replaced"
-    """The partition's offsets went backwards, and another lane has taken its place. Its records can't be read again,
-    so they are still delivered; no offset of it is stored any more."""
+    """The partition's offsets went backwards, and another lane has taken its place. Its records can't be
+    read again, so they are still delivered; no offset of it is stored any more."""
     DEAD = "dead"
     """It has ended: its next owner reads what was not settled."""
 
@@ -36,7 +36,8 @@ SENDABLE = frozenset({LaneState.LIVE, LaneState.REPLACED})
 
 
 class Lane:
-    """One assignment of one partition. Compared by identity: the same partition assigned again is another lane.
+    """One assignment of one partition. Compared by identity: the same partition assigned again is another
+    lane.
 
     Only `Offsets` changes it.
     """
@@ -51,8 +52,8 @@ class Lane:
         self.open: dict[Hashable, tuple[int, float]] = {}
         """Batch → (the first offset that it took from this lane, when)."""
         self.stored = committed
-        """The last watermark that was handed to the client. At first what is committed already: to store that again
-        would wait for a commit that never comes."""
+        """The last watermark that was handed to the client. At first what is committed already: to store
+        that again would wait for a commit that never comes."""
         self.moved_at = now
         """When the watermark last moved."""
 

@@ -1,4 +1,6 @@
-"""Partitions come and go: what Kafka's group says to this member, from inside a read or the close of the source."""
+"""Partitions come and go: what Kafka's group says to this member, from inside a read or the close of the
+source.
+"""
 
 from __future__ import annotations
 

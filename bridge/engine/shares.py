@@ -1,4 +1,5 @@
-"""Which part of a quota, and of an organisation-wide rate, this member uses: the part of the partitions that it has.
+"""Which part of a quota, and of an organisation-wide rate, this member uses: the part of the partitions
+that it has.
 
 So members share both without asking each other.
 """
@@ -21,8 +22,8 @@ def share_rates(
 ) -> None:
     """Give each inlet its share.
 
-    `partition_counts` has the number of partitions of the mapped topics, where it is known. Inlets whose policy says
-    `shares_rate` share one configured rate.
+    `partition_counts` has the number of partitions of the mapped topics, where it is known. Inlets whose
+    policy says `shares_rate` share one configured rate.
     """
     held = Counter(where.topic for where in assigned)
     mine, everyone = Counter[str](), Counter[str]()

@@ -22,8 +22,8 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """Everything is settled and stored, or given up: only the brokers are waited for, with the last commit and the
-    leaving of the group.
+    """Everything is settled and stored, or given up: only the brokers are waited for, with the last commit
+    and the leaving of the group.
     """
 
     deadline: float

@@ -1,4 +1,6 @@
-"""What may be seen of the engine: for the snapshot, and for the checks of the simulation. It changes nothing."""
+"""What may be seen of the engine: for the snapshot, and for the checks of the simulation. It changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ class EngineView:
         return self._dispatcher.queued(inlet)
 
     def next_timer(self) -> float:
-        """Return when a waiting task or a queued request is due; infinity where only replies bring anything."""
+        """Return when a waiting task or a queued request is due; infinity where only replies bring
+        anything.
+        """
         return self._dispatcher.next_timer()
 
     def is_stalled(self, now: float) -> bool:

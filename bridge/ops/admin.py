@@ -1,4 +1,6 @@
-"""The admin port: liveness, readiness, metrics, status, and (with a token) the skip order. Reads only what the pump's thread has put down."""
+"""The admin port: liveness, readiness, metrics, status, and (with a token) the skip order. Reads only what
+the pump's thread has put down.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The connections of the admin port: each has a deadline at any moment, there are at most so many, and a new one always finds room.
+"""The connections of the admin port: each has a deadline at any moment, there are at most so many, and a
+new one always finds room.
 
-uvicorn (0.54) bounds idle connections alone: a hundred with half a request would make its `limit_concurrency` refuse the kubelet's probes too.
+uvicorn (0.54) bounds idle connections alone: a hundred with half a request would make its
+`limit_concurrency` refuse the kubelet's probes too.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_S = 5.0
-"""From connecting, or from a further request's first byte, to its last byte. Bytes that trickle in don't extend it."""
+"""From connecting, or from a further request's first byte, to its last byte. Bytes that trickle in don't
+extend it."""
 ANSWER_S = 40.0
 """From there to the answer's end: longer than a skip order may take."""
 IDLE_S = 35.0
 """From an answer to the next request; also the time that a client has to read the answer."""
 MAX_CONNECTIONS = 256
-"""At some 24 kB each: half a head, or half a body. The oldest one that waits for its client makes room for a new one."""
+"""At some 24 kB each: half a head, or half a body. The oldest one that waits for its client makes room for
+a new one."""
 BACKLOG = 64
 """Connections that are taken at once, before any of the others makes room."""
 SAFE_HEADERS = {
@@ -102,6 +106,8 @@ class BoundedConnection(H11Protocol):
         self._deadline = self.loop.call_later(seconds, self._end)
 
     def _end(self) -> None:
-        """At once, whatever is under way: closing in good order would wait for a client that reads nothing."""
+        """At once, whatever is under way: closing in good order would wait for a client that reads
+        nothing.
+        """
         self._ended = True
         self.transport.abort()

@@ -1,4 +1,6 @@
-"""Log lines for what the engine reports: the event's name and its fields, in plain words where something is to be done."""
+"""Log lines for what the engine reports: the event's name and its fields, in plain words where something is
+to be done.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ class Gauges(Collector):
         self._status, self._ends, self._token_ages, self._commit_age = status, ends, token_ages, commit_age
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return nothing: the client would otherwise collect once at registration, before there is a snapshot."""
+        """Return nothing: the client would otherwise collect once at registration, before there is a
+        snapshot.
+        """
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

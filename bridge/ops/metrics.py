@@ -1,4 +1,6 @@
-"""Counters and histograms of what the engine and Kafka's client report. Everything is counted for a batch, or more rarely."""
+"""Counters and histograms of what the engine and Kafka's client report. Everything is counted for a batch,
+or more rarely.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The end of the process: signals begin a drain, and watchdogs end what hangs.
 
-The exit code is 70 where a drain hangs in this process, 1 where the loop stands still for good. Both print all stacks,
-and whoever runs the process starts it anew. What is not committed is read again.
+The exit code is 70 where a drain hangs in this process, 1 where the loop stands still for good. Both print
+all stacks, and whoever runs the process starts it anew. What is not committed is read again.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def drain_on_signal(
 ) -> Iterator[None]:
     """While this lasts the first SIGTERM or SIGINT calls `stop`, and the second ends the process at once.
 
-    A drain that takes longer than `drain_timeout_s` and `DRAIN_GRACE_S` ends the process. `is_leaving` says whether
-    everything is settled, so that only the brokers are waited for: then that is no fault of this process.
+    A drain that takes longer than `drain_timeout_s` and `DRAIN_GRACE_S` ends the process. `is_leaving` says
+    whether everything is settled, so that only the brokers are waited for: then that is no fault of this
+    process.
     """
 
     def first(_number: int, _frame: object) -> None:
@@ -76,11 +77,12 @@ def _end_drain(limit_s: float, is_leaving: Callable[[], bool]) -> None:
 
 @contextmanager
 def watch_loop(beat: Callable[[], float], hung_s: float) -> Iterator[None]:
-    """While this lasts the process ends with code 1 when `beat`, in `time.monotonic` seconds, is older than `hung_s`.
+    """While this lasts the process ends with code 1 when `beat`, in `time.monotonic` seconds, is older than
+    `hung_s`.
 
-    It ends `LOOK_S` earlier at the earliest. A call into the Kafka client that never returns may hold the interpreter,
-    so that no Python thread runs any more, nor a signal handler. The clock that ends the process runs without the
-    interpreter; a thread puts it back as long as the loop turns.
+    It ends `LOOK_S` earlier at the earliest. A call into the Kafka client that never returns may hold the
+    interpreter, so that no Python thread runs any more, nor a signal handler. The clock that ends the
+    process runs without the interpreter; a thread puts it back as long as the loop turns.
     """
     over = threading.Event()
 

@@ -1,4 +1,6 @@
-"""Metrics and logs of one process: what the engine reports, and what Kafka's client and the tokens report beside it."""
+"""Metrics and logs of one process: what the engine reports, and what Kafka's client and the tokens report
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ class Telemetry(Observer):
             log.error("commit.failed", error=error)
 
     def refused(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Offsets were not stored: their partitions went to another member, which reads on from the commit."""
+        """Offsets were not stored: their partitions went to another member, which reads on from the
+        commit.
+        """
         if (suppressed := self._throttle.suppressed("refused")) is not None:
             by_name = {str(partition): offset for partition, offset in offsets.items()}
             log.warning("offsets.refused", offsets=by_name, suppressed=suppressed)

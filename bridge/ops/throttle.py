@@ -17,7 +17,9 @@ class Throttle:
         self._last: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def suppressed(self, *kind: object) -> int | None:
-        """Return how many lines of this kind were left out since the last one; None: leave this one out too."""
+        """Return how many lines of this kind were left out since the last one; None: leave this one out
+        too.
+        """
         now = self._clock()
         last, count = self._last.get(kind, (float("-inf"), 0))
         if now - last < INTERVAL_S:

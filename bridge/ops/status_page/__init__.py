@@ -1,4 +1,6 @@
-"""What an operator sees: the page at `GET /` of the admin port, and the sentence that says how things stand. Read only."""
+"""What an operator sees: the page at `GET /` of the admin port, and the sentence that says how things
+stand. Read only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The partitions of a status, each with the route that its records take, and the routes with what is theirs in sum. Pure."""
+"""The partitions of a status, each with the route that its records take, and the routes with what is theirs
+in sum. Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from bridge.codec.routes import Route, is_regex, routes_by_topic
 def routed(
     routes: Sequence[Route], partitions: Iterable[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every route, in the mapping's order, those without a partition here too; and the partitions, with `route` added.
+    """Every route, in the mapping's order, those without a partition here too; and the partitions, with
+    `route` added.
 
     A route's `lag` is None while the end of one of its partitions is not known.
     """

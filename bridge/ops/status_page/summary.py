@@ -1,4 +1,6 @@
-"""How a bridge stands, in one sentence and its reasons, out of its status. Pure; shared by the page, the command line and scripts."""
+"""How a bridge stands, in one sentence and its reasons, out of its status. Pure; shared by the page, the
+command line and scripts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ LATE_COMMIT_S = 10.0
 
 
 def summary(status: Mapping[str, Any]) -> dict[str, Any]:
-    """`level` (one of LEVELS), `title`, and `reasons`, the worst first, each with `level`, `text` and, where known, `next_try_s`."""
+    """`level` (one of LEVELS), `title`, and `reasons`, the worst first, each with `level`, `text` and,
+    where known, `next_try_s`.
+    """
     reasons = sorted(_reasons(status), key=lambda reason: -LEVELS.index(reason["level"]))
     level = reasons[0]["level"] if reasons else "ok"
     if reasons:
