@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.support.quota import QUOTA, Quota, World, refused, used, world
+from tests.support.quota import QUOTA, Quota, QuotaSimulation, quota_simulation, refused_share, used_share
 
 
 @dataclass
@@ -34,12 +34,12 @@ class Strict(Quota):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_one_process_settles_at_the_quota(latency_s: float, seed: int) -> None:
     """At least 95% of it is used, less than 1% of requests are refused, and no five seconds starve."""
-    it = world(latency_s, seed=seed)
+    it = quota_simulation(latency_s, seed=seed)
     it.run(360)
 
-    assert used(it.replicas, 60, 360) >= 0.95
-    assert refused(it.replicas, 60, 360) < 0.01
-    assert min(used(it.replicas, at, at + 5) for at in range(60, 355)) >= 0.8
+    assert used_share(it.replicas, 60, 360) >= 0.95
+    assert refused_share(it.replicas, 60, 360) < 0.01
+    assert min(used_share(it.replicas, at, at + 5) for at in range(60, 355)) >= 0.8
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
@@ -47,7 +47,7 @@ def test_one_process_settles_at_the_quota(latency_s: float, seed: int) -> None:
 @pytest.mark.parametrize("moment", [100, 109, 118])
 def test_a_quota_that_changes_is_found_within_seconds(latency_s: float, factor: float, moment: int) -> None:
     """Whenever it happens: after 30 seconds 90% of the new one is used, and stays so."""
-    it = world(latency_s, seed=moment)
+    it = quota_simulation(latency_s, seed=moment)
 
     def change(now: float) -> None:
         if now == moment:
@@ -55,8 +55,8 @@ def test_a_quota_that_changes_is_found_within_seconds(latency_s: float, factor: 
 
     it.run(260, change)
 
-    assert used(it.replicas, moment + 30, moment + 50, QUOTA * factor) >= 0.9
-    assert used(it.replicas, moment + 60, 260, QUOTA * factor) >= 0.93
+    assert used_share(it.replicas, moment + 30, moment + 50, QUOTA * factor) >= 0.9
+    assert used_share(it.replicas, moment + 60, 260, QUOTA * factor) >= 0.93
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
@@ -64,9 +64,9 @@ def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
     """95% of one and a half times the quota is used after 12 seconds at most, after 8 on average, wherever in the calm it is raised."""
     took = []
     for moment in range(100, 116):
-        it = world(latency_s, seed=moment)
+        it = quota_simulation(latency_s, seed=moment)
 
-        def change(now: float, it: World = it, moment: int = moment) -> None:
+        def change(now: float, it: QuotaSimulation = it, moment: int = moment) -> None:
             if now == moment:
                 it.quota.per_s = QUOTA * 1.5
 
@@ -75,7 +75,7 @@ def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
             next(
                 s / 2
                 for s in range(54)
-                if used(it.replicas, moment + s / 2, moment + s / 2 + 3, QUOTA * 1.5) >= 0.95
+                if used_share(it.replicas, moment + s / 2, moment + s / 2 + 3, QUOTA * 1.5) >= 0.95
             )
         )
 
@@ -93,13 +93,13 @@ def test_three_processes_refuse_little_and_share_fairly(latency_s: float, apart_
     at = 60 + 2 * apart_s
     early, late, least = [], [], []
     for seed in range(8):
-        it = world(latency_s, 3, apart_s=apart_s, seed=seed)
+        it = quota_simulation(latency_s, 3, apart_s=apart_s, seed=seed)
         it.run(at + 390)
-        early.append(refused(it.replicas, at, at + 90))
-        late.append(refused(it.replicas, at + 90, at + 390))
+        early.append(refused_share(it.replicas, at, at + 90))
+        late.append(refused_share(it.replicas, at + 90, at + 390))
 
-        assert used(it.replicas, at, at + 390) >= 0.95
-        least.append(min(used([replica], at, at + 390) for replica in it.replicas) * 3)
+        assert used_share(it.replicas, at, at + 390) >= 0.95
+        least.append(min(used_share([replica], at, at + 390) for replica in it.replicas) * 3)
 
     assert sum(early) / len(early) < 0.0085
     assert sum(late) / len(late) < 0.009
@@ -111,7 +111,7 @@ def test_three_processes_refuse_little_and_share_fairly(latency_s: float, apart_
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 def test_a_replica_that_leaves_gives_its_share_at_once(latency_s: float) -> None:
     """A third of the quota was its; ten seconds after the rebalance the two that are left use it."""
-    it = world(latency_s, 3)
+    it = quota_simulation(latency_s, 3)
 
     def leave(now: float) -> None:
         if now == 200:
@@ -121,42 +121,42 @@ def test_a_replica_that_leaves_gives_its_share_at_once(latency_s: float) -> None
 
     it.run(260, leave)
 
-    assert used(it.replicas, 210, 260) >= 0.9
+    assert used_share(it.replicas, 210, 260) >= 0.9
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 def test_processes_that_know_nothing_of_each_other_share_a_quota(latency_s: float) -> None:
     """Of different groups, each with all of its partitions: they refuse more, since each searches as if it were alone, and none starves."""
-    it = world(latency_s, 3)
+    it = quota_simulation(latency_s, 3)
     it.rebalance = lambda now: None  # type: ignore[method-assign]
     it.run(400)
 
-    assert used(it.replicas, 60, 400) >= 0.95
-    assert refused(it.replicas, 60, 400) < 0.06
-    assert min(used([replica], 60, 400) for replica in it.replicas) >= 0.5 / 3
+    assert used_share(it.replicas, 60, 400) >= 0.95
+    assert refused_share(it.replicas, 60, 400) < 0.06
+    assert min(used_share([replica], 60, 400) for replica in it.replicas) >= 0.5 / 3
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> None:
     """A minute in which so many requests are refused whatever the rate: 40 seconds after it (back-off included) nearly as much gets through as before."""
-    it = world(0.03, seed=seed)
+    it = quota_simulation(0.03, seed=seed)
     it.quota = Storm(30_000, 10_000, share=share, dice=Random(seed))
     it.run(230)
 
-    assert used(it.replicas, 50, 100, 30_000) >= 0.9
-    assert used(it.replicas, 200, 230, 30_000) >= 0.75
+    assert used_share(it.replicas, 50, 100, 30_000) >= 0.9
+    assert used_share(it.replicas, 200, 230, 30_000) >= 0.75
 
 
 def test_a_configured_rate_is_kept_by_all_together() -> None:
     """Three processes with a third of 6,000 each never pass it, although the quota would allow more: no second has more than a request of each beyond it."""
-    it = world(0.03, 3)
+    it = quota_simulation(0.03, 3)
     for replica in it.replicas:
         replica.inlet.rate.configured = 2000.0
     it.run(120)
 
-    assert 0.95 <= used(it.replicas, 10, 120, 6000) <= 1.01
-    assert max(used(it.replicas, at / 4, at / 4 + 1, 6000) for at in range(4 * 118)) <= 1.2
+    assert 0.95 <= used_share(it.replicas, 10, 120, 6000) <= 1.01
+    assert max(used_share(it.replicas, at / 4, at / 4 + 1, 6000) for at in range(4 * 118)) <= 1.2
     assert not any(replica.refused for replica in it.replicas)
 
 
@@ -168,11 +168,11 @@ def test_a_configured_rate_is_kept_by_all_together() -> None:
 def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota: float, most: float) -> None:
     """From the second minute on some 2% of requests are refused, and nearly all of the quota is used: requests are as small as the rate."""
     for seed in range(3):
-        it = world(latency_s, seed=seed, quota=quota)
+        it = quota_simulation(latency_s, seed=seed, quota=quota)
         it.run(360)
 
-        assert refused(it.replicas, 60, 360) < most
-        assert used(it.replicas, 60, 360, quota) >= 0.97
+        assert refused_share(it.replicas, 60, 360) < most
+        assert used_share(it.replicas, 60, 360, quota) >= 0.97
 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
@@ -191,13 +191,13 @@ def test_many_processes_share_a_quota_that_is_small_for_each(
 ) -> None:
     """With less than a full request a second for each, few are refused, and none starves: not the one, either, whose first request finds nothing left."""
     for seed in range(2):
-        it = world(latency_s, replicas, seed=seed, quota=quota)
+        it = quota_simulation(latency_s, replicas, seed=seed, quota=quota)
         it.run(360)
 
-        assert refused(it.replicas, 0.1, 120) < early
-        assert refused(it.replicas, 120, 360) < late
-        assert used(it.replicas, 120, 360, quota) >= 0.98
-        assert min(used([replica], 120, 360, quota) for replica in it.replicas) * replicas >= 0.5
+        assert refused_share(it.replicas, 0.1, 120) < early
+        assert refused_share(it.replicas, 120, 360) < late
+        assert used_share(it.replicas, 120, 360, quota) >= 0.98
+        assert min(used_share([replica], 120, 360, quota) for replica in it.replicas) * replicas >= 0.5
 
 
 @pytest.mark.parametrize(
@@ -206,25 +206,25 @@ def test_many_processes_share_a_quota_that_is_small_for_each(
 def test_a_quota_that_sinks_far_is_kept_to(replicas: int, factor: float, most: float) -> None:
     """What was made into large batches before goes in parts: a minute later few requests are refused, and what there is is used."""
     for seed in range(3):
-        it = world(0.03, replicas, seed=seed)
+        it = quota_simulation(0.03, replicas, seed=seed)
 
-        def change(now: float, it: World = it) -> None:
+        def change(now: float, it: QuotaSimulation = it) -> None:
             if now == 60:
                 it.quota.per_s = QUOTA * factor
 
         it.run(420, change)
 
-        assert refused(it.replicas, 120, 420) < most
-        assert used(it.replicas, 120, 420, QUOTA * factor) >= 0.93
+        assert refused_share(it.replicas, 120, 420) < most
+        assert used_share(it.replicas, 120, 420, QUOTA * factor) >= 0.93
 
 
 @pytest.mark.parametrize("quota", [1000, 500])
 def test_a_request_larger_than_the_bucket_gets_through_in_parts(quota: float) -> None:
     """A bucket that holds less than a batch would refuse it for ever."""
     for seed in range(3):
-        it = world(0.03, seed=seed, quota=quota)
+        it = quota_simulation(0.03, seed=seed, quota=quota)
         it.quota = Strict(quota, quota)
         it.run(600)
 
-        assert refused(it.replicas, 300, 600) < 0.022
-        assert used(it.replicas, 300, 600, quota) >= 0.97
+        assert refused_share(it.replicas, 300, 600) < 0.022
+        assert used_share(it.replicas, 300, 600, quota) >= 0.97
