@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.programs.patching import replace
-from bridge.app import service
 from bridge.cli import main
 from bridge.engine import snapshot
 from bridge.engine.concurrency import Concurrency
 from bridge.engine.events import HOOKS, Observers
 from bridge.engine.offsets import Offsets
 from bridge.engine.rate import Rate
+from bridge.kafka import consumer
 from bridge.kafka.consumer import KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
@@ -66,7 +66,7 @@ def remove_extras() -> None:
     replace(Offsets, "moved", lambda *_: {})
     replace(Rate, "at_most", lambda _, messages: messages)
     replace(Rate, "delay", lambda *_: 0.0)
-    replace(service, "KafkaConsumer", _SourceWithoutStatistics)
+    replace(consumer, "KafkaConsumer", _SourceWithoutStatistics)
 
 
 if __name__ == "__main__":

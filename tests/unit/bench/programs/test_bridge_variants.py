@@ -31,6 +31,12 @@ def test_every_function_that_is_timed_exists() -> None:
         assert all(callable(getattr(owner, name)) for owner, name in functions)
 
 
+def test_every_function_that_is_timed_is_public() -> None:
+    """A room may rename and split its private functions without asking the bench."""
+    timed = [name for functions in PARTS.values() for _, name in functions]
+    assert [name for name in timed if name.startswith("_")] == []
+
+
 def test_the_parts_that_every_bridge_needs_are_timed() -> None:
     """All of them, except Kafka's client, whose threads are measured by the kernel."""
     assert len(PARTS.keys() & set(NEEDED)) == len(NEEDED) - 1
