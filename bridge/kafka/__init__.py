@@ -1,1 +1,4 @@
-"""Everything that talks to Kafka: the consumer, dead letters, topics. The only folder (beside the demo's mock cluster) that imports confluent_kafka."""
+"""Everything that talks to Kafka: the consumer, dead letters, topics, groups.
+
+Only this folder and the demo's mock cluster import confluent_kafka.
+"""

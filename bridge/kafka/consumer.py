@@ -121,9 +121,7 @@ class KafkaConsumer:
     # -- reading and storing --------------------------------------------------------------
 
     def _messages(self, limit: int, timeout_s: float) -> list[Message]:
-        """Return up to `limit` messages; wait for the first one only. A rebalance may run inside both
-        calls.
-        """
+        """Return up to `limit` messages; wait for the first one only. A rebalance may run in between."""
         try:
             # consume(n, t) waits for the whole t unless n messages are there. So poll waits for the first
             # message, and consume returns those that are there already.

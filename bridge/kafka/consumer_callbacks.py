@@ -40,5 +40,6 @@ class ConsumerCallbacks:
     on_headers_renamed: Callable[[TopicPartition, Sequence[int]], None] = _ignore
     """The records at these offsets had a header whose name is not UTF-8. See kafka/header_repair."""
     on_callback_failure: Callable[[str, BaseException], None] = _ignore
-    """The handling of a rebalance has failed, and the next `read` raises `Fatal`; or `close` has failed. Gets the
-    name of what failed, and the exception."""
+    """The handling of a rebalance has failed, so that the next `read` raises `Fatal`; or `close` has failed.
+
+    The text names which of them, and the exception says why."""

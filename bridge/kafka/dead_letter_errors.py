@@ -1,6 +1,4 @@
-"""What an operator is told when the broker does not take a dead letter: which one, why, and what to do.
-Pure.
-"""
+"""Describe why a dead letter could not be published, and what an operator has to do about it. Pure."""
 
 from __future__ import annotations
 

@@ -51,9 +51,7 @@ class OffsetResets:
             self._check_gaps(partition, part.records)
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """Call this when partitions are no longer assigned. Another member may read on before they come
-        back.
-        """
+        """Forget partitions that are no longer assigned: others may read on before they come back."""
         for partition in partitions:
             self._expected.pop(partition, None)
 

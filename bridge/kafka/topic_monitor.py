@@ -1,6 +1,8 @@
-"""The thread that looks at Kafka's topics while the bridge runs: dead-letter topics as they must be, partition counts, and where partitions end.
+"""The thread that looks after Kafka's topics while the bridge runs.
 
-Brokers that are away are waited for, and what is wrong with one topic keeps up nothing but that topic's dead letters.
+It checks every dead-letter topic, and creates it where that is allowed; it counts the partitions of the
+mapped topics; and it asks where the assigned partitions end. While brokers are away it waits for them. A
+wrong dead-letter topic holds back only the dead letters of its own topic.
 """
 
 from __future__ import annotations
@@ -15,205 +17,214 @@ import structlog
 from bridge.codec.routes import matches
 from bridge.config.settings import Settings
 from bridge.kafka.client_errors import Unreachable
+from bridge.kafka.end_offsets import EndOffsets
 from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import DeadLetter, TopicPartition
 from bridge.ports import Clock
 
 log = structlog.get_logger("bridge")
 
-REFRESH_S, RETRY_S, ENDS_S, ANSWER_S = 60.0, 2.0, 5.0, 2.0
-"""Between two looks at all topics; after brokers did not answer; between two questions for the ends; for the answer to one."""
+REFRESH_S = 60.0
+"""Between two checks of all topics. Also the longest pause while something is wrong."""
+RETRY_S = 2.0
+"""Before the next check where brokers did not answer. Also the first pause where something is wrong."""
+END_OFFSETS_S = 5.0
+"""Between two requests for the ends of the assigned partitions."""
 
 
 class TopicMonitor:
-    """`start` it once; without it, what it would find out is simply not known.
+    """Checks topics on a thread of its own, from `start` to `stop`. Without `start`, nothing of it is known.
 
-    `assigned` are the partitions that are ours now. On the thread, `on_counts` hears the partition counts of the mapped topics, and `on_wrong` of a topic
-    that is wrong at the first look, after which the thread ends: a wrong configuration is an error at start, and later only that topic's.
+    "Topic" is a topic whose records the bridge reads; each has a dead-letter topic.
     """
 
     def __init__(
         self,
         settings: Settings,
-        topics: Callable[[], TopicAdmin],
+        create_admin: Callable[[], TopicAdmin],
         assigned: Callable[[], Iterable[TopicPartition]],
         on_counts: Callable[[Mapping[str, int]], None],
         on_wrong: Callable[[TopicError], None],
         clock: Clock = time.monotonic,
     ) -> None:
+        """The functions are called on the thread, and must not raise.
+
+        `assigned` returns the partitions that are assigned to this member now. `on_counts` gets the
+        partition counts of the mapped topics that exist. `on_wrong` gets the first error of the first
+        check, after which the thread ends: a configuration that can't work is an error when the bridge
+        starts, and later only that topic's.
+        """
+        self._settings, self._create_admin = settings, create_admin
+        self._on_counts, self._on_wrong = on_counts, on_wrong
         self._clock = clock
-        self._settings, self._make, self._assigned, self._on_counts, self._on_wrong = (
-            settings,
-            topics,
-            assigned,
-            on_counts,
-            on_wrong,
-        )
         self._mapped = [entry.topic for entry in settings.topics]
-        self._news: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._doubted: set[str] = set()
-        """Sources whose letters could not be written."""
-        self._prepared: set[str] = set()
-        self._todo: set[str] = set()
-        self._wrong: dict[str, str] = {}
-        """Source → what is wrong with its dead-letter topic."""
-        self._first = True
-        self._started = self._over = False
-        self._patience_s = RETRY_S
-        self._fetched: Mapping[TopicPartition, int] = {}
-        self._asked: Mapping[TopicPartition, int] = {}
-        self._silent: dict[TopicPartition, float] = {}
-        """Partitions without an answer in time, most likely without a leader → when to ask for them again."""
+        self._ends = EndOffsets(assigned, clock)
+        self._requests: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        """Topics to check, which are given by other threads. None ends the thread."""
+        self._to_recheck: set[str] = set()
+        """Topics to check although they are in `_correct`."""
+        self._correct: set[str] = set()
+        """Topics whose dead-letter topic was all right when it was checked."""
+        self._due: set[str] = set()
+        """Topics to check next."""
+        self._errors: dict[str, str] = {}
+        """Topic → what is wrong with its dead-letter topic."""
+        self._has_listed = False
+        """Whether the mapped topics have been listed once."""
+        self._has_checked = False
+        """Whether the brokers have answered one whole check."""
+        self._ended = False
+        self._pause_s = RETRY_S
+        """The next pause where something is wrong; it doubles up to `REFRESH_S`."""
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         threading.Thread(target=self._run, name="topics", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread as soon as no request is under way; does not wait for it."""
-        self._news.put(None)
+        """End the thread as soon as no request is under way. Does not wait for that."""
+        self._requests.put(None)
 
-    # -- what others tell, and ask; any thread ---------------------------------------------
+    # -- what other threads ask and report --------------------------------------------------
 
-    def request_checks(self, sources: Iterable[str]) -> None:
-        """Makes sure of these topics' dead-letter topics, unless that was done before."""
-        for source in set(sources) - self._prepared:
-            self._news.put(source)
+    def request_checks(self, topics: Iterable[str]) -> None:
+        """Have the dead-letter topics of these topics checked soon, unless they are known to be right."""
+        for topic in set(topics) - self._correct:
+            self._requests.put(topic)
 
-    def request_recheck(self, source: str) -> None:
-        """Kafka did not find this source's dead-letter topic: perhaps somebody deleted it. It is looked at again, and made anew where that is allowed."""
-        if source not in self._doubted:
-            self._doubted.add(source)
-            self._news.put(source)
+    def request_recheck(self, topic: str) -> None:
+        """Have a dead-letter topic checked that may have been deleted since: Kafka did not find it."""
+        if topic not in self._to_recheck:
+            self._to_recheck.add(topic)
+            self._requests.put(topic)
 
     def blocking_reason(self, letter: DeadLetter) -> str | None:
-        """Why a letter must not be written now: the topic is not there, or would not keep it. Asking has the topic looked at again."""
-        source = letter.record.topic()
-        why = self._wrong.get(source)
-        if why is not None:
-            self.request_recheck(source)
-        return why
+        """Return why a dead letter must not be published now: its topic is missing or would not keep it.
+
+        To ask for it also has that topic checked again.
+        """
+        topic = letter.record.topic()
+        error = self._errors.get(topic)
+        if error is not None:
+            self.request_recheck(topic)
+        return error
 
     def update_fetched_ends(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Where the fetches last saw partitions end. A partition that is not fetched, paused for one, keeps an old end here."""
-        self._fetched = ends
+        """Replace the end offsets that the consumer's fetches give."""
+        self._ends.update_fetched(ends)
 
     @property
     def end_offsets(self) -> dict[TopicPartition, int]:
-        """Where partitions end, as far as known: of what fetches told and what brokers answered, the larger."""
-        fetched, asked = self._fetched, self._asked
-        return {**fetched, **{where: max(end, fetched.get(where, end)) for where, end in asked.items()}}
+        """Where partitions end, as far as it is known."""
+        return self._ends.known()
 
     # -- the thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        topics = self._make()
-        looked = look_at = ask_at = 0.0
-        while not self._over:
-            if self._clock() >= look_at:
-                pause = self.check_topics(topics)
-                looked = self._clock()
-                look_at = looked + pause
-            if self._clock() >= ask_at:
-                self.query_end_offsets(topics)
-                ask_at = ENDS_S + self._clock()
+        admin = self._create_admin()
+        checked_at = check_at = query_at = 0.0
+        while not self._ended:
+            if self._clock() >= check_at:
+                pause_s = self.check_topics(admin)
+                checked_at = self._clock()
+                check_at = checked_at + pause_s
+            if self._clock() >= query_at:
+                self.query_end_offsets(admin)
+                query_at = self._clock() + END_OFFSETS_S
             try:
-                source = self._news.get(timeout=max(0.0, min(look_at, ask_at) - self._clock()))
+                topic = self._requests.get(timeout=max(0.0, min(check_at, query_at) - self._clock()))
             except queue.Empty:
                 continue
-            if source is None:
+            if topic is None:
                 return
-            if source in self._doubted:
-                look_at = min(
-                    look_at, looked + RETRY_S
-                )  # letters that fail again and again are no reason to look all the time
-            elif source not in self._prepared:
-                self._todo.add(source)
-                look_at = 0.0
+            if topic in self._to_recheck:
+                # Not at once: its dead letters may fail again and again.
+                check_at = min(check_at, checked_at + RETRY_S)
+            elif topic not in self._correct:
+                self._due.add(topic)
+                check_at = 0.0
 
-    def check_topics(self, topics: TopicAdmin) -> float:
-        """Once at the topics: their counts, and the dead-letter topics that are to be made sure of. Seconds until the next look."""
-        while self._doubted:
-            source = self._doubted.pop()
-            self._prepared.discard(source)
-            self._todo.add(source)
+    def query_end_offsets(self, admin: TopicAdmin) -> None:
+        """Ask the brokers for the ends of the assigned partitions, once."""
+        self._ends.query(admin)
+
+    def check_topics(self, admin: TopicAdmin) -> float:
+        """Count partitions, and check what is due. Return the seconds until this must be called again."""
+        while self._to_recheck:
+            topic = self._to_recheck.pop()
+            self._correct.discard(topic)
+            self._due.add(topic)
         try:
-            counts = topics.partition_counts(self._mapped, self._settings.is_dead_letter_topic)
-            self._on_counts(counts)
-            if self._first:
-                missing = [name for name in self._mapped if not any(matches(name, topic) for topic in counts)]
-                if missing:
-                    log.warning(
-                        "topics.missing", topics=missing, what_follows="they are read as soon as they exist"
-                    )
-                self._todo |= counts.keys()
-                self._first = False
-            found = [
-                wrong
-                for source in sorted(self._todo & counts.keys())
-                if (wrong := self._ensure(topics, source)) is not None
-            ]
-        except Unreachable as error:
-            log.warning("kafka.unreachable", error=str(error), next_try_s=RETRY_S)
-            return RETRY_S if self._todo or self._first else REFRESH_S
-        except TopicError as error:
-            found = [error]
-        if found and not self._started:
-            self._over = True
-            self._on_wrong(found[0])
-        self._started = True
-        if not found and not self._todo:
-            self._patience_s = RETRY_S
+            errors = self._check_due(admin, self._count_partitions(admin))
+        except Unreachable as problem:
+            log.warning("kafka.unreachable", error=str(problem), next_try_s=RETRY_S)
+            return RETRY_S if self._due or not self._has_listed else REFRESH_S
+        except TopicError as problem:  # the topics can't be listed at all
+            errors = [problem]
+        if errors and not self._has_checked:
+            self._ended = True
+            self._on_wrong(errors[0])
+        self._has_checked = True
+        if not errors and not self._due:
+            self._pause_s = RETRY_S
             return REFRESH_S
-        pause, self._patience_s = self._patience_s, min(2 * self._patience_s, REFRESH_S)
-        for wrong in found:
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, REFRESH_S)
+        for error in errors:
             log.error(
                 "dead_letter.topic_wrong",
-                error=str(wrong),
-                next_try_s=pause,
+                error=str(error),
+                next_try_s=pause_s,
                 what_follows="its dead letters wait; other topics go on",
             )
-        return pause
+        return pause_s
 
-    def _ensure(self, topics: TopicAdmin, source: str) -> TopicError | None:
-        """Makes sure of one source's dead-letter topic. Raises `Unreachable`."""
-        entry = self._settings.entry_for(source)
-        self._todo.discard(source)
-        if entry is None or source in self._prepared:
-            return None
-        try:
-            made = topics.ensure_dead_letter_topic(
-                source, entry.dead_letter_topic_for(source), create=self._settings.dead_letter.create_topics
-            )
-        except Unreachable:
-            self._todo.add(source)
-            raise
-        except TopicError as error:
-            self._todo.add(source)
-            self._wrong[source] = str(error)
-            return error
-        self._wrong.pop(source, None)
-        self._prepared.add(source)
-        for warning in made.warnings:
-            log.warning("dead_letter.topic_doubtful", topic=made.name, warning=warning)
+    def _count_partitions(self, admin: TopicAdmin) -> Mapping[str, int]:
+        """Report the partition counts of the mapped topics. The first time, make all of these topics due."""
+        counts = admin.partition_counts(self._mapped, self._settings.is_dead_letter_topic)
+        self._on_counts(counts)
+        if not self._has_listed:
+            self._has_listed = True
+            self._due |= counts.keys()
+            missing = [name for name in self._mapped if not any(matches(name, topic) for topic in counts)]
+            if missing:
+                log.warning(
+                    "topics.missing", topics=missing, what_follows="they are read as soon as they exist"
+                )
+        return counts
+
+    def _check_due(self, admin: TopicAdmin, existing: Mapping[str, int]) -> list[TopicError]:
+        """Check the dead-letter topics of all topics that are due and exist; return the errors.
+
+        Raises `Unreachable`. What was not checked then stays due.
+        """
+        errors = []
+        for topic in sorted(self._due & existing.keys()):
+            try:
+                self._check(admin, topic)
+            except TopicError as error:
+                self._errors[topic] = str(error)
+                errors.append(error)
+            else:
+                self._due.discard(topic)
+        return errors
+
+    def _check(self, admin: TopicAdmin, topic: str) -> None:
+        """Check the dead-letter topic of one topic. Raises `Unreachable`, `TopicError`."""
+        entry = self._settings.entry_for(topic)
+        if entry is None or topic in self._correct:
+            return
+        create = self._settings.dead_letter.create_topics
+        dead_letter_topic = admin.ensure_dead_letter_topic(
+            topic, entry.dead_letter_topic_for(topic), create=create
+        )
+        self._errors.pop(topic, None)
+        self._correct.add(topic)
+        for warning in dead_letter_topic.warnings:
+            log.warning("dead_letter.topic_doubtful", topic=dead_letter_topic.name, warning=warning)
         log.info(
             "dead_letter.topic",
-            source=source,
-            topic=made.name,
-            partitions=made.partitions,
-            max_message_bytes=made.max_message_bytes,
+            source=topic,
+            topic=dead_letter_topic.name,
+            partitions=dead_letter_topic.partitions,
+            max_message_bytes=dead_letter_topic.max_message_bytes,
         )
-        return None
-
-    def query_end_offsets(self, topics: TopicAdmin) -> None:
-        """Once for the ends of the assigned partitions. Without an answer what was known stays; brokers that are away are told of by the consumer."""
-        assigned, now = list(self._assigned()), self._clock()
-        self._silent = {where: until for where, until in self._silent.items() if until > now}
-        wanted = [where for where in assigned if where not in self._silent]
-        found = topics.end_offsets(wanted, ANSWER_S) if wanted else {}
-        if self._clock() - now >= ANSWER_S:
-            self._silent.update(
-                dict.fromkeys((where for where in wanted if where not in found), now + REFRESH_S)
-            )
-        known = {**self._asked, **found}
-        self._asked = {where: known[where] for where in assigned if where in known}
