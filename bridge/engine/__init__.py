@@ -1,1 +1,2 @@
-"""The delivery engine. It is pure: it reaches the world through `bridge.ports`, and the simulation runs it."""
+"""The delivery engine. It is pure: it reaches the world through `bridge.ports`, and the simulation runs
+it."""

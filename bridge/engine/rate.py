@@ -53,8 +53,8 @@ class Rate:
     """The part that is left after a search met a 429: of what was accepted, or, where others use the quota
     too, of the rate before the search."""
     YIELD = 0.85
-    """The part that is left after a 429 in the calm: the quota sank, or others search. A replica with a larger
-    share meets more of these, as long as requests are of one size."""
+    """The part that is left after a 429 in the calm: the quota sank, or others search. A replica with a
+    larger share meets more of these, as long as requests are of one size."""
     HALF = 0.5
     """The most that one 429 takes."""
     DRIFT = 0.0525
@@ -66,8 +66,8 @@ class Rate:
     what grows with that would even nothing out. Below 5,000 it can't be helped: nobody knows the quota.
     """
     CALM_S, BRIEF_S, LONG_S = 8.0, 4.0, 90.0
-    """Seconds between a cut and the next search, for a replica alone: after a settled rate, after an unsettled
-    one; and the most, for a replica with a small share."""
+    """Seconds between a cut and the next search, for a replica alone: after a settled rate, after an
+    unsettled one; and the most, for a replica with a small share."""
     SEARCH = 0.015
     """The rate grows by e^(SEARCH·s²) in s seconds of search: 6% after two, 45% after five, twofold after
     seven, 50-fold after sixteen."""
@@ -171,7 +171,8 @@ class Rate:
                 self._calm_s = 0.0
 
     def delay(self, now: float) -> float:
-        """Return the seconds until the next request may go. A batch may overdraw; the next one waits for it."""
+        """Return the seconds until the next request may go. A batch may overdraw; the next one waits for
+        it."""
         self._refill(now)
         limit = self.limit
         return 0.0 if limit == math.inf or self._tokens >= 0 else -self._tokens / limit
