@@ -6,7 +6,6 @@ One thread serves all of them.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine
@@ -86,7 +85,7 @@ class _Connection:
 
     async def _wait_while_frozen(self) -> None:
         self.gateway.hits += self.gateway.frozen(self.pid)
-        while self.gateway.frozen(self.pid):
+        while self.gateway.frozen(self.pid):  # noqa: ASYNC110  (another thread changes it)
             await asyncio.sleep(0.05)
 
     async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -191,8 +190,8 @@ def _process_with_port(port: int, process_ids: set[int]) -> int | None:
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1].rpartition(":")[2] == f"{port:04X}"}
     for pid in process_ids:
         with suppress(OSError):
-            for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
-                    if os.readlink(descriptor.path) in sockets:
+                    if str(descriptor.readlink()) in sockets:
                         return pid
     return None

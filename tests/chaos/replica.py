@@ -102,9 +102,9 @@ class Replica:
     def inspect(self) -> None:
         """Note which files the process has open for writing, and its peak memory."""
         with suppress(OSError, ValueError):
-            for descriptor in os.scandir(f"/proc/{self.pid}/fd"):
+            for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
                 with suppress(OSError):
-                    target = os.readlink(descriptor.path)
+                    target = str(descriptor.readlink())
                     is_file = target.startswith("/") and not target.startswith("/dev/")
                     if is_file and self._open_flags(descriptor.name) & (os.O_WRONLY | os.O_RDWR):
                         self.files.add(target)

@@ -15,7 +15,7 @@ from tests.support.clients import until
 
 @pytest.fixture
 def network() -> Iterator[Network]:
-    with Network(lambda: set()) as network:
+    with Network(set) as network:
         yield network
 
 

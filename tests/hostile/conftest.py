@@ -42,11 +42,11 @@ def good_events(count: int, prefix: str = "e") -> list[bytes]:
 
 def visible_text(bridge: Bridge) -> str:
     """Return everything that a process shows: its log, metrics, status, probes and page."""
-    parts = [bridge.log_text()]
+    text = bridge.log_text()
     with suppress(httpx.HTTPError):
         for path in ("/metrics", "/api/status", "/livez", "/readyz", "/"):
-            parts.append(httpx.get(bridge.admin_url + path, timeout=5).text)
-    return "\n".join(parts)
+            text += "\n" + httpx.get(bridge.admin_url + path, timeout=5).text
+    return text
 
 
 def secrets_in(text: str, secrets: Iterable[str]) -> list[str]:

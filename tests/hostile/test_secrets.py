@@ -169,7 +169,7 @@ def test_no_canary_of_the_brokers_is_shown(secure_kafka: Kafka, tmp_path: Path) 
             "topics": [{"topic": "t"}],
         }
         with Bridge(config, tmp_path, name=name) as bridge:
-            until(lambda: reason in bridge.log_text(), 40, f"{name}: {bridge.tail()}")
+            until(lambda reason=reason: reason in bridge.log_text(), 40, f"{name}: {bridge.tail()}")
             text = visible_text(bridge)
 
         assert secrets_in(text, CANARIES.values()) == []

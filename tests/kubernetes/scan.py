@@ -57,12 +57,14 @@ def checkov(folder: Path, framework: str, explained: Mapping[str, str]) -> list[
     results = json.loads(
         output_of(KIT / "scan/bin/checkov", "-d", folder, "--framework", framework, *options)
     )
-    findings = []
+    failed: list[dict[str, str]] = []
     for part in results if isinstance(results, list) else [results]:
-        for check in part.get("results", {}).get("failed_checks", []):
-            if check["check_id"] not in explained:
-                findings.append(f"checkov {check['check_id']} {check['resource']}: {check['check_name']}")
-    return findings
+        failed += part.get("results", {}).get("failed_checks", [])
+    return [
+        f"checkov {check['check_id']} {check['resource']}: {check['check_name']}"
+        for check in failed
+        if check["check_id"] not in explained
+    ]
 
 
 def kube_score(manifests: Path) -> list[str]:

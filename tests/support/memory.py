@@ -125,7 +125,7 @@ class MemorySource:
         self._stored: dict[TopicPartition, int] = {}
         self.fatal: str | None = None
 
-    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:  # noqa: ARG002  (no time passes here)
+    def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:  # no time passes here
         if self.fatal:
             raise Fatal(self.fatal)
         self._commit(self.positions)
