@@ -18,7 +18,7 @@ from bridge.config.container_memory import container_limit
 from bridge.config.environment import PREFIX, RESERVED, variable, variables
 from bridge.config.memory_ceiling import ceiling
 from bridge.config.problems import KeyPath, dotted
-from bridge.config.secret_files import unmasked
+from bridge.config.secret_files import unmask
 from bridge.config.settings import Settings
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)[^}]*\}")
@@ -77,7 +77,7 @@ def most_similar_variable(name: str) -> str:
 
 def references(value: Any, loc: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield every `${NAME}` in the settings, secrets included, with the place where it stands."""
-    value = unmasked(value)
+    value = unmask(value)
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from references(getattr(value, name), (*loc, name))

@@ -66,7 +66,7 @@ def resolve(name: str) -> tuple[KeyPath, KeyType]:
     return key_path, key_type
 
 
-def parsed(text: str, key_type: KeyType) -> Any:
+def parse_value(text: str, key_type: KeyType) -> Any:
     """Return a variable's text as what its key holds. Raises InvalidVariable for what should be JSON.
 
     A number or a truth value that is none stays text, which the settings refuse with a better message.

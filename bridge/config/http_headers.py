@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import WithJsonSchema
 
-from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmasked
+from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmask
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _RESERVED = frozenset({"content-length", "transfer-encoding", "connection", "host"})
@@ -43,7 +43,7 @@ def is_secret_header(name: str) -> bool:
 def header_problem(name: str, value: object, headers: Mapping[Any, Any]) -> str | None:
     """Return what is wrong with one of the headers, and what to do about it. Never shows the value."""
     base = name.removesuffix(FILE_SUFFIX)
-    text = unmasked(value)
+    text = unmask(value)
     if not _NAME.fullmatch(base):
         return "is not a header's name; use letters, digits and hyphens"
     if base.lower() in _RESERVED:

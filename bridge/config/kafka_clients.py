@@ -29,8 +29,8 @@ class ClientProperties:
     def complete(self, properties: Mapping[str, Any]) -> dict[str, Any]:
         """Return the given properties with the defaults below them and the enforced ones above them.
 
-        Completing twice changes nothing, so each client in kafka/ completes what it is given and can rely on
-        the enforced properties whoever its caller is.
+        Completing twice changes nothing, so each client in kafka/ completes what it is given, and can rely on
+        the enforced properties no matter who creates it.
         """
         own = {name: value for name, value in properties.items() if name not in self.unsupported}
         overridden = {canonical(name) for name in own}

@@ -47,7 +47,7 @@ def load(
     if not isinstance(document.data, dict) and lines:
         raise ConfigurationError(lines)
     source = FileAndEnvironmentSource(document, environ)
-    settings, errors = _validated(source)
+    settings, errors = _validate(source)
     if settings is None:
         problems = [*in_words(errors, source.values)]
     else:
@@ -80,7 +80,7 @@ def _shape_problems(document: Document, environ: Mapping[str, str]) -> Iterator[
         yield "is empty; it must hold at least kafka, aep and topics"
 
 
-def _validated(source: FileAndEnvironmentSource) -> tuple[Settings | None, list[ErrorDetails]]:
+def _validate(source: FileAndEnvironmentSource) -> tuple[Settings | None, list[ErrorDetails]]:
     try:
         return Settings.from_source(source), []
     except ValidationError as error:
@@ -88,11 +88,11 @@ def _validated(source: FileAndEnvironmentSource) -> tuple[Settings | None, list[
 
 
 def _memory_problems(settings: Settings, available: int | None) -> Iterator[Problem]:
-    size, made_of = ceiling(settings)
+    size, breakdown = ceiling(settings)
     if available is not None and size > available:
         yield Problem(
             ("delivery", "window_bytes"),
-            f"the settings allow {made_of}, and the container has {available / (1 << 20):.0f} MiB; "
+            f"the settings allow {breakdown}, and the container has {available / (1 << 20):.0f} MiB; "
             "lower delivery.window_bytes, delivery.max_in_flight or queued.max.messages.kbytes, "
             "or raise the container's limit",
         )
@@ -108,14 +108,14 @@ def _lines(path: Path, source: FileAndEnvironmentSource, problems: Iterable[Prob
             position = source.position_of(key_path)
             in_file.append((position, _line(path, position, key_path, text, source.values)))
         else:
-            in_environment.append(f"{name}: {_labelled(key_path, text, source.values)}")
+            in_environment.append(f"{name}: {_with_key(key_path, text, source.values)}")
     in_file.sort(key=lambda entry: entry[0])
     return [line for _, line in in_file] + in_environment
 
 
 def _line(path: Path, position: FilePosition, key_path: KeyPath, text: str, values: object) -> str:
-    return f"{path}:{position.line}:{position.column}: {_labelled(key_path, text, values)}"
+    return f"{path}:{position.line}:{position.column}: {_with_key(key_path, text, values)}"
 
 
-def _labelled(key_path: KeyPath, text: str, values: object) -> str:
+def _with_key(key_path: KeyPath, text: str, values: object) -> str:
     return f"{shown_key(key_path, values)}: {text}" if key_path else text

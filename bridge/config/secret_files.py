@@ -26,6 +26,6 @@ def read_secret(path: Path) -> str:
     return text
 
 
-def unmasked(value: Any) -> Any:
+def unmask(value: Any) -> Any:
     """Return a value without its mask, if it has one. For the client that needs the secret."""
     return value.get_secret_value() if isinstance(value, SecretStr) else value

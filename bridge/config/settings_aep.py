@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, field_val
 
 from bridge.config.http_headers import HEADERS_SCHEMA, header_from, header_problem, is_secret_header
 from bridge.config.problems import InvalidSettings, Problem
-from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmasked
+from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmask
 from bridge.config.section import FilePath, OrEmpty, Section, Text
 from bridge.config.settings_auth import AuthSettings
 
@@ -137,7 +137,7 @@ class AepSettings(_Inlet):
         if self.client_key_file is not None and self.client_cert_file is None:
             yield Problem(("client_key_file",), "is the key of no certificate; give client_cert_file too")
 
-    def overridden(self, overrides: AepOverrides | None) -> AepSettings:
+    def with_overrides(self, overrides: AepOverrides | None) -> AepSettings:
         """Return the inlet with a topic's keys in place of its own. It is not checked: see `problems`."""
         if overrides is None:
             return self
@@ -187,7 +187,7 @@ class AepSettings(_Inlet):
         """
         return {
             name.removesuffix(FILE_SUFFIX): (
-                header_from(Path(str(value))) if name.endswith(FILE_SUFFIX) else unmasked(value)
+                header_from(Path(str(value))) if name.endswith(FILE_SUFFIX) else unmask(value)
             )
             for name, value in self.headers.items()
         }
@@ -198,13 +198,13 @@ class AepSettings(_Inlet):
         "" means no proxy, None the environment's. Raises OSError, ValueError.
         """
         if self.proxy_url_file is not None:
-            return str(unmasked(_proxy_url(SecretStr(read_secret(self.proxy_url_file)))))
+            return str(unmask(_proxy_url(SecretStr(read_secret(self.proxy_url_file)))))
         return None if self.proxy_url is None else self.proxy_url.get_secret_value()
 
 
 def inlet_of(default: AepSettings | None, overrides: AepOverrides | None) -> AepSettings:
     """Return a topic's inlet: the default one, if there is one, with the topic's own keys over it."""
-    return (default or AepSettings.model_construct(inlet_url="")).overridden(overrides)
+    return (default or AepSettings.model_construct(inlet_url="")).with_overrides(overrides)
 
 
 def _base(header: str) -> str:

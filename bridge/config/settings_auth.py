@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, WithJsonSchema, model_validator
 
 from bridge.config.problems import InvalidSettings, Problem
-from bridge.config.secret_files import read_secret, unmasked
+from bridge.config.secret_files import read_secret, unmask
 from bridge.config.section import FilePath, Section, Text
 
 DEFAULT_SCOPE = "openid,AdobeID,read_organizations,additional_info.projectedProductContext,session"
@@ -54,4 +54,4 @@ class AuthSettings(Section):
         """Return the client secret, read now if it is in a file. Raises OSError."""
         if self.client_secret_file is not None:
             return read_secret(self.client_secret_file)
-        return str(unmasked(self.client_secret))
+        return str(unmask(self.client_secret))

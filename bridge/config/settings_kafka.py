@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, WithJsonSchema, field_validator
 from bridge.config import librdkafka
 from bridge.config.kafka_clients import ADMIN, CONSUMER, PRODUCER, REFUSED, Value
 from bridge.config.problems import InvalidSettings, Problem
-from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmasked
+from bridge.config.secret_files import FILE_SUFFIX, read_secret, unmask
 from bridge.config.section import OrEmpty, Section, Text
 
 _SERVER = re.compile(r"([A-Za-z_]+://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
@@ -64,7 +64,7 @@ class KafkaSettings(Section):
         }
         if problems := [Problem((name,), text) for name, text in texts.items() if text is not None]:
             raise InvalidSettings(problems)
-        return {name: _masked(name, value) for name, value in properties.items()}
+        return {name: _mask(name, value) for name, value in properties.items()}
 
     def resolved_properties(self) -> dict[str, Value]:
         """Return the user's properties with their secrets, those in files read now. Raises OSError.
@@ -73,7 +73,7 @@ class KafkaSettings(Section):
         """
         return {
             name.removesuffix(FILE_SUFFIX): (
-                read_secret(Path(str(value))) if name.endswith(FILE_SUFFIX) else unmasked(value)
+                read_secret(Path(str(value))) if name.endswith(FILE_SUFFIX) else unmask(value)
             )
             for name, value in self.properties.items()
         }
@@ -131,7 +131,7 @@ class KafkaSettings(Section):
         return warnings
 
 
-def _masked(name: str, value: Any) -> Any:
+def _mask(name: str, value: Any) -> Any:
     if name.endswith(FILE_SUFFIX) or not librdkafka.is_secret(name) or isinstance(value, SecretStr):
         return value
     return SecretStr(str(value))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
-from bridge.config.environment import DELIMITER, PREFIX, RESERVED, InvalidVariable, parsed, resolve
+from bridge.config.environment import DELIMITER, PREFIX, RESERVED, InvalidVariable, parse_value, resolve
 from bridge.config.problems import KeyPath
 from bridge.config.secret_files import FILE_SUFFIX
 from bridge.config.settings import Settings
@@ -68,7 +68,7 @@ class FileAndEnvironmentSource(PydanticBaseSettingsSource):
         if container is None:
             return
         last = key_path[-1]
-        value = parsed(text, key_type)
+        value = parse_value(text, key_type)
         below = _get(container, last)
         if isinstance(value, dict) and isinstance(below, dict):
             below.update(value)

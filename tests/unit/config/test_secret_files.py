@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bridge.config.secret_files import read_secret, unmasked
+from bridge.config.secret_files import read_secret, unmask
 
 
 def test_white_space_around_a_secret_does_not_count(tmp_path: Path) -> None:
@@ -28,6 +28,6 @@ def test_a_file_without_text_is_an_error(content: bytes, expected: str, tmp_path
 
 def test_only_a_masked_value_is_unmasked() -> None:
     """Headers and properties hold both kinds."""
-    assert unmasked(SecretStr("hush")) == "hush"
-    assert unmasked("plain") == "plain"
-    assert unmasked(5) == 5
+    assert unmask(SecretStr("hush")) == "hush"
+    assert unmask("plain") == "plain"
+    assert unmask(5) == 5
