@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.app.service import Service
 from bridge.config.settings import Settings
@@ -100,8 +100,7 @@ class Demo:
                     time.sleep(0.02)
                 self.phase = "draining"
             report = self._account(kafka.bootstrap, sent, aep)
-        report.seconds = time.monotonic() - started
-        return report
+        return replace(report, seconds=time.monotonic() - started)
 
     def _break(self, aep: Simulator) -> None:
         """Reach a quota, then have an outage, with traffic under way."""

@@ -172,7 +172,8 @@ class Rate:
 
     def delay(self, now: float) -> float:
         """Return the seconds until the next request may go. A batch may overdraw; the next one waits for
-        it."""
+        it.
+        """
         self._refill(now)
         limit = self.limit
         return 0.0 if limit == math.inf or self._tokens >= 0 else -self._tokens / limit
