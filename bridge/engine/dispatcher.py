@@ -20,6 +20,7 @@ from bridge.engine.effects import EffectResult, InletChanged, PublishDeadLetters
 from bridge.engine.events import Observer
 from bridge.engine.inlet import Inlet
 from bridge.engine.offsets import Lane
+from bridge.engine.ready_queue import ReadyQueue
 from bridge.engine.task import Task
 from bridge.model import BatchRequest, BatchResponse, PublishResult, Record
 from bridge.ports import Clock, DeadLetterProducer, Sender
@@ -61,7 +62,7 @@ class Dispatcher:
         self._timers: list[tuple[float, int, Task, Wait]] = []
         self._wakeful: set[Task] = set()
         """Tasks whose wait ends when their inlet's hold ends."""
-        self._ready = {name: _ReadyQueue() for name in inlets}
+        self._ready = {name: ReadyQueue() for name in inlets}
         self._fruitless: set[str] = set()
         """Inlets with a task whose requests brought no acceptance of late."""
         self._lines: dict[Lane, deque[Batch]] = {}
@@ -313,37 +314,6 @@ class Dispatcher:
             self._start(line[0])
         else:
             del self._lines[lane]
-
-
-class _ReadyQueue:
-    """Requests of one inlet that wait for their turn: those of tasks that brought something first, the
-    oldest first.
-    """
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[tuple[int, int], Task]] = []
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    def push(self, task: Task) -> None:
-        heapq.heappush(self._heap, (_priority(task), task))
-
-    def pop(self) -> Task:
-        return heapq.heappop(self._heap)[1]
-
-    def remove(self, task: Task) -> None:
-        self._heap = [entry for entry in self._heap if entry[1] is not task]
-        heapq.heapify(self._heap)
-
-    def reorder(self) -> None:
-        """Priorities have changed."""
-        self._heap = [(_priority(task), task) for _, task in self._heap]
-        heapq.heapify(self._heap)
-
-
-def _priority(task: Task) -> tuple[int, int]:
-    return task.fruitless_requests, task.number
 
 
 def _age(task: Task) -> int:
