@@ -1,4 +1,4 @@
-"""A key that is rotated in its file is in the next request, through the service as `run` puts it together."""
+"""A key that is rotated in its file is in the next request of the service as `run` assembles it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN = b'{"access_token":"the-token","expires_in":86399}'
 
 @contextmanager
 def sending(server: RawServer, **aep: Any) -> Iterator[Service]:
-    """A service whose sender is used; its brokers can't be reached."""
+    """Yield a service whose sender is used; its brokers can't be reached."""
     service = Service(
         Settings.model_validate(
             {
@@ -38,13 +38,11 @@ def sending(server: RawServer, **aep: Any) -> Iterator[Service]:
     try:
         yield service
     finally:
-        service.sender.close()
-        service.dead_letters.close(0)
-        service.admin.stop()
+        service.close(0)
 
 
 def send(service: Service) -> BatchResponse:
-    """One request and its answer."""
+    """Send one request; return its response."""
     pieces = [b'{"a":1}']
     service.sender.send(1, BatchRequest(service.routes[0].inlet, pieces, 10.0, body_size(pieces)))
     [(_, reply)] = service.completions.take(10.0)
@@ -53,7 +51,10 @@ def send(service: Service) -> BatchResponse:
 
 
 def once(peer: Peer) -> None:
-    """One answer for each connection, as behind the proxy, and said so: a client that is told nothing may use it just before it learns of the end."""
+    """Respond once on each connection, as behind the proxy, and announce its end.
+
+    A client that does not know of the end may send another request just before it learns of it.
+    """
     if peer.request():
         peer.send(response(207, RESPONSE_207, "Connection: close"))
 
@@ -64,63 +65,60 @@ def tokens(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("authenticated", [False, True])
-def test_a_header_is_read_anew_when_its_file_changes(tmp_path: Path, *, authenticated: bool) -> None:
-    """On the connection that is there; with a token beside it, and without. Neither the old key nor the new one is shown."""
-    (tmp_path / "key").write_text(OLD)
-    seen: list[Request] = []
+def test_a_header_is_read_again_when_its_file_changes(tmp_path: Path, *, authenticated: bool) -> None:
+    """The open connection goes on, with a token and without; neither the old nor the new key is shown."""
+    key_file = tmp_path / "key"
+    key_file.write_text(OLD)
+    requests: list[Request] = []
 
     def aep(peer: Peer) -> None:
         while request := peer.request():
-            seen.append(request)
+            requests.append(request)
             peer.send(response(207, request.headers["x-api-key"].encode()))
 
     with RawServer(aep) as server, RawServer(tokens) as issuer:
-        auth = (
-            {"auth": {"token_url": issuer.url, "client_id": "me", "client_secret": "hush-hush"}}
-            if authenticated
-            else {}
-        )
-        with (
-            sending(
-                server, headers={"x-api-key_file": str(tmp_path / "key"), "x-sandbox-name": "prod"}, **auth
-            ) as service,
-            capture_logs() as logs,
-        ):
-            answers = [send(service), send(service)]
-            (tmp_path / "key").write_text(NEW + "\n")
-            answers += [send(service), send(service)]
-            (tmp_path / "key").write_text("schlüssel")
-            answers.append(send(service))
-
-        assert [OLD, OLD, NEW, NEW, NEW] == [request.headers["x-api-key"] for request in seen]
-        assert {"prod"} == {request.headers["x-sandbox-name"] for request in seen}
-        assert {"bearer the-token" if authenticated else None} == {
-            request.headers.get("authorization") for request in seen
+        aep_settings: dict[str, Any] = {
+            "headers": {"x-api-key_file": str(key_file), "x-sandbox-name": "prod"}
         }
-        assert [b"***"] * 5 == [reply.body for reply in answers]
-        assert 1 == server.connections
-        assert [("file.read_anew", "info"), ("file.unusable", "error")] == [
-            (each["event"], each["log_level"]) for each in logs
+        if authenticated:
+            auth = {"token_url": issuer.url, "client_id": "me", "client_secret": "hush-hush"}
+            aep_settings["auth"] = auth
+        with sending(server, **aep_settings) as service, capture_logs() as logs:
+            responses = [send(service), send(service)]
+            key_file.write_text(NEW + "\n")
+            responses += [send(service), send(service)]
+            key_file.write_text("schlüssel")
+            responses.append(send(service))
+
+        assert [request.headers["x-api-key"] for request in requests] == [OLD, OLD, NEW, NEW, NEW]
+        assert {request.headers["x-sandbox-name"] for request in requests} == {"prod"}
+        authorizations = {request.headers.get("authorization") for request in requests}
+        assert authorizations == {"bearer the-token" if authenticated else None}
+        assert [each.body for each in responses] == [b"***"] * 5
+        assert server.connections == 1
+        assert [(each["event"], each["log_level"]) for each in logs] == [
+            ("file.reloaded", "info"),
+            ("file.reload_failed", "error"),
         ]
-        assert f"{tmp_path / 'key'}: holds something other than printable ASCII" in logs[1]["error"]
+        assert f"{key_file}: holds something other than printable ASCII" in logs[1]["error"]
         assert "schl" not in str(logs).replace(str(tmp_path), "")
 
 
-def test_the_proxy_is_read_anew_when_its_file_changes(tmp_path: Path) -> None:
-    """Its password above all: the connection with the old one is not used again."""
+def test_the_proxy_is_read_again_when_its_file_changes(tmp_path: Path) -> None:
+    """Its password may be rotated: the connection with the old one is not used again."""
     file = tmp_path / "proxy"
     with RawServer(once) as server, ProxyServer("user:new") as proxy:
         file.write_text(proxy.address("user:old"))
         with sending(server, proxy_url=None, proxy_url_file=str(file)) as service:
-            assert [407, 407] == [send(service).status for _ in range(2)]
+            assert [send(service).status for _ in range(2)] == [407, 407]
             file.write_text(proxy.address("user:new"))
-            assert 207 == send(service).status
+            assert send(service).status == 207
             file.write_text("socks5://elsewhere")
-            assert 207 == send(service).status
+            assert send(service).status == 207
 
 
-def test_the_way_to_tokens_goes_through_the_new_proxy_too(tmp_path: Path) -> None:
-    """It is the same key of the configuration."""
+def test_tokens_are_fetched_through_the_new_proxy_too(tmp_path: Path) -> None:
+    """One key of the configuration is the proxy of both."""
     file = tmp_path / "proxy"
     with RawServer(once) as server, RawServer(tokens) as issuer, ProxyServer("user:new") as proxy:
         file.write_text(proxy.address("user:old"))
@@ -128,7 +126,6 @@ def test_the_way_to_tokens_goes_through_the_new_proxy_too(tmp_path: Path) -> Non
         with sending(server, proxy_url=None, proxy_url_file=str(file), auth=auth) as service:
             assert "407" in send(service).error
             file.write_text(proxy.address("user:new"))
-            service.tokens[
-                service.routes[0].inlet
-            ]._next_try = 0.0  # the back-off after a refresh that failed
-            assert 207 == send(service).status
+            source = service.tokens[service.routes[0].inlet]
+            source._next_try = 0.0  # the back-off after a refresh that failed
+            assert send(service).status == 207

@@ -12,7 +12,7 @@ from tests.support.rawserver import Peer, RawServer, Request, response
 
 
 class ProxyServer(RawServer):
-    """`request_lines` holds the first line of each request, so that a test can see that the proxy was used."""
+    """`request_lines` holds the first line of each request that it got."""
 
     def __init__(self, login: str = "") -> None:
         super().__init__(self._proxy)

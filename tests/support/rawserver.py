@@ -1,4 +1,4 @@
-"""A server of raw sockets: a script for each connection decides what goes over the wire, however wrong it is."""
+"""A server of raw sockets: a script decides what goes over the wire, however wrong it is."""
 
 from __future__ import annotations
 

@@ -1,162 +1,230 @@
-"""The queue where replies arrive, and the sockets that are looked after meanwhile."""
+"""The queue where replies arrive, and the sockets that the same thread watches."""
 
 from __future__ import annotations
 
-import selectors
+import os
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
+from selectors import EVENT_READ, EVENT_WRITE
+
+import pytest
 
 from bridge.http.reactor import Reactor
 
-LONG = 10.0
+LONG_S = 10.0
+Pairs = Callable[[int], list[tuple[socket.socket, socket.socket]]]
 
 
-def test_replies_come_in_order_and_nobody_waits_for_more() -> None:
-    """Everything that is there is taken at once; with nothing there, nothing comes, after the time that was given."""
-    completions = Reactor()
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    with Reactor() as running:
+        yield running
+
+
+@pytest.fixture
+def pairs() -> Iterator[Pairs]:
+    """Makes pairs of connected sockets, and closes them at the end."""
+    open_pairs: list[tuple[socket.socket, socket.socket]] = []
+
+    def make(count: int) -> list[tuple[socket.socket, socket.socket]]:
+        open_pairs.extend(socket.socketpair() for _ in range(count))
+        return open_pairs[-count:]
+
+    yield make
+    for pair in open_pairs:
+        for each in pair:
+            each.close()
+
+
+def test_replies_come_in_order_and_nobody_waits_for_more(reactor: Reactor) -> None:
+    """All that has arrived is taken at once; `take` returns nothing only after its time-out."""
     for n in range(5):
-        completions.put(n, str(n))
+        reactor.put(n, str(n))
 
-    assert [(n, str(n)) for n in range(5)] == list(completions.take(LONG))
+    assert list(reactor.take(LONG_S)) == [(n, str(n)) for n in range(5)]
     began = time.monotonic()
-    assert [] == completions.take(0.0)
-    assert [] == completions.take(0.05)
-    assert 0.04 < time.monotonic() - began < LONG / 2
+    assert reactor.take(0.0) == []
+    assert reactor.take(0.05) == []
+    assert 0.04 < time.monotonic() - began < LONG_S / 2
 
 
-def test_another_thread_wakes_the_one_that_waits() -> None:
-    """Again and again; each reply is taken once, however the two meet."""
-    completions, found = Reactor(), []
+def test_another_thread_wakes_the_one_that_waits(reactor: Reactor) -> None:
+    """Each reply is taken once and without delay, whatever the order in which the two threads run."""
+    tickets: list[object] = []
     pause = threading.Event()
 
     def put() -> None:
         for n in range(300):
-            completions.put(n, None)
+            reactor.put(n, None)
             if n % 3 == 0:
                 pause.wait(0.001)
 
     thread = threading.Thread(target=put)
     began = time.monotonic()
     thread.start()
-    while len(found) < 300 and time.monotonic() - began < LONG:
-        found += [ticket for ticket, _ in completions.take(LONG)]
+    while len(tickets) < 300 and time.monotonic() - began < LONG_S:
+        tickets += [ticket for ticket, _ in reactor.take(LONG_S)]
     thread.join()
 
-    assert list(range(300)) == found
-    assert time.monotonic() - began < LONG / 2
+    assert tickets == list(range(300))
+    assert time.monotonic() - began < LONG_S / 2
 
 
-def test_what_is_called_is_no_reply() -> None:
+def test_a_function_to_call_is_no_reply(reactor: Reactor) -> None:
     """It runs on the thread that takes, and what it puts is taken with the rest."""
-    completions, ran = Reactor(), []
+    thread_ids: list[int] = []
 
-    def call() -> None:
-        ran.append(threading.get_ident())
-        completions.put("from", "within")
+    def function() -> None:
+        thread_ids.append(threading.get_ident())
+        reactor.put("from", "within")
 
-    other = threading.Thread(target=completions.call, args=(call,))
+    other = threading.Thread(target=reactor.call, args=(function,))
     other.start()
     other.join()
 
-    assert [("from", "within")] == list(completions.take(LONG))
-    assert [threading.get_ident()] == ran
+    assert list(reactor.take(LONG_S)) == [("from", "within")]
+    assert thread_ids == [threading.get_ident()]
 
 
-def test_a_socket_is_watched_until_it_is_forgotten() -> None:
-    """Each time that something is there to read; what is watched for anew counts from then on; a closed socket can be forgotten."""
-    completions, ours = Reactor(), []
-    here, there = socket.socketpair()
-    here.setblocking(False)
-    fileno = here.fileno()
+def test_a_socket_is_watched_until_it_is_unwatched(reactor: Reactor) -> None:
+    """Its callback runs each time it is ready; a later watch replaces it; a closed one can be unwatched."""
+    received: list[bytes | str] = []
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    fileno = ours.fileno()
 
-    def read(late: bool) -> None:
-        ours.append(late or here.recv(100))
+    def read(timed_out: bool) -> None:
+        received.append("time-out" if timed_out else ours.recv(100))
 
-    completions.watch(fileno, selectors.EVENT_READ, time.monotonic() + LONG, read)
+    def write(timed_out: bool) -> None:
+        received.append("time-out" if timed_out else "writable")
+
+    reactor.watch(fileno, EVENT_READ, time.monotonic() + LONG_S, read)
     for text in (b"one", b"two"):
-        there.send(text)
-        completions.take(LONG)
-    assert [b"one", b"two"] == ours
-    completions.watch(
-        fileno,
-        selectors.EVENT_WRITE,
-        time.monotonic() + LONG,
-        lambda late: ours.append("writes" if not late else "late"),
-    )
-    completions.take(LONG)
-    assert "writes" == ours.pop()
-    here.close()
-    completions.unwatch(fileno)
-    completions.unwatch(fileno)
-    there.close()
+        theirs.send(text)
+        reactor.take(LONG_S)
+    assert received == [b"one", b"two"]
+    reactor.watch(fileno, EVENT_WRITE, time.monotonic() + LONG_S, write)
+    reactor.take(LONG_S)
+    assert received.pop() == "writable"
+    ours.close()
+    reactor.unwatch(fileno)
+    reactor.unwatch(fileno)
+    theirs.close()
 
-    assert [] == completions.take(0.01)
-    assert [b"one", b"two"] == ours
+    assert reactor.take(0.01) == []
+    assert received == [b"one", b"two"]
 
 
-def test_time_is_up() -> None:
-    """Who is too late is told so, once, in time, and nobody else; what has come by then counts as come."""
-    completions, told = Reactor(), []
-    pairs = [socket.socketpair() for _ in range(3)]
+def test_a_number_that_another_socket_has_now_can_be_watched(reactor: Reactor, pairs: Pairs) -> None:
+    """The system gives a closed socket's number to the next one, which must not inherit anything."""
+    calls: list[str] = []
+    [(successor, sender)] = pairs(1)
+    ours, theirs = socket.socketpair()
+    fileno = ours.fileno()
+    reactor.watch(fileno, EVENT_READ, time.monotonic() + LONG_S, lambda _: calls.append("old"))
+    ours.close()
+    reactor.unwatch(fileno)
+    theirs.close()
+    os.dup2(successor.fileno(), fileno)
+    reactor.watch(fileno, EVENT_READ, time.monotonic() + LONG_S, lambda _: calls.append("new"))
+    sender.send(b"x")
+    reactor.take(LONG_S)
+    reactor.unwatch(fileno)
+    os.close(fileno)
+
+    assert calls == ["new"]
+
+
+def test_a_deadline_passes(reactor: Reactor, pairs: Pairs) -> None:
+    """Its callback learns so, once and in time, and no other one does; an event that came by then counts."""
+    calls: list[tuple[int, bool]] = []
+    sockets = pairs(3)
     began = time.monotonic()
-    for n, seconds in enumerate((0.05, LONG, 0.1)):
-        fileno = pairs[n][0].fileno()
+    for n, seconds in enumerate((0.05, LONG_S, 0.1)):
+        fileno = sockets[n][0].fileno()
 
-        def go_on(late: bool, n: int = n, fileno: int = fileno) -> None:
-            told.append((n, late))
-            completions.unwatch(fileno)
+        def callback(timed_out: bool, n: int = n, fileno: int = fileno) -> None:
+            calls.append((n, timed_out))
+            reactor.unwatch(fileno)
 
-        completions.watch(fileno, selectors.EVENT_READ, began + seconds, go_on)
-    completions.take(LONG)
-    assert [(0, True)] == told
-    assert 0.04 < time.monotonic() - began < LONG / 2
-    pairs[2][1].send(b"x")
-    time.sleep(0.1)  # its time is up too, but it has something to read
-    completions.take(LONG)
+        reactor.watch(fileno, EVENT_READ, began + seconds, callback)
+    reactor.take(LONG_S)
+    assert calls == [(0, True)]
+    assert 0.04 < time.monotonic() - began < LONG_S / 2
+    sockets[2][1].send(b"x")
+    time.sleep(0.1)  # its deadline has passed too, but it has something to read
+    reactor.take(LONG_S)
 
-    assert [(0, True), (2, False)] == told
-    pairs[1][1].send(b"x")
-    completions.take(LONG)
-    assert [(0, True), (2, False), (1, False)] == told
-    for pair in pairs:
-        for each in pair:
-            each.close()
+    assert calls == [(0, True), (2, False)]
+    sockets[1][1].send(b"x")
+    reactor.take(LONG_S)
+    assert calls == [(0, True), (2, False), (1, False)]
 
 
-def test_two_that_answer_together() -> None:
-    """One of them may end the watch over the other."""
-    completions, told = Reactor(), []
-    pairs = [socket.socketpair() for _ in range(2)]
-    filenos = [pair[0].fileno() for pair in pairs]
+@pytest.mark.parametrize("late", [False, True], ids=["ready together", "late together"])
+def test_a_callback_may_end_another_watch(reactor: Reactor, pairs: Pairs, *, late: bool) -> None:
+    """The other callback does not run any more: its exchange has ended, and can't be resumed."""
+    calls: list[bool] = []
+    sockets = pairs(2)
+    filenos = [ours.fileno() for ours, _ in sockets]
 
-    def go_on(late: bool) -> None:
-        told.append(late)
+    def callback(timed_out: bool) -> None:
+        calls.append(timed_out)
         for fileno in filenos:
-            completions.unwatch(fileno)
+            reactor.unwatch(fileno)
 
-    for fileno, (_, there) in zip(filenos, pairs, strict=True):
-        completions.watch(fileno, selectors.EVENT_READ, time.monotonic() + LONG, go_on)
-        there.send(b"x")
-    completions.take(LONG)
+    for fileno, (_, theirs) in zip(filenos, sockets, strict=True):
+        reactor.watch(fileno, EVENT_READ, time.monotonic() + (0.0 if late else LONG_S), callback)
+        if not late:
+            theirs.send(b"x")
+    reactor.take(LONG_S)
 
-    assert [False] == told
-    for pair in pairs:
-        for each in pair:
-            each.close()
+    assert calls == [late]
 
 
-def test_no_hurry_after_what_is_over() -> None:
-    """Once nothing is watched, a time that was up long ago is no reason not to wait: the loop would turn and turn while AEP is away."""
-    completions = Reactor()
-    here, there = socket.socketpair()
-    completions.watch(here.fileno(), selectors.EVENT_READ, time.monotonic() + 0.01, lambda late: None)
-    completions.unwatch(here.fileno())
+def test_an_ended_watch_leaves_no_deadline(reactor: Reactor, pairs: Pairs) -> None:
+    """`take` waits although the deadline has passed: the loop would not rest while AEP is away."""
+    [(ours, _)] = pairs(1)
+    reactor.watch(ours.fileno(), EVENT_READ, time.monotonic() + 0.01, lambda _: None)
+    reactor.unwatch(ours.fileno())
     time.sleep(0.02)
     began = time.monotonic()
     for _ in range(5):
-        completions.take(0.02)
+        reactor.take(0.02)
 
     assert time.monotonic() - began > 0.09
-    here.close()
-    there.close()
+
+
+def test_close_frees_every_file(pairs: Pairs) -> None:
+    """A process may build many services one after another, as tests do; none may leave open files."""
+    [(ours, _)] = pairs(1)
+    before = set(os.listdir("/dev/fd"))
+    reactor = Reactor()
+    reactor.watch(ours.fileno(), EVENT_READ, time.monotonic() + LONG_S, lambda _: None)
+    reactor.close()
+    reactor.close()
+
+    assert set(os.listdir("/dev/fd")) == before
+
+
+def test_late_replies_do_no_harm_after_close(pairs: Pairs) -> None:
+    """A thread that carries a slow request, or Kafka's, may still put a reply while the process ends."""
+    [(ours, _)] = pairs(1)
+    reactor = Reactor()
+    reactor.watch(ours.fileno(), EVENT_READ, time.monotonic() + LONG_S, lambda _: None)
+    reactor.close()
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.dup2(writer, reactor._wake_writer)  # the system has given the closed pipe's number to another file
+    reactor._waiting = True  # as the thread may have read it just before `close`
+    reactor.put("ticket", "reply")
+    reactor.call(lambda: None)
+    reactor.unwatch(ours.fileno())
+
+    with pytest.raises(BlockingIOError):  # nothing was written there
+        os.read(reader, 1)
+    for number in {reader, writer, reactor._wake_writer}:
+        os.close(number)
