@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def configure(kafka: Kafka) -> Configure:
-    """A configuration for some topics; keyword arguments are sections merged over it."""
+    """Return what makes a configuration for some topics; keyword arguments are sections merged over it."""
 
     def make(sim: Simulator, *topics: str, **sections: Any) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -40,26 +40,32 @@ def configure(kafka: Kafka) -> Configure:
 
 
 def write(config: dict[str, Any], path: Path) -> Path:
-    """Writes a configuration file."""
+    """Write a configuration file; return its path."""
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
 
 
 def on_a_terminal(*arguments: object, **environ: str) -> Terminal:
-    """Starts `aep-bridge` on a terminal."""
+    """Start `aep-bridge` on a terminal."""
     return Terminal([sys.executable, "-m", "bridge", *map(str, arguments)], cwd=ROOT, **environ)
 
 
 def aep_bridge(
     *arguments: object, code: int | None = 0, timeout_s: float = 90, stdin: str | None = None, **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `aep-bridge` as a process; fails where its exit code is another than `code`."""
+    """Run `aep-bridge` as a process. Fail if its exit code is another than `code`; None allows any."""
+    words = [*map(str, arguments)]
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", *map(str, arguments)],
-        capture_output=True, text=True, timeout=timeout_s, check=False, input=stdin, env={**os.environ, "COLUMNS": "200", **environ}, cwd=ROOT,
-    )  # fmt: skip
+        [sys.executable, "-m", "bridge", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        input=stdin,
+        env={**os.environ, "COLUMNS": "200", **environ},
+        cwd=ROOT,
+    )
     if code is not None and done.returncode != code:
-        raise AssertionError(
-            f"aep-bridge {' '.join(map(str, arguments))}: exit code {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
-        )
+        problem = f"aep-bridge {' '.join(words)}: exit code {done.returncode}, not {code}"
+        raise AssertionError(f"{problem}\n{done.stdout}\n{done.stderr}")
     return done
