@@ -1,4 +1,7 @@
-"""Dead letters with headers that anybody may have written: every command reads them, and a letter leads back to the topic of its record alone."""
+"""Dead letters with headers that anybody may have written.
+
+Every command reads them, and a dead letter leads back to the topic of its record and to no other.
+"""
 
 from __future__ import annotations
 
@@ -88,20 +91,20 @@ times = st.tuples(st.integers(0, 2), st.integers(-(2**63), 2**63 - 1) | st.sampl
 
 @st.composite
 def records(draw: st.DrawFn) -> list[MemoryRecord]:
-    """Some dead letters of one partition."""
+    """Draw some dead letters of one partition."""
     parts = st.tuples(payloads, payloads, st.none() | headers, times)
     return [MemoryRecord(DEAD, at, *each) for at, each in enumerate(draw(st.lists(parts, max_size=6)))]
 
 
-def letter(*more: tuple[str, bytes | None], at: int = 0, time: int = 1000) -> MemoryRecord:
-    """A dead letter with these headers."""
+def dead_letter(*more: tuple[str, bytes | None], at: int = 0, time: int = 1000) -> MemoryRecord:
+    """Return a dead letter with these headers."""
     return MemoryRecord(DEAD, at, b"{}", b"k", more, (1, time))
 
 
 def coordinates(
     topic: bytes, partition: bytes = b"0", offset: bytes = b"5"
 ) -> list[tuple[str, bytes | None]]:
-    """As Kafka Connect writes them, and we do."""
+    """Return coordinates as Kafka Connect writes them, and as we do."""
     return [
         ("__connect.errors.topic", topic),
         ("__connect.errors.partition", partition),
@@ -111,19 +114,23 @@ def coordinates(
 
 @FUZZ
 @given(records())
-@example([letter(("aep.replay.count", b"1" * 5000))])
-@example([letter(("aep.replay.count", b"9" * 30))])
-@example([letter(*coordinates(b"t", b"1" * 5000))])
-@example([letter(*coordinates(b"t", b"0", b"9" * 30))])
-@example([letter(*coordinates(b"a\x00b"))])
-@example([letter(time=10**18), letter(at=1, time=-(2**63))])
-def test_every_letter_is_understood_and_planned(read: list[MemoryRecord]) -> None:
-    """Coordinates that Kafka could have, a count that fits, a time of the calendar; each letter is one action of the plan, or a repeat."""
+@example([dead_letter(("aep.replay.count", b"1" * 5000))])
+@example([dead_letter(("aep.replay.count", b"9" * 30))])
+@example([dead_letter(*coordinates(b"t", b"1" * 5000))])
+@example([dead_letter(*coordinates(b"t", b"0", b"9" * 30))])
+@example([dead_letter(*coordinates(b"a\x00b"))])
+@example([dead_letter(time=10**18), dead_letter(at=1, time=-(2**63))])
+def test_every_dead_letter_is_parsed_and_planned(read: list[MemoryRecord]) -> None:
+    """Whatever the headers are, what comes out is possible.
+
+    Coordinates that Kafka could have, a count that fits, a time of the calendar. Each dead letter is one
+    action of the plan, or a repeat.
+    """
     letters = [parse_dead_letter(record) for record in read]
     for each in letters:
-        told = each.as_json()
-        json.dumps(told).encode()
-        assert datetime.fromisoformat(told["failed_at"]).year in range(1, 10_000)
+        fields = each.as_json()
+        json.dumps(fields).encode()
+        assert datetime.fromisoformat(fields["failed_at"]).year in range(1, 10_000)
         assert 0 <= each.source.partition < 2**31
         assert 0 <= each.source.offset < 2**63
         assert each.source.topic.replace(".", "a").replace("_", "a").replace("-", "a").isalnum()
@@ -165,7 +172,7 @@ class FakeReader:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A configuration and a patch for the commands, which read what `FakeReader` gives."""
+    """A folder with a configuration and a patch for the commands, which read what `FakeReader` gives."""
     path = tmp_path_factory.mktemp("letters")
     kafka = {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}
     (path / "c.yaml").write_text(
@@ -185,7 +192,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) -> str:
-    """What a command prints."""
+    """Return what a command prints."""
     done = CliRunner().invoke(app, [*arguments, "--config", str(folder / "c.yaml")])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
     assert done.exit_code in code, done.output
@@ -198,7 +205,7 @@ def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) ->
     [
         MemoryRecord(DEAD, 0, b"[" * 100_000),
         MemoryRecord(DEAD, 1, b'{"a":"\\ud800"}'),
-        letter(*coordinates(b"t", b"1" * 5000), at=2, time=10**18),
+        dead_letter(*coordinates(b"t", b"1" * 5000), at=2, time=10**18),
     ]
 )
 @example([MemoryRecord(DEAD, 0, None, b"x" * 200_000)])
@@ -213,8 +220,11 @@ def run(folder: Path, *arguments: str, code: frozenset[int] = frozenset({0})) ->
         )
     ]
 )
-def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> None:
-    """list, show, export, stats and the dry runs of replay, for scripts and for people, whose terminal is given no escape sequence."""
+def test_no_dead_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> None:
+    """list, show, export, stats and the dry runs of replay work for scripts and for people.
+
+    A terminal gets no escape sequence that others wrote.
+    """
     FakeReader.stored = read
     listed = json.loads(run(folder, "list"))
     assert len(read) == sum(group["count"] for group in listed)
@@ -235,7 +245,7 @@ def test_no_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) -> No
 
 
 def test_what_is_no_mark_marks_nothing() -> None:
-    """Huge counts, half a surrogate pair, nesting without end in the marks' topic."""
+    """Anybody may write to the marks' topic: huge counts, half a surrogate pair, nesting without end."""
     good = json.dumps({"count": 1, "at": "2026-11-24T12:00:00Z", "to": "aep"}).encode()
     bad = [
         b'{"count":%s,"at":"","to":""}' % count
@@ -249,15 +259,15 @@ def test_what_is_no_mark_marks_nothing() -> None:
 
 
 def test_times_outside_of_the_calendar_are_its_ends() -> None:
-    """And all others are to the second."""
+    """A command that shows a time must not fail for it. All others are shown to the second."""
     assert iso_time(10**18) == "9999-12-31T23:59:59Z"
     assert iso_time(-(10**18)) == "0001-01-01T00:00:00Z"
     assert iso_time(1_795_521_600_999) == "2026-11-24T12:00:00Z"
     assert iso_time(-1) == "1969-12-31T23:59:59Z"
 
 
-def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
-    """Brackets that never close are looked for in a bounded text: 300 characters come out of it."""
+def test_what_a_dead_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
+    """Brackets that never close are searched in a bounded text, of which 300 characters are kept."""
     assert len(error_kind("[" * 1_000_000)) == 300
 
 
@@ -266,7 +276,7 @@ def test_what_a_letter_is_grouped_by_takes_no_time_for_a_long_error() -> None:
 def test_a_payload_takes_the_patch_or_says_why_not(
     tmp_path_factory: pytest.TempPathFactory, value: bytes | None
 ) -> None:
-    """JSON again, or `CannotPatch`; numbers of any length among it."""
+    """What comes out is JSON again, or `CannotPatch`, for numbers of any length too."""
     path = tmp_path_factory.getbasetemp() / "patch.json"
     path.write_text(json.dumps(FIX))
     try:
@@ -295,23 +305,26 @@ forged = st.lists(
 @example([*coordinates(b"u"), ("aep.replay.count", b"0")], 1)
 @example(coordinates(b"u"), 2)
 @example([("aep.replay.count", b"2")], 1)
-def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
+def test_a_dead_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
     own: Headers, times: int
 ) -> None:
-    """Also after further failures; the reason, the error, the status and the dataset are ours, and the record's own headers are kept."""
+    """That holds also after further failures.
+
+    The reason, the error, the status and the dataset are ours, and the record's own headers are kept.
+    """
     place, carried = TopicPartition("t", 1), own
-    for _ in range(times):  # a replay gives the record back with its letter's headers
+    for _ in range(times):  # a replay gives the record back with its dead letter's headers
         record = MemoryRecord(place, 77, b"{}", b"k", carried)
         carried = dead_letter_headers(
             DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no", 400, 1), "b", "i", "d")
         )
-    found = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
+    parsed = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", carried))
 
     assert list(own) == carried[: len(own)]
-    assert found.source.topic == "t"
-    assert ("refused", "no", "400", "d") == (found.reason, found.error, found.status, found.dataset)
+    assert parsed.source.topic == "t"
+    assert (parsed.reason, parsed.error, parsed.status, parsed.dataset) == ("refused", "no", "400", "d")
     assert make_plan(
-        [found], Bounds({DEAD: 0}, {DEAD: 9}), ReplayMarks(), Selection(), None, 3
+        [parsed], Bounds({DEAD: 0}, {DEAD: 9}), ReplayMarks(), Selection(), None, 3
     ).destinations.keys() <= {
         ("t", Action.SEND),
         ("t", Action.PARK),
@@ -319,7 +332,7 @@ def test_a_letter_leads_to_the_topic_of_its_record_whatever_its_producer_wrote(
 
 
 def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
-    """With or without a count, the letter has its own record's place, and a count of nought."""
+    """With or without a count, the dead letter has its own record's coordinates, and a count of 0."""
     for own in (
         [*coordinates(b"u"), ("aep.replay.count", b"7")],
         coordinates(b"u"),
@@ -330,17 +343,17 @@ def test_forged_coordinates_of_another_topic_are_not_believed() -> None:
         built = dead_letter_headers(
             DeadLetter(record, "t.dlq", Refusal(Reason.REFUSED, "no"), "b", "i", None)
         )
-        found = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", built))
+        parsed = parse_dead_letter(MemoryRecord(DEAD, 3, b"{}", b"k", built))
 
-        assert (Coordinates("t", 1, 77), 0, "1234") == (
-            found.source,
-            found.earlier_failures,
-            found.source_timestamp,
-        )
+        assert (
+            parsed.source,
+            parsed.earlier_failures,
+            parsed.source_timestamp,
+        ) == (Coordinates("t", 1, 77), 0, "1234")
 
 
-def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: Path) -> None:
-    """They would land in the dead-letter topic once more."""
+def test_dead_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: Path) -> None:
+    """They would end in the dead-letter topic once more."""
     FakeReader.stored = [MemoryRecord(DEAD, 0, b"{}", None, None)]
     done = CliRunner().invoke(app, ["replay", "--to", "source", "--config", str(folder / "c.yaml")])
 
@@ -349,13 +362,13 @@ def test_letters_that_do_not_say_where_they_came_from_are_not_sent_back(folder: 
 
 
 def test_a_header_name_that_is_no_text_does_not_stop_the_reader() -> None:
-    """The client holds a null pointer for it: the letter is read, with that header renamed."""
+    """The client holds a null pointer for it. The dead letter is read, with that header renamed."""
     with MockCluster(topics={"t.dlq": 1}) as cluster:
         produce_raw_header(cluster.bootstrap, b"t.dlq", b"caf\xe9")
         kafka = {"bootstrap_servers": cluster.bootstrap, "group_id": "g"}
         reader = DeadLetterReader(configured(kafka=kafka))
-        (letter_read,) = reader.dead_letters(reader.bounds({"t.dlq": 1}))
+        (read_letter,) = reader.dead_letters(reader.bounds({"t.dlq": 1}))
         reader.close()
 
-    assert [value for _, value in letter_read.record.headers() or ()] == [b"x", b"y"]
-    assert letter_read.coordinates == letter_read.source
+    assert [value for _, value in read_letter.record.headers() or ()] == [b"x", b"y"]
+    assert read_letter.coordinates == read_letter.source

@@ -1,4 +1,4 @@
-"""`aep-bridge init`: what it writes is accepted, and a connector is moved over with its offsets and without its mistakes."""
+"""`aep-bridge init`: `check` accepts what it writes, and a connector is taken over with its offsets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> None:
-    """Out of flags comes a commented file that `check` finds nothing wrong with; a second time it is not written over."""
+    """They make a commented file that `check` accepts. A file that exists is not overwritten."""
     topic, file = kafka.clients.create_topic(unique("init"), 1), tmp_path / "bridge.yaml"
     with Simulator(Config()) as sim:
         flags = (
@@ -45,7 +45,10 @@ def test_flags_are_enough_and_check_accepts_it(kafka: Kafka, tmp_path: Path) -> 
 
 
 def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path) -> None:
-    """Answers make a file that `check` accepts; a wrong URL is asked for again; Ctrl-C writes nothing; with every flag given, nothing is asked."""
+    """Answers make a file that `check` accepts, and a wrong URL is asked for again.
+
+    Ctrl-C writes nothing; if every flag is there, nothing is asked.
+    """
     first, second, file = (
         *(kafka.clients.create_topic(unique("asked"), 1) for _ in range(2)),
         tmp_path / "bridge.yaml",
@@ -119,15 +122,18 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
 
 
 def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path) -> None:
-    """Every setting is accounted for, the secret goes to a file of its own, a dry run changes nothing, and the bridge begins where the connector stopped."""
+    """The bridge begins where the connector stopped, and a dry run changes nothing.
+
+    Every setting is accounted for, and the secret goes to a file of its own.
+    """
     topic = kafka.clients.create_topic(unique("moved"), 1)
     with Simulator(Config(require_auth=True, client_secrets=("secret-canary",))) as sim:
         kafka.clients.produce(topic, [envelope(f"c{number}", sim.config.org) for number in range(10)])
-        given = connector(
+        posted = connector(
             topic, sim.inlet_url, **{"aep.connection.auth.endpoint": sim.token_url, "transforms": "x"}
         )
         source, file = tmp_path / "connector.json", tmp_path / "bridge.yaml"
-        source.write_text(json.dumps(given))
+        source.write_text(json.dumps(posted))
         flags = (
             "init",
             file,
@@ -144,14 +150,14 @@ def test_a_connector_is_moved_over_with_its_offsets(kafka: Kafka, tmp_path: Path
         done = Consumer({**kafka.properties(), "group.id": group, "enable.auto.commit": False})
         done.commit(offsets=[TopicPartition(topic, 0, 7)], asynchronous=False)
         done.close()
-        told = aep_bridge(*flags, "--take-offsets").stdout
-        assert "secret-canary" not in told + file.read_text()
+        printed = aep_bridge(*flags, "--take-offsets").stdout
+        assert "secret-canary" not in printed + file.read_text()
         assert (tmp_path / "client-secret").read_text().strip() == "secret-canary"
         assert stat.S_IMODE((tmp_path / "client-secret").stat().st_mode) == 0o600
-        assert all(name in told for name in given["config"] if not name.startswith("topics"))
-        assert "TO DO BY HAND  transforms" in told
-        assert f"{topic}/0: from 7 on, 3 to go" in told
-        assert "dry run" in told
+        assert all(name in printed for name in posted["config"] if not name.startswith("topics"))
+        assert "TO DO BY HAND  transforms" in printed
+        assert f"{topic}/0: from 7 on, 3 to go" in printed
+        assert "dry run" in printed
         assert kafka.clients.committed("aep-bridge", topic) == {}
         config = yaml.safe_load(file.read_text())
         config["kafka"]["group_id"] = unique("ours")

@@ -1,4 +1,7 @@
-"""A broker that authorizes: `check` names what is missing, and what docs/how-to/kubernetes.md lists is enough, for the bridge and for a replay."""
+"""A broker that authorizes: `check` names every right that is missing.
+
+What docs/how-to/kubernetes.md lists is enough for the bridge and for a replay.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ AUTHORIZER = {
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Kafka]:
-    """A broker where the user may nothing that is not granted."""
+    """A broker where the user may do nothing that is not granted."""
     if missing := missing_tools():
         pytest.fail(f"a real broker needs {', '.join(missing)}")
     with Kafka(secure=True, settings=AUTHORIZER) as running:
@@ -42,7 +45,7 @@ def guarded() -> Iterator[Kafka]:
 
 
 def grant(kafka: Kafka, kind: ResourceType, name: str, *operations: AclOperation) -> None:
-    """Gives the user what it may do."""
+    """Allow the user these operations."""
     admin = AdminClient(kafka.properties())
     for operation in operations:
         binding = AclBinding(
@@ -52,7 +55,10 @@ def grant(kafka: Kafka, kind: ResourceType, name: str, *operations: AclOperation
 
 
 def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafka, tmp_path: Path) -> None:
-    """From nothing to the table of the documentation: each missing right is FAIL with its ACL; then check is ok, the bridge delivers, and a replay runs."""
+    """Rights are granted one by one, up to the table of the documentation.
+
+    Each missing one is FAIL with its ACL; in the end `check` is ok, the bridge delivers, and a replay runs.
+    """
     topic, group = guarded.clients.create_topic(unique("guarded"), 1), unique("group")
     dead = guarded.clients.create_topic(f"{topic}.dlq", 1)
     properties: dict[str, Any] = guarded.properties("SASL_SSL")
@@ -74,11 +80,11 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
 
         assert "DESCRIBE" in check(1)[f"topic {topic}"]["do"]
         grant(guarded, ResourceType.TOPIC, topic, AclOperation.DESCRIBE)
-        found = check(1)
-        assert "no permission to READ" in found[f"topic {topic}"]["found"]
-        assert "can't be created" in found[f"dead-letter topic {dead}"]["found"]
-        assert "DESCRIBE where it is there" in found[f"dead-letter topic {dead}"]["do"]
-        assert "ACL" in found[f"group {group}"]["do"]
+        findings = check(1)
+        assert "no permission to READ" in findings[f"topic {topic}"]["found"]
+        assert "can't be created" in findings[f"dead-letter topic {dead}"]["found"]
+        assert "DESCRIBE where it is there" in findings[f"dead-letter topic {dead}"]["do"]
+        assert "ACL" in findings[f"group {group}"]["do"]
         grant(guarded, ResourceType.TOPIC, topic, AclOperation.READ, AclOperation.DESCRIBE_CONFIGS)
         grant(guarded, ResourceType.TOPIC, dead, AclOperation.DESCRIBE, AclOperation.DESCRIBE_CONFIGS)
         assert "no permission to WRITE" in check(1)[f"dead-letter topic {dead}"]["found"]
@@ -109,7 +115,7 @@ def test_what_is_missing_is_named_and_what_is_documented_is_enough(guarded: Kafk
         assert "ACL READ" in aep_bridge("dlq", "replay", "-c", file, "--yes", code=1).stderr
         assert dict(sim.accepted) == {}
         grant(guarded, ResourceType.GROUP, f"{group}.replay", AclOperation.READ)
-        told = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes").stdout)
+        result = json.loads(aep_bridge("dlq", "replay", "-c", file, "--yes").stdout)
 
-        assert (10, True) == (told["accepted"], told["finished"])
+        assert (result["accepted"], result["finished"]) == (10, True)
         assert len(sim.accepted) == 10

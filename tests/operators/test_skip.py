@@ -1,4 +1,4 @@
-"""`aep-bridge skip` on its way to the bridge: whose order it is, and what is wrong with it in words."""
+"""`aep-bridge skip` on its way to the bridge: who gives the order, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.ops.admin import Admin, View
 
 
 class Desk:
-    """An admin port whose orders are noted, and the command that gives them."""
+    """An admin port that keeps the orders it gets, and the command that gives them."""
 
     def __init__(self, folder: Path) -> None:
         self.orders: list[tuple[object, ...]] = []
@@ -72,7 +72,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As in the image: a number without a name. (The folder is there before: pytest looks whose it is.)"""
+    """Be a user without a name, as in the image. pytest makes the folder first, since it looks
+    who owns it.
+    """
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 65_532_000)
@@ -81,18 +83,18 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("nobody")
 def test_a_user_without_a_name_has_to_say_who_it_is(desk: Desk) -> None:
-    """`kubectl exec` gives a number that is everybody's: an audit needs a person."""
-    asked = desk.order()
+    """`kubectl exec` gives a number that everybody gets, and an audit needs a person."""
+    refused = desk.order()
 
-    assert (2, []) == (asked.exit_code, desk.orders)
-    assert "uid 65532000" in asked.stderr
-    assert "say with --who" in asked.stderr
+    assert (refused.exit_code, desk.orders) == (2, [])
+    assert "uid 65532000" in refused.stderr
+    assert "say with --who" in refused.stderr
     assert desk.order("--who", "ada").exit_code == 0
     assert desk.orders == [("t", 0, 1, "ada", "ticket 4711")]
 
 
 def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the one in the audit."""
+    """The name is the one in the audit."""
     monkeypatch.setenv("LOGNAME", "grace")
 
     assert desk.order().exit_code == 0
@@ -100,7 +102,7 @@ def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "text"),
     [
         (b"\xff\xfeopen", "is not UTF-8 text"),
         (b" \n", "is empty"),
@@ -108,29 +110,31 @@ def test_a_user_with_a_name_need_not(desk: Desk, monkeypatch: pytest.MonkeyPatch
         (b"open\nsesame", "printable ASCII"),
     ],
 )
-def test_a_token_file_that_holds_no_token_is_told(desk: Desk, content: bytes, told: str) -> None:
-    """In a line that names the file, and shows nothing of what it holds."""
+def test_a_token_file_that_holds_no_token_is_named_and_not_shown(
+    desk: Desk, content: bytes, text: str
+) -> None:
+    """What the file holds may be another secret."""
     desk.file.write_bytes(content)
     refused = desk.order("--who", "ada")
 
-    assert (2, []) == (refused.exit_code, desk.orders)
+    assert (refused.exit_code, desk.orders) == (2, [])
     assert f"{desk.file}: " in refused.stderr
-    assert told in refused.stderr
+    assert text in refused.stderr
     assert "sesame" not in refused.output
 
 
-@pytest.mark.parametrize(("content", "told"), [(b"\xff\xfeopen", "is not UTF-8 text"), (b"", "is empty")])
-def test_a_token_file_of_the_bridge_that_holds_none_is_told(desk: Desk, content: bytes, told: str) -> None:
-    """And lets nobody in, with whatever token."""
+@pytest.mark.parametrize(("content", "text"), [(b"\xff\xfeopen", "is not UTF-8 text"), (b"", "is empty")])
+def test_a_bridge_whose_token_file_holds_none_says_so(desk: Desk, content: bytes, text: str) -> None:
+    """It lets nobody in, with whatever token."""
     desk.token.write_bytes(content)
     refused = desk.order("--who", "ada")
 
-    assert (1, []) == (refused.exit_code, desk.orders)
-    assert f"the admin token can't be read: {told}" in refused.stderr
+    assert (refused.exit_code, desk.orders) == (1, [])
+    assert f"the admin token can't be read: {text}" in refused.stderr
 
 
 @pytest.mark.parametrize(
-    ("record", "admin", "more", "code", "told"),
+    ("record", "admin", "more", "code", "text"),
     [
         ("t/0/²", None, (), 2, "write TOPIC/PARTITION/OFFSET"),
         ("t/0/1", "http://[::1", (), 2, "write it like http://10.0.0.7:8080"),
@@ -138,11 +142,11 @@ def test_a_token_file_of_the_bridge_that_holds_none_is_told(desk: Desk, content:
         ("t/0/1", None, ("--why", "\udcff"), 2, "must be text in UTF-8"),
     ],
 )
-def test_what_else_is_wrong_is_told(
-    desk: Desk, record: str, admin: str | None, more: tuple[str, ...], code: int, told: str
+def test_a_mistyped_argument_is_an_error_that_says_what_to_write(
+    desk: Desk, record: str, admin: str | None, more: tuple[str, ...], code: int, text: str
 ) -> None:
-    """No traceback for a mistyped argument."""
+    """A traceback would hide what to do."""
     refused = desk.order("--who", "ada", *more, record=record, admin=admin)
 
-    assert (code, []) == (refused.exit_code, desk.orders)
-    assert told in refused.stderr
+    assert (refused.exit_code, desk.orders) == (code, [])
+    assert text in refused.stderr

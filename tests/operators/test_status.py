@@ -24,7 +24,10 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_path: Path) -> None:
-    """Two replicas with two partitions each: one table of four; held is exit code 1 with the reason, a replica that is away 3."""
+    """Two replicas with two partitions each make one table of four.
+
+    A held inlet is exit code 1, with the reason; a replica that is away is 3.
+    """
     topic = kafka.clients.create_topic(unique("status"), 4)
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
@@ -40,7 +43,9 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
             assert {entry["partition"] for replica in seen for entry in replica["partitions"]} == {0, 1, 2, 3}
 
             def rates() -> bool:
-                """A rate is told for what had a watermark at both looks, so the first look after the first record may have none."""
+                """A rate needs a watermark at two looks, so the first look after the
+                first record may have none.
+                """
                 again = json.loads(aep_bridge("status", one.admin_url, two.admin_url).stdout)
                 marked = [
                     entry
@@ -85,7 +90,10 @@ def test_all_replicas_are_in_one_table(kafka: Kafka, configure: Configure, tmp_p
 
 
 def test_routes_in_sum() -> None:
-    """A route's lag is the sum of its partitions', and unknown while one is; a topic takes the first route that matches, and a route without a partition is shown."""
+    """A route's lag is the sum of its partitions' lags, and unknown while one of them is.
+
+    A topic takes the first route that matches, and a route without a partition is shown too.
+    """
     routes = [
         Route("a", Format.RAW, "in", "d"),
         Route("^a.*", Format.RAW, "in", None),
@@ -123,9 +131,9 @@ def test_the_sentence() -> None:
         {"inlet": "i", "reason": "status 429", "next_try_s": 12, "detail": ""},
         {"inlet": "i", "reason": "dead-letter topic unavailable", "next_try_s": 1, "detail": "x"},
     ]
-    told = summary(
+    stopped = summary(
         {**well, "waits": waits, "tokens": {"i": {"error": "invalid_client", "expires_in_s": None}}}
     )
-    assert told["level"] == "stopped"
-    assert [reason["level"] for reason in told["reasons"]] == ["stopped", "stopped", "waiting"]
+    assert stopped["level"] == "stopped"
+    assert [reason["level"] for reason in stopped["reasons"]] == ["stopped", "stopped", "waiting"]
     assert "Waiting for Kafka" in summary({"joined": False, "partitions": []})["title"]

@@ -1,4 +1,7 @@
-"""Every command that reads: a table or text on a terminal, JSON in a pipe and with `-o json`, and the same facts in both; with the brokers behind SASL and TLS."""
+"""Every command that reads shows text on a terminal and JSON in a pipe, with the same facts in both.
+
+The brokers are behind SASL and TLS.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ pytestmark = pytest.mark.timeout(170)
 
 
 def shown(*arguments: object, code: int = 0) -> str:
-    """What a command shows on a terminal."""
+    """Return what a command shows on a terminal."""
     with on_a_terminal(*arguments) as terminal:
         assert terminal.wait(90) == code, terminal.text
         return terminal.text
@@ -29,19 +32,22 @@ def shown(*arguments: object, code: int = 0) -> str:
 def test_every_reading_command_over_sasl_and_tls(
     secure_kafka: Kafka, configure: Configure, tmp_path: Path
 ) -> None:
-    """check, run, status, partitions, dlq list, show, stats, replay: on a terminal and for scripts, against SASL_SSL with SCRAM; the password appears nowhere."""
+    """check, run, status, partitions and dlq work against SASL_SSL with SCRAM, for people and for scripts.
+
+    The password appears nowhere.
+    """
     topic = secure_kafka.clients.create_topic(unique("over-tls"), 2)
     properties: dict[str, Any] = secure_kafka.properties("SASL_SSL")
     servers = properties.pop("bootstrap.servers")
     (tmp_path / "sasl").write_text(properties.pop("sasl.password") + "\n")
     properties["sasl.password_file"] = str(tmp_path / "sasl")
-    said: list[str] = []
+    printed: list[str] = []
 
     def both(*arguments: object, code: int = 0) -> tuple[str, Any]:
-        """On a terminal, and in a pipe."""
+        """Return what a command shows on a terminal, and what it gives a script."""
         text = shown(*arguments, code=code)
         piped = aep_bridge(*arguments, code=code)
-        said.extend([text, piped.stdout, piped.stderr])
+        printed.extend([text, piped.stdout, piped.stderr])
         assert piped.stdout == "" or "│" not in piped.stdout
         return text, json.loads(piped.stdout)
 
@@ -55,9 +61,9 @@ def test_every_reading_command_over_sasl_and_tls(
                 60,
                 bridge.tail(),
             )
-            text, seen = both("status", bridge.admin_url)
+            text, statuses = both("status", bridge.admin_url)
             assert f"{topic}/0" in text
-            assert seen[0]["partitions"][0]["topic"] == topic
+            assert statuses[0]["partitions"][0]["topic"] == topic
             with on_a_terminal("status", bridge.admin_url, "--watch") as watching:
                 watching.expect(f"{topic}/1")
                 watching.type_text(CTRL_C)
@@ -66,9 +72,9 @@ def test_every_reading_command_over_sasl_and_tls(
         sim.faults.clear()
         file = write(config, tmp_path / "bridge.yaml")
 
-        text, found = both("check", "-c", file)
+        text, findings = both("check", "-c", file)
         assert "answer over SASL_SSL" in text
-        assert {each["level"] for each in found} == {"ok"}
+        assert {each["level"] for each in findings} == {"ok"}
         text, counts = both("partitions", "-c", file)
         assert counts["topics"] == {topic: 2}
         assert topic in text
@@ -91,15 +97,18 @@ def test_every_reading_command_over_sasl_and_tls(
         assert "20 delivered, 0 dead-lettered again, 0 parked, 0 left" in text
         assert len(sim.accepted) == 20
         assert "20 replayed already" in shown("dlq", "replay", "-c", file)
-    said.append(text)
+    printed.append(text)
 
-    assert PASSWORD not in "".join(said)
+    assert PASSWORD not in "".join(printed)
 
 
 def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(
     kafka: Kafka, configure: Configure, tmp_path: Path
 ) -> None:
-    """Once: what is under way is settled, and the summary says where it stands and what to do. The same command goes on."""
+    """After one Ctrl-C, what is under way is settled, and the summary says where it stands and what to do.
+
+    The same command goes on.
+    """
     topic = kafka.clients.create_topic(unique("ctrl-c"), 1)
     with Simulator(Config()) as sim:
         config = configure(sim, topic)
@@ -128,7 +137,10 @@ def test_ctrl_c_on_a_terminal_leaves_a_replay_where_it_stands(
 
 
 def test_configuration_and_wrong_use(tmp_path: Path) -> None:
-    """Text on both sides, JSON where asked for; a form that does not exist is exit code 2 and names those that do."""
+    """The configuration's commands print text in a pipe too, and JSON with `-o json`.
+
+    A form that does not exist is exit code 2, and names those that do.
+    """
     with Simulator(Config()) as sim:
         aep = {"inlet_url": sim.inlet_url}
     file = write(

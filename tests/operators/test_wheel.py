@@ -1,4 +1,4 @@
-"""The wheel that users install: everything of the package is in it, nothing else, and it runs on its own."""
+"""The wheel that users install holds the whole package and nothing else, and runs on its own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ script.load()()
 
 
 def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
-    """Built by the project's own backend: each file of bridge/ is in it, the status page too; unpacked elsewhere, its script works."""
+    """Each file of bridge/ is in it, the status page too. Unpacked elsewhere, its script works."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""What keeps a replay from starting, told before anything is sent."""
+"""What keeps a replay from starting is found before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--since`: ages and times, and what is neither."""
+"""`--since` takes ages and times, and says what is neither."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ NOW_MS = 1_795_521_600_000
     ],
 )
 def test_ages_and_times(text: str, ms: int) -> None:
-    """Milliseconds since the epoch; a time without a zone is UTC."""
+    """They become milliseconds since the epoch; a time without a zone is UTC."""
     assert parse_since(text, NOW) == ms
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{1,30} ?[smhd]", fullmatch=True)))
 @example("9999999d")
 @example("99999999999999d")
-def test_anything_else_is_told_in_words(text: str) -> None:
-    """A number, or the one error that the command shows."""
+def test_anything_else_is_an_error_that_says_what_to_give(text: str) -> None:
+    """The command shows this one error, and no traceback."""
     try:
         assert isinstance(parse_since(text, NOW), int)
     except ValueError as error:

@@ -20,7 +20,7 @@ from tests.unit.replay.dead_letters import DEAD, letter
 
 
 class FakeKafkaSource:
-    """Stands where the real source is: keeps what it is asked to store, and gives what it is told to."""
+    """Stands where the real source is: keeps what it is asked to store, and gives the slices in `next`."""
 
     def __init__(self, _properties: Any, _topics: Any, _ignored: Any, listener: Any, _events: Any) -> None:
         self.listener = listener
