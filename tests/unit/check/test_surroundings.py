@@ -6,7 +6,7 @@ import pytest
 
 from bridge.check import Level, offline
 from bridge.check.surroundings import most_similar_variable, references
-from tests.unit.config.test_settings import settings
+from tests.support.settings import settings
 
 
 @pytest.mark.parametrize(
