@@ -180,15 +180,15 @@ def tls(aep: AepSettings) -> Tls:
     return Tls(_text(aep.ca_file), _text(aep.client_cert_file), _text(aep.client_key_file))
 
 
-def _reloaded(inlet: str, what: str, files: Sequence[Path], read: Callable[[], T]) -> FileValue[T]:
+def _reloaded(inlet: str, setting: str, files: Sequence[Path], read: Callable[[], T]) -> FileValue[T]:
     return FileValue(
         files,
         read,
-        lambda: log.info("file.reloaded", inlet=inlet, what=what),
+        lambda: log.info("file.reloaded", inlet=inlet, setting=setting),
         lambda error: log.error(
             "file.reload_failed",
             inlet=inlet,
-            what=what,
+            setting=setting,
             error=error,
             next_step="the values that were read before stay in use; the file is read again when it changes",
         ),

@@ -77,6 +77,7 @@ class ConsumerEvents:
                 "topics.unmatched",
                 topics=sorted(unmatched),
                 partitions=sum(partition.topic in unmatched for partition in partitions),
-                error="Kafka's client takes these topics for topics of the mapping, and no entry of it matches them",
-                next_step="they are not read; write the regex that means them in a simpler way, or name them",
+                error="Kafka's client matches these topics with a regex of the mapping, "
+                "and no entry of the mapping matches them",
+                next_step="they are not read; simplify the regex, or name the topics one by one",
             )

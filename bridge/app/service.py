@@ -193,7 +193,7 @@ class Service:
         """Deliver until a SIGTERM (or `engine.stop`), then drain. Return the exit code."""
         self.telemetry.memory_ceiling(*ceiling(self.settings))
         for warning in self.settings.warnings:
-            log.warning("configuration.warning", text=warning)
+            log.warning("configuration.warning", warning=warning)
         self.admin.start()
         log.info(
             "bridge.started",

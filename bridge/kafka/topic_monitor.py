@@ -174,7 +174,7 @@ class TopicMonitor:
                 "dead_letter.topic_wrong",
                 error=str(error),
                 next_try_s=pause_s,
-                what_follows="its dead letters wait; other topics go on",
+                next_step="its dead letters wait until the topic is corrected; other topics go on",
             )
         return pause_s
 
@@ -187,9 +187,7 @@ class TopicMonitor:
             self._due |= counts.keys()
             missing = [name for name in self._mapped if not any(matches(name, topic) for topic in counts)]
             if missing:
-                log.warning(
-                    "topics.missing", topics=missing, what_follows="they are read as soon as they exist"
-                )
+                log.warning("topics.missing", topics=missing, next_step="they are read as soon as they exist")
         return counts
 
     def _check_due(self, admin: TopicAdmin, existing: Mapping[str, int]) -> list[TopicError]:
@@ -222,7 +220,7 @@ class TopicMonitor:
         for warning in dead_letter_topic.warnings:
             log.warning("dead_letter.topic_doubtful", topic=dead_letter_topic.name, warning=warning)
         log.info(
-            "dead_letter.topic",
+            "dead_letter.topic_ready",
             source=topic,
             topic=dead_letter_topic.name,
             partitions=dead_letter_topic.partitions,

@@ -35,7 +35,8 @@ class EventLog(Observer):
                 topic=event.topic,
                 records=event.records,
                 suppressed=suppressed,
-                next_step="Profile drops events above 10 kB after a 207: make them smaller, or keep them out of Profile",
+                next_step="Profile drops events above 10 kB after a 207: make them smaller, "
+                "or keep them out of Profile",
             )
 
     def dead_letter_published(self, event: events.DeadLetterPublished) -> None:
@@ -48,7 +49,7 @@ class EventLog(Observer):
                 topic=record.topic(),
                 partition=record.partition(),
                 offset=record.offset(),
-                to=letter.topic,
+                dead_letter_topic=letter.topic,
                 reason=refusal.reason.value,
                 status=refusal.status,
                 error=refusal.error[:DETAIL_CHARACTERS],
@@ -58,10 +59,11 @@ class EventLog(Observer):
     def dead_letters_failed(self, event: events.DeadLettersFailed) -> None:
         for topic in sorted(event.topics):
             log.error(
-                "dead_letter.failed",
+                "dead_letter.publish_failed",
                 topic=topic,
                 error=event.error,
-                next_step="the bridge tries again and commits nothing past these records; make the topic writable",
+                next_step="make the topic writable; the bridge tries again, "
+                "and commits nothing past these records until then",
             )
 
     # -- requests -----------------------------------------------------------------
@@ -106,11 +108,11 @@ class EventLog(Observer):
 
     def flood_guard_stopped(self, event: events.FloodGuardStopped) -> None:
         log.error(
-            "inlet.flood_guard",
+            "inlet.flood_guard_triggered",
             inlet=event.inlet,
             dataset=event.key,
-            next_step="everything is refused: look at the schema, the dataset and the organisation; "
-            "dead_letter.flood_guard sets the number",
+            next_step="none of many records in a row was accepted (dead_letter.flood_guard sets how many): "
+            "look at the records, the schema, the dataset and the organisation",
         )
 
     # -- the group ------------------------------------------------------------------
@@ -134,8 +136,8 @@ class EventLog(Observer):
             expected_offset=event.expected_offset,
             offset=event.offset,
             unsettled_records=event.unsettled,
-            next_step="the topic was truncated or created anew; the unsettled records of before are delivered, "
-            "those that were not read are gone",
+            next_step="the topic was truncated or created again; records that were read before are still "
+            "delivered, and those that were not read are gone",
         )
 
     def partitions_paused(self, event: events.PartitionsPaused) -> None:

@@ -79,7 +79,7 @@ class Telemetry(Observer):
         """
         if (suppressed := self._throttle.suppressed("refused")) is not None:
             by_name = {str(partition): offset for partition, offset in offsets.items()}
-            log.warning("offsets.refused", offsets=by_name, suppressed=suppressed)
+            log.warning("offsets.not_stored", offsets=by_name, suppressed=suppressed)
 
     def possible_loss(self, topic: str, detail: str) -> None:
         """A committed offset was out of range."""
@@ -89,7 +89,7 @@ class Telemetry(Observer):
             topic=topic,
             detail=detail,
             next_step="records may have expired before they were read (compare retention with the lag), "
-            "or the topic was truncated or created anew",
+            "or the topic was truncated or created again",
         )
 
     def unreadable_headers(self, partition: TopicPartition, offsets: Sequence[int]) -> None:

@@ -113,7 +113,9 @@ def test_a_new_topic_without_a_dead_letter_topic_waits_for_it(creating_kafka: Ka
             reason = f"dead-letter topic {topic}.dlq (of {topic}): it does not exist"
 
             def failure_logged() -> bool:
-                return any(reason in entry["error"] for entry in bridge.log_entries("dead_letter.failed"))
+                return any(
+                    reason in entry["error"] for entry in bridge.log_entries("dead_letter.publish_failed")
+                )
 
             until(failure_logged, 60, bridge.tail())
 

@@ -110,7 +110,7 @@ def test_a_dead_letter_topic_that_takes_nothing_is_back_pressure(
         config = configure(sim, topic, delivery={"backoff_max_s": 1})
         group = config["kafka"]["group_id"]
         with Bridge(config, tmp_path) as bridge:
-            until(lambda: bridge.has_logged("dead_letter.topic"), 60, bridge.tail())
+            until(lambda: bridge.has_logged("dead_letter.topic_ready"), 60, bridge.tail())
             limit_message_bytes(100)
             first, second = envelope("ok", sim.config.org), envelope("more", sim.config.org)
             events = [("ok", first), ("bad", b"junk" * 100), ("more", second)]

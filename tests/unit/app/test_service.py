@@ -52,7 +52,7 @@ def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
         for _ in range(3):
             events.on_headers_renamed(where, [7])
             events.on_store_refused({where: 9})
-    assert [("record.header_renamed", "warning"), ("offsets.refused", "warning")] == [
+    assert [("record.header_renamed", "warning"), ("offsets.not_stored", "warning")] == [
         (each["event"], each["log_level"]) for each in logs
     ]
 

@@ -255,9 +255,9 @@ def test_renamed_headers_and_refused_offsets_are_logged_once_a_second(watch: Wat
 
     assert [
         ("record.header_renamed", 0),
-        ("offsets.refused", 0),
+        ("offsets.not_stored", 0),
         ("record.header_renamed", 2),
-        ("offsets.refused", 2),
+        ("offsets.not_stored", 2),
     ] == [(each["event"], each["suppressed"]) for each in logs]
     assert ([1, 2], {"t/0": 5}) == (logs[0]["offsets"], logs[1]["offsets"])
 
