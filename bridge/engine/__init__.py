@@ -1,3 +1,4 @@
-"""The delivery engine. It is pure: it reaches the world through `bridge.ports`, and the simulation runs
-it.
+"""The delivery engine. It is pure: it reaches the world through `bridge.ports`.
+
+So the simulation runs this very code.
 """

@@ -60,8 +60,8 @@ class SourceContract:
 
         found = collect(source, lambda got: bool(got.slices))
 
-        assert [(TopicPartition(topic, 0), 0, 0)] == [
-            (each.partition, len(each.records), each.next_offset) for each in found.slices
+        assert [(each.partition, len(each.records), each.next_offset) for each in found.slices] == [
+            (TopicPartition(topic, 0), 0, 0)
         ]
 
     def test_key_value_and_headers_are_intact(self, world: World) -> None:
@@ -74,8 +74,8 @@ class SourceContract:
         found = collect(source, lambda got: got.count() >= 3)
 
         records = [record for part in found.slices for record in part.records]
-        assert [b"\x00\xfe", b"", None] == [record.value() for record in records]
-        assert [b"\xff"] * 3 == [record.key() for record in records]
+        assert [record.value() for record in records] == [b"\x00\xfe", b"", None]
+        assert [record.key() for record in records] == [b"\xff"] * 3
         assert all(headers == [tuple(each) for each in record.headers() or ()] for record in records)
         assert sum(part.overhead for part in found.slices) >= 3 * 600
 
@@ -153,7 +153,7 @@ class SourceContract:
             if len(world.refused) == before:
                 break
 
-        assert [numbers(60, 100)] * 2 == read
+        assert read == [numbers(60, 100)] * 2
 
     def _handed_over(self, world: World) -> list[list[bytes]]:
         """What a second member has read of the two partitions that a first one gave up, with 60 stored for each."""
@@ -247,7 +247,7 @@ class SourceContract:
         found.add(collect_for(source, 0.5).slices)
 
         assert found.values == {TopicPartition(topic, 0): [b"yes"]}
-        assert {TopicPartition(topic, 0)} == listener.partitions
+        assert listener.partitions == {TopicPartition(topic, 0)}
 
 
 class DeadLetterContract:
@@ -277,8 +277,8 @@ class DeadLetterContract:
 
         assert replies == [("t1", PublishResult())]
         published = world.read_all(dead)
-        assert [b"{bad", None] == [each.value() for each in published]
-        assert [b"\x00k"] * 2 == [each.key() for each in published]
+        assert [each.value() for each in published] == [b"{bad", None]
+        assert [each.key() for each in published] == [b"\x00k"] * 2
         headers = [tuple(each) for each in cast("Any", published[1].headers())]
         assert own == headers[:2]
         assert dict(headers[2:])["__connect.errors.offset"] == b"1"

@@ -278,10 +278,10 @@ def test_half_a_surrogate_pair_is_no_mistake() -> None:
             sim.batch_url, content=b'{"messages":[%b,%b]}' % (msgspec.json.encode(message("b")), odd)
         )
 
-        assert {"a": 1, "b": 1} == sim.accepted
-        assert [207, 207] == [entry.get("statusCode", 207) for entry in answer.json()["responses"]]
+        assert sim.accepted == {"a": 1, "b": 1}
+        assert [entry.get("statusCode", 207) for entry in answer.json()["responses"]] == [207, 207]
         assert odd == sim.message("a")
-        assert rb'{"_id":"a","name":"\ud83d"}' == sim.entity("a")
+        assert sim.entity("a") == rb'{"_id":"a","name":"\ud83d"}'
 
 
 def test_fast_mode_counts(sim: Simulator) -> None:

@@ -80,7 +80,7 @@ def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
         [f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq")
     )
 
-    assert {f"{prefix}a": 2, f"{prefix}b": 3} == found
+    assert found == {f"{prefix}a": 2, f"{prefix}b": 3}
 
 
 def test_ends_are_those_of_now(kafka: Kafka) -> None:
@@ -90,14 +90,15 @@ def test_ends_are_those_of_now(kafka: Kafka) -> None:
     topics = TopicAdmin(kafka.properties())
     first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
 
-    assert {first: 0, second: 3} == topics.end_offsets(
-        [first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10
-    )
+    assert topics.end_offsets([first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10) == {
+        first: 0,
+        second: 3,
+    }
 
     kafka.clients.produce(topic, [b"4"], partition=1)
 
-    assert {second: 4} == topics.end_offsets([second], 10)
-    assert {} == TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).end_offsets([second], 0.5)
+    assert topics.end_offsets([second], 10) == {second: 4}
+    assert TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).end_offsets([second], 0.5) == {}
 
 
 def test_no_broker_is_unreachable() -> None:

@@ -34,8 +34,10 @@ def test_a_full_count_closes_a_batch() -> None:
     """The tenth of ten messages fills it; the next ones open another."""
     taken = add(batcher(), lane(), [b"{}"] * 25)
 
-    assert [(10, 0, True), (10, 10, True), (5, 20, False)] == [
-        (len(batch.pieces), at, full) for batch, at, full in taken
+    assert [(len(batch.pieces), at, full) for batch, at, full in taken] == [
+        (10, 0, True),
+        (10, 10, True),
+        (5, 20, False),
     ]
 
 
@@ -54,8 +56,8 @@ def test_a_first_record_always_fits() -> None:
     home = lane()
     taken = add(batcher(max_bytes=50), home, [b"x" * 200, b"y" * 200, b"z"])
 
-    assert [[b"x" * 200], [b"y" * 200], [b"z"]] == [batch.pieces for batch, _, _ in taken]
-    assert [True, True, False] == [full for _, _, full in taken]
+    assert [batch.pieces for batch, _, _ in taken] == [[b"x" * 200], [b"y" * 200], [b"z"]]
+    assert [full for _, _, full in taken] == [True, True, False]
 
 
 def test_a_full_batch_that_took_nothing_says_so() -> None:
@@ -64,7 +66,7 @@ def test_a_full_batch_that_took_nothing_says_so() -> None:
     add(batches, home, [b"x" * 8])
     taken = add(batches, home, [b"y" * 8], first=1)
 
-    assert [(-1, True), (0, False)] == [(at, full) for _, at, full in taken]
+    assert [(at, full) for _, at, full in taken] == [(-1, True), (0, False)]
 
 
 def test_the_limit_is_asked_for_each_time() -> None:
@@ -76,7 +78,7 @@ def test_the_limit_is_asked_for_each_time() -> None:
     limit[0] = 350
     taken = add(batches, home, [b"x" * 100] * 4, first=3)
 
-    assert [3, 3, 1] == [len(batch.pieces) for batch, _, _ in taken]
+    assert [len(batch.pieces) for batch, _, _ in taken] == [3, 3, 1]
 
 
 def test_the_number_is_asked_for_each_time() -> None:
@@ -89,10 +91,12 @@ def test_the_number_is_asked_for_each_time() -> None:
     taken = add(batches, home, [b"2"] * 4, first=5)
     others = add(batches, home, [b"3"] * 9, Key("other", "ds"))
 
-    assert [(5, -1, True), (3, 0, True), (1, 3, False)] == [
-        (len(batch.pieces), at, full) for batch, at, full in taken
+    assert [(len(batch.pieces), at, full) for batch, at, full in taken] == [
+        (5, -1, True),
+        (3, 0, True),
+        (1, 3, False),
     ]
-    assert [(9, False)] == [(len(batch.pieces), full) for batch, _, full in others]
+    assert [(len(batch.pieces), full) for batch, _, full in others] == [(9, False)]
 
 
 def test_a_batch_is_due_after_its_linger() -> None:
@@ -105,9 +109,9 @@ def test_a_batch_is_due_after_its_linger() -> None:
 
     assert batches.next_due() == 6.0
     assert batches.due(5.99) == []
-    assert [2] == [len(batch.records) for batch in batches.due(6.0)]
+    assert [len(batch.records) for batch in batches.due(6.0)] == [2]
     assert batches.next_due() == 6.5
-    assert [1] == [len(batch.records) for batch in batches.due(6.5)]
+    assert [len(batch.records) for batch in batches.due(6.5)] == [1]
     assert batches.next_due() == float("inf")
 
 
@@ -118,8 +122,8 @@ def test_a_due_batch_of_a_busy_inlet_grows_on_but_refused_records_do_not_wait() 
     add(batches, home, [b"{}"])
     batches.refuse(Key("inlet", "ds", None, "route"), home, record(1), BAD, 10, 0.0)
 
-    assert [[BAD]] == [batch.refusals for batch in batches.due(9.0, {"inlet"})]
-    assert [None] == [batch.refusals for batch in batches.due(9.0)]
+    assert [batch.refusals for batch in batches.due(9.0, {"inlet"})] == [[BAD]]
+    assert [batch.refusals for batch in batches.due(9.0)] == [None]
 
 
 def test_with_order_a_change_of_dataset_closes_the_batch_before() -> None:
@@ -129,14 +133,16 @@ def test_with_order_a_change_of_dataset_closes_the_batch_before() -> None:
     add(batches, home, [b"1"], first)
     taken = add(batches, home, [b"2"], second, first=1)
 
-    assert [("d1", -1, True), ("d2", 0, False)] == [
-        (batch.key.dataset, at, full) for batch, at, full in taken
+    assert [(batch.key.dataset, at, full) for batch, at, full in taken] == [
+        ("d1", -1, True),
+        ("d2", 0, False),
     ]
 
     taken = add(batches, home, [b"3"], first, first=2)
 
-    assert [("d2", -1, True), ("d1", 0, False)] == [
-        (batch.key.dataset, at, full) for batch, at, full in taken
+    assert [(batch.key.dataset, at, full) for batch, at, full in taken] == [
+        ("d2", -1, True),
+        ("d1", 0, False),
     ]
 
 
@@ -145,7 +151,7 @@ def test_refused_records_make_batches_of_their_own() -> None:
     batches, home = batcher(max_messages=2), lane()
     key = Key("inlet", "ds", None, "route")
 
-    assert [False, True] == [batches.refuse(key, home, record(at), BAD, 10, 0.0)[1] for at in range(2)]
+    assert [batches.refuse(key, home, record(at), BAD, 10, 0.0)[1] for at in range(2)] == [False, True]
     batch, full = batches.refuse(key, home, record(3), BAD, 1_000_000, 0.0)
     assert full
     assert batch.weight == 1_000_000
@@ -167,7 +173,7 @@ def test_a_record_knows_its_lane() -> None:
     add(batches, one, [b"1"])
     [(batch, _, _)] = add(batches, two, [b"2"])
 
-    assert [one, two] == [batch.lane_of(at) for at in range(2)]
+    assert [batch.lane_of(at) for at in range(2)] == [one, two]
 
 
 # -- any history ------------------------------------------------------------------------

@@ -59,16 +59,16 @@ def test_what_is_accepted_is_settled_with_one_request() -> None:
     driver.start(batch(pieces(5), [one, two]))
     driver.run()
 
-    assert [5] == driver.sizes
-    assert [Settled({"t": 3, "u": 2}, (), [one, two])] == [settled for _, settled in driver.settled]
-    assert [] == driver.open
+    assert driver.sizes == [5]
+    assert [settled for _, settled in driver.settled] == [Settled({"t": 3, "u": 2}, (), [one, two])]
+    assert driver.open == []
 
 
 def test_a_200_with_a_multi_status_body_is_judged_by_its_body() -> None:
     """Adobe's mocks answer so."""
     driver = play(script(multi(yes(0), no(), status=200)), pieces(2, bad=[1]))
 
-    assert 1 == driver.accepted
+    assert driver.accepted == 1
     assert pieces(2, bad=[1])[1:] == driver.dead_lettered
 
 
@@ -80,8 +80,8 @@ def test_a_permanent_status_of_one_message_convicts_it(status: int) -> None:
     """It alone, at once, with AEP's words."""
     driver = play(script(multi(yes(0), no(status, "wrong format"), yes(2))), pieces(3))
 
-    assert [3] == driver.sizes
-    assert 2 == driver.accepted
+    assert driver.sizes == [3]
+    assert driver.accepted == 2
     [letter] = driver.letters
     assert pieces(3)[1] == letter.record.value()
     assert Refusal(Reason.REFUSED, "wrong format", status, 1) == letter.refusal
@@ -99,9 +99,9 @@ def test_a_passing_status_of_one_message_sends_that_message_again_and_only_it(st
     content = pieces(3)
     driver = play(script(multi(yes(0), no(status), yes(2)), multi(no(status))), content)
 
-    assert [3, 1, 1] == driver.sizes
+    assert driver.sizes == [3, 1, 1]
     assert (content[1],) == driver.log[1].pieces == driver.log[2].pieces
-    assert {"t": 2} == driver.settled[0][1].accepted
+    assert driver.settled[0][1].accepted == {"t": 2}
     assert (3, []) == (driver.accepted, driver.letters)
 
 
@@ -109,7 +109,7 @@ def test_a_429_of_one_message_lowers_the_limits() -> None:
     """It is the inlet's news, too."""
     driver = play(script(multi(yes(0), no(429))), pieces(2), until=0.05, max_in_flight=8)
 
-    assert 4 == driver.inlet.concurrency.allowed
+    assert driver.inlet.concurrency.allowed == 4
 
 
 def test_a_lane_with_nothing_left_is_released_before_the_others() -> None:
@@ -119,7 +119,7 @@ def test_a_lane_with_nothing_left_is_released_before_the_others() -> None:
     driver.start(batch(pieces(2), [one, two]))
     driver.run()
 
-    assert [[one], [two]] == [list(settled.lanes) for _, settled in driver.settled]
+    assert [list(settled.lanes) for _, settled in driver.settled] == [[one], [two]]
 
 
 # -- the whole request is refused -----------------------------------------------------------------
@@ -132,9 +132,9 @@ def test_halving_finds_the_one_record(status: int, bad: int) -> None:
     content = pieces(8, bad=[bad])
     driver = play(strict(status), content)
 
-    assert [content[bad]] == driver.dead_lettered
-    assert 7 == driver.accepted
-    assert [] == driver.open
+    assert driver.dead_lettered == [content[bad]]
+    assert driver.accepted == 7
+    assert driver.open == []
     alone = [request.at for request in driver.log if request.pieces == (content[bad],)]
     assert len(alone) >= 2
     assert alone[-1] - alone[0] >= SECOND_LOOK_S
@@ -151,7 +151,7 @@ def test_several_bad_records_are_all_found() -> None:
     driver = play(strict(), content)
 
     assert {content[at] for at in bad} == set(driver.dead_lettered)
-    assert 12 == driver.accepted
+    assert driver.accepted == 12
 
 
 def test_a_lone_record_is_not_convicted_before_another_one_is_accepted() -> None:
@@ -159,15 +159,15 @@ def test_a_lone_record_is_not_convicted_before_another_one_is_accepted() -> None
     driver = Driver(strict())
     driver.start(batch(pieces(1, bad=[0]), name="lone"))
     driver.run(until=3600.0)
-    assert [] == driver.letters
+    assert driver.letters == []
     assert len(driver.log) < 200, "probes with back-off"
     assert driver.inlet.hold is not None
-    assert "refuses everything" == driver.inlet.hold.reason
+    assert driver.inlet.hold.reason == "refuses everything"
 
     driver.start(batch(pieces(1), name="other"))
     driver.run()
-    assert 1 == len(driver.letters)
-    assert 1 == driver.accepted
+    assert len(driver.letters) == 1
+    assert driver.accepted == 1
 
 
 def test_an_acceptance_that_was_under_way_proves_nothing() -> None:
@@ -177,8 +177,8 @@ def test_an_acceptance_that_was_under_way_proves_nothing() -> None:
     driver.start(batch(pieces(1, bad=[0])))
     driver.run(until=60.0)
 
-    assert 1 == driver.accepted
-    assert [] == driver.letters
+    assert driver.accepted == 1
+    assert driver.letters == []
 
 
 def test_an_acceptance_before_others_were_refused_too_is_not_enough() -> None:
@@ -188,12 +188,12 @@ def test_an_acceptance_before_others_were_refused_too_is_not_enough() -> None:
     driver.start(batch(content))
     driver.at(0.5, lambda: driver.inlet.note_refusal(second_look=True))
     driver.run(until=60.0)
-    assert 1 == driver.accepted
-    assert [] == driver.letters
+    assert driver.accepted == 1
+    assert driver.letters == []
 
     driver.start(batch(pieces(1), name="other"))
     driver.run()
-    assert [content[1]] == driver.dead_lettered
+    assert driver.dead_lettered == [content[1]]
 
 
 def test_where_every_half_fails_the_inlet_is_at_fault() -> None:
@@ -204,7 +204,7 @@ def test_where_every_half_fails_the_inlet_is_at_fault() -> None:
     driver.run(until=3599.0)
 
     assert driver.inlet.hold is not None
-    assert "refuses everything" == driver.inlet.hold.reason
+    assert driver.inlet.hold.reason == "refuses everything"
     assert len(driver.log) < 300
     driver.run()
     assert (1000, []) == (driver.accepted, driver.letters)
@@ -222,7 +222,7 @@ def test_one_bisection_at_a_time() -> None:
     turns = [name for at, name in enumerate(small) if at == 0 or small[at - 1] != name]
 
     assert {content[number] for number, content in enumerate(contents)} == set(driver.dead_lettered)
-    assert 28 == driver.accepted
+    assert driver.accepted == 28
     assert "another batch is being bisected" in driver.reasons()
     assert len(turns) <= 12
 
@@ -246,8 +246,8 @@ def test_a_single_record_that_is_too_large_for_aep_is_convicted_and_teaches_noth
         lambda post, _: whole(413) if big in post.pieces else accepted(len(post.pieces)), [big, *pieces(1)]
     )
 
-    assert [big] == driver.dead_lettered
-    assert 1 == driver.accepted
+    assert driver.dead_lettered == [big]
+    assert driver.accepted == 1
 
 
 # -- 500 ------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_a_record_that_is_answered_500_while_others_pass_is_convicted_after_a_lo
     stream(driver, 3000.0)
     driver.run()
 
-    assert [content[2]] == driver.dead_lettered
+    assert driver.dead_lettered == [content[2]]
     alone = [request for request in driver.log if request.pieces == (content[2],)]
     good = [request.at for request in driver.log if request.answer.status == 207]
     counted = [
@@ -282,7 +282,7 @@ def test_a_record_that_is_answered_500_while_others_pass_is_convicted_after_a_lo
     assert len(alone) >= SUSPECT_ATTEMPTS
     assert len(counted) >= SUSPECT_ATTEMPTS - 1
     assert alone[-1].at - alone[0].at >= SUSPECT_S
-    assert 603 == driver.accepted
+    assert driver.accepted == 603
 
 
 def test_a_500_for_one_message_needs_the_same_series() -> None:
@@ -297,7 +297,7 @@ def test_a_500_for_one_message_needs_the_same_series() -> None:
     stream(driver, 3000.0)
     driver.run()
 
-    assert [content[1]] == driver.dead_lettered
+    assert driver.dead_lettered == [content[1]]
     alone = [request for request in driver.log if request.pieces == (content[1],)]
     assert len(alone) >= SUSPECT_ATTEMPTS - 1
     assert alone[-1].at >= SUSPECT_S
@@ -373,7 +373,7 @@ def test_retry_after_0_is_no_reason_to_hurry(answer: BatchResponse) -> None:
     driver.start(batch(pieces(1)))
     driver.run()
 
-    assert 1 == driver.accepted
+    assert driver.accepted == 1
     assert 10 < len(driver.log) < 100
 
 
@@ -384,7 +384,7 @@ def test_waits_end_early_when_the_inlet_accepts_again() -> None:
         driver.start(batch(pieces(1), name=f"b-{number}"))
     driver.run()
 
-    assert 30 == driver.accepted
+    assert driver.accepted == 30
     assert driver.now < 600 + 62
 
 
@@ -397,7 +397,7 @@ def test_what_is_too_large_for_the_rate_goes_in_parts(ordered: bool) -> None:
     driver.start(batch(pieces(105, bad=[50])))
     driver.run()
 
-    assert [21] * 5 == driver.sizes
+    assert driver.sizes == [21] * 5
     assert pieces(105, bad=[50]) == [piece for request in driver.log for piece in request.pieces]
     assert (104, 1) == (driver.accepted, len(driver.letters))
 
@@ -410,7 +410,7 @@ def test_what_is_not_twice_as_large_goes_as_it_is() -> None:
     driver.start(batch(pieces(39)))
     driver.run()
 
-    assert [39] == driver.sizes
+    assert driver.sizes == [39]
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -461,7 +461,7 @@ def test_a_shut_door_makes_nothing_tiny() -> None:
         )
 
         assert least == min(driver.sizes)
-        assert 80 == driver.accepted
+        assert driver.accepted == 80
 
 
 def test_two_timeouts_halve_and_double() -> None:
@@ -474,17 +474,17 @@ def test_two_timeouts_halve_and_double() -> None:
     driver.run()
     by_size = {len(request.pieces): request.timeout_s for request in driver.log}
 
-    assert {16: 30.0, 8: 60.0, 4: 120.0, 2: 240.0, 1: 300.0} == by_size
+    assert by_size == {16: 30.0, 8: 60.0, 4: 120.0, 2: 240.0, 1: 300.0}
     assert {16: 2, 8: 4, 4: 8, 2: 16, 1: 16} == Counter(driver.sizes)
-    assert 16 == driver.accepted
+    assert driver.accepted == 16
 
 
 def test_timeouts_of_a_lone_record_go_on() -> None:
     """Nothing to halve: longer time-outs, no conviction."""
     driver = play(lambda post, now: broken(Fault.TIMEOUT), pieces(1), until=7200.0)
 
-    assert 300.0 == driver.log[-1].timeout_s
-    assert [] == driver.letters
+    assert driver.log[-1].timeout_s == 300.0
+    assert driver.letters == []
 
 
 # -- credentials and addresses ---------------------------------------------------------------------------
@@ -495,9 +495,9 @@ def test_a_good_token_that_is_refused_now_is_refreshed_at_once(status: int) -> N
     """The request goes out again without a wait, and without a hold."""
     driver = play(script(BatchResponse(status, token_was_good=True)), pieces(2))
 
-    assert [0.0, 0.05] == [request.at for request in driver.log]
-    assert 2 == driver.accepted
-    assert [] == driver.waits
+    assert [request.at for request in driver.log] == [0.0, 0.05]
+    assert driver.accepted == 2
+    assert driver.waits == []
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ def test_fresh_credentials_that_are_refused_hold_the_inlet(refusal: BatchRespons
     driver.run(until=3590.0)
 
     assert driver.inlet.hold is not None
-    assert "credentials" == driver.inlet.hold.reason
+    assert driver.inlet.hold.reason == "credentials"
     late = [request.at for request in driver.log if request.at > 300]
     assert all(0 < after - before <= 60.1 for before, after in zip(late, late[1:], strict=False))
     assert {2} == set(driver.sizes)
@@ -528,7 +528,7 @@ def test_an_address_that_is_wrong_holds_the_inlet(status: int) -> None:
     driver.run(until=3500.0)
 
     assert driver.inlet.hold is not None
-    assert "address" == driver.inlet.hold.reason
+    assert driver.inlet.hold.reason == "address"
     assert str(status) in driver.inlet.hold.detail
     assert {4} == set(driver.sizes)
     assert len(driver.log) < 300
@@ -554,7 +554,7 @@ def test_an_unreadable_answer_means_the_batch_once_more(answer: BatchResponse) -
     """Together, after a back-off."""
     driver = play(script(answer), pieces(3))
 
-    assert [3, 3] == driver.sizes
+    assert driver.sizes == [3, 3]
     assert (3, []) == (driver.accepted, driver.letters)
 
 
@@ -562,7 +562,7 @@ def test_after_two_unreadable_answers_each_record_goes_alone() -> None:
     """Where counts differ, a request of one message can't be misread."""
     driver = play(script(multi(no(), yes(1)), multi(no(), no())), pieces(3))
 
-    assert [3, 3, 1, 1, 1] == driver.sizes
+    assert driver.sizes == [3, 3, 1, 1, 1]
     assert (3, []) == (driver.accepted, driver.letters)
 
 
@@ -571,10 +571,10 @@ def test_only_what_is_unknown_goes_again() -> None:
     content = pieces(3)
     driver = play(script(multi(yes(0), {}, no())), content)
 
-    assert [3, 1] == driver.sizes
-    assert (content[1],) == driver.log[1].pieces
-    assert 2 == driver.accepted
-    assert [content[2]] == driver.dead_lettered
+    assert driver.sizes == [3, 1]
+    assert driver.log[1].pieces == (content[1],)
+    assert driver.accepted == 2
+    assert driver.dead_lettered == [content[2]]
 
 
 def test_where_every_answer_is_unreadable_the_inlet_holds() -> None:
@@ -587,7 +587,7 @@ def test_where_every_answer_is_unreadable_the_inlet_holds() -> None:
     driver.run(until=7100.0)
 
     assert driver.inlet.hold is not None
-    assert "unreadable answers" == driver.inlet.hold.reason
+    assert driver.inlet.hold.reason == "unreadable answers"
     assert len(driver.log) < 400
     driver.run()
     assert (20, []) == (driver.accepted, driver.letters)
@@ -602,9 +602,9 @@ def test_with_order_everything_from_the_first_retryable_message_on_is_sent_again
     answers = multi(no(), yes(1), no(503), no(), yes(4))
     driver = play(script(answers), content, ordered=True)
 
-    assert [tuple(content), tuple(content[2:])] == [request.pieces for request in driver.log]
-    assert [content[0], content[3]] == driver.dead_lettered
-    assert 3 == driver.accepted
+    assert [request.pieces for request in driver.log] == [tuple(content), tuple(content[2:])]
+    assert driver.dead_lettered == [content[0], content[3]]
+    assert driver.accepted == 3
 
 
 def test_with_order_halves_go_in_order() -> None:
@@ -614,7 +614,7 @@ def test_with_order_halves_go_in_order() -> None:
     arrived = [piece for request in driver.log if request.answer.status == 207 for piece in request.pieces]
 
     assert [piece for piece in content if b"good" in piece] == arrived
-    assert [content[5]] == driver.dead_lettered
+    assert driver.dead_lettered == [content[5]]
 
 
 def test_with_order_a_half_that_must_wait_is_not_overtaken() -> None:
@@ -622,8 +622,10 @@ def test_with_order_a_half_that_must_wait_is_not_overtaken() -> None:
     content = pieces(8)
     driver = play(script(broken(), broken(), whole(503)), content, ordered=True)
 
-    assert [tuple(content[:4]), tuple(content[:4]), tuple(content[4:])] == [
-        request.pieces for request in driver.log[2:]
+    assert [request.pieces for request in driver.log[2:]] == [
+        tuple(content[:4]),
+        tuple(content[:4]),
+        tuple(content[4:]),
     ]
 
 
@@ -677,9 +679,9 @@ def test_from_the_next_attempt_on_the_records_of_ended_lanes_are_left_out(state:
     driver.look_again(life)
     driver.run()
 
-    assert (content[0], content[2]) == driver.log[-1].pieces
-    assert 2 == driver.accepted
-    assert [[one]] == [list(settled.lanes) for _, settled in driver.settled]
+    assert driver.log[-1].pieces == (content[0], content[2])
+    assert driver.accepted == 2
+    assert [list(settled.lanes) for _, settled in driver.settled] == [[one]]
     assert life.done
 
 
@@ -691,8 +693,8 @@ def test_a_batch_whose_lanes_have_all_ended_is_over(state: LaneState) -> None:
     home.state = state
     driver.start(batch(pieces(4), [home]))
 
-    assert [] == driver.open
-    assert [] == driver.log
+    assert driver.open == []
+    assert driver.log == []
 
 
 def test_a_request_that_was_under_way_at_a_revoke_still_settles() -> None:
@@ -703,9 +705,9 @@ def test_a_request_that_was_under_way_at_a_revoke_still_settles() -> None:
     driver.at(0.01, lambda: setattr(home, "state", LaneState.CLOSING))
     driver.run()
 
-    assert 2 == driver.accepted
-    assert 1 == len(driver.letters)
-    assert [home] == list(driver.settled[-1][1].lanes)
+    assert driver.accepted == 2
+    assert len(driver.letters) == 1
+    assert list(driver.settled[-1][1].lanes) == [home]
 
 
 def test_a_post_whose_turn_never_came_is_looked_at_again() -> None:
@@ -743,12 +745,12 @@ def test_dead_letters_are_published_until_every_one_is_acknowledged() -> None:
 
     assert [content[at] for at in (0, 1, 3)] == published[0]
     assert [content[at] for at in (0, 3)] == published[1]
-    assert [content[0]] == published[-1]
-    assert 1 == len(driver.log)
+    assert published[-1] == [content[0]]
+    assert len(driver.log) == 1
     assert Counter(content[at] for at in (0, 1, 3)) == Counter(driver.dead_lettered)
-    assert [0, 0, 0, 1] == [len(settled.lanes) for _, settled in driver.settled]
-    assert {"dead-letter topic unavailable"} == driver.reasons()
-    assert {"no leader"} == {wait.detail for wait in driver.waits}
+    assert [len(settled.lanes) for _, settled in driver.settled] == [0, 0, 0, 1]
+    assert driver.reasons() == {"dead-letter topic unavailable"}
+    assert {wait.detail for wait in driver.waits} == {"no leader"}
 
 
 def test_a_dead_letter_of_a_lane_that_died_meanwhile_is_left_to_its_next_owner() -> None:
@@ -776,9 +778,9 @@ def test_records_refused_before_sending_need_no_request() -> None:
     driver.start(checked([refusal] * 3))
     driver.run()
 
-    assert [] == driver.log
-    assert [refusal] * 3 == [letter.refusal for letter in driver.letters]
-    assert [] == driver.open
+    assert driver.log == []
+    assert [letter.refusal for letter in driver.letters] == [refusal] * 3
+    assert driver.open == []
 
 
 def test_each_record_goes_to_its_own_dead_letter_topic() -> None:
@@ -787,8 +789,9 @@ def test_each_record_goes_to_its_own_dead_letter_topic() -> None:
     driver.start(batch(pieces(2, bad=[0, 1]), [lane("a"), lane("b")]))
     driver.run()
 
-    assert [("a", "a.dlq"), ("b", "b.dlq")] == [
-        (letter.record.topic(), letter.topic) for letter in driver.letters
+    assert [(letter.record.topic(), letter.topic) for letter in driver.letters] == [
+        ("a", "a.dlq"),
+        ("b", "b.dlq"),
     ]
 
 
@@ -805,9 +808,9 @@ def test_an_operators_order_moves_a_record_that_waits() -> None:
     driver.look_again(life)
     driver.run()
 
-    assert [content[1]] == driver.dead_lettered
-    assert [Reason.SKIPPED] == [letter.refusal.reason for letter in driver.letters]
-    assert 2 == driver.accepted
+    assert driver.dead_lettered == [content[1]]
+    assert [letter.refusal.reason for letter in driver.letters] == [Reason.SKIPPED]
+    assert driver.accepted == 2
 
 
 def test_an_order_for_a_record_that_was_accepted_meanwhile_does_nothing() -> None:
@@ -829,8 +832,8 @@ def test_an_order_moves_a_record_that_the_flood_guard_holds() -> None:
     driver.look_again(life)
     driver.run(until=20.0)
 
-    assert [1] == [letter.record.offset() for letter in driver.letters]
-    assert [life] == driver.open
+    assert [letter.record.offset() for letter in driver.letters] == [1]
+    assert driver.open == [life]
 
 
 # -- floods ---------------------------------------------------------------------------------------------------------
@@ -843,15 +846,15 @@ def test_the_flood_guard_holds_a_dataset_that_refuses_everything() -> None:
         driver.start(batch(pieces(6, bad=range(6), name=f"{number}-"), name=f"b-{number}"))
     driver.run(until=3600.0)
 
-    assert 18 == len(driver.letters)
+    assert len(driver.letters) == 18
     assert {"ds"} == set(driver.inlet.stopped)
     assert "flood guard: everything is refused" in driver.reasons()
-    assert 2 == len(driver.open)
+    assert len(driver.open) == 2
 
     driver.start(batch(pieces(1), name="good"))
     driver.run()
-    assert 30 == len(driver.letters)
-    assert {} == driver.inlet.stopped
+    assert len(driver.letters) == 30
+    assert driver.inlet.stopped == {}
 
 
 def test_a_guarded_batch_that_was_the_set_ups_fault_is_accepted_after_all() -> None:
@@ -873,8 +876,8 @@ def test_the_guard_does_not_hold_a_batch_of_bad_records_among_good_batches() -> 
     stream(driver, 60.0)
     driver.run(until=120.0)
 
-    assert 1000 == len(driver.letters)
-    assert [] == driver.open
+    assert len(driver.letters) == 1000
+    assert driver.open == []
 
 
 def test_the_guard_watches_a_route_whose_values_are_never_valid() -> None:
@@ -882,12 +885,12 @@ def test_the_guard_watches_a_route_whose_values_are_never_valid() -> None:
     driver = Driver(sound, inlet(flood_guard=10))
     driver.start(checked([Refusal(Reason.NOT_JSON, "no")] * 10))
     driver.run(until=600.0)
-    assert [] == driver.letters
+    assert driver.letters == []
     assert {"t"} == set(driver.inlet.stopped)
 
     driver.inlet.reset_refusals("t")
     driver.run()
-    assert 10 == len(driver.letters)
+    assert len(driver.letters) == 10
 
 
 def test_refusals_among_acceptances_never_count_as_a_flood() -> None:
@@ -896,8 +899,8 @@ def test_refusals_among_acceptances_never_count_as_a_flood() -> None:
         sound, *[pieces(100, bad=range(50), name=f"{number}-") for number in range(50)], flood_guard=100
     )
 
-    assert 2500 == len(driver.letters)
-    assert 2500 == driver.accepted
+    assert len(driver.letters) == 2500
+    assert driver.accepted == 2500
 
 
 # -- the long run -------------------------------------------------------------------------------------------------------
@@ -939,10 +942,10 @@ def test_an_hour_of_trouble_that_hits_everything_dead_letters_nothing_healthy(st
         )
     driver.run(until=300 + 2 * HOUR)
 
-    assert [] == driver.open
+    assert driver.open == []
     assert total == driver.accepted
     assert all(b"bad" in value for value in driver.dead_lettered)
-    assert 22 == len(driver.dead_lettered)
+    assert len(driver.dead_lettered) == 22
     assert driver.inlet.hold is None
     storming = [request.at for request in driver.log if 600 <= request.at < 300 + HOUR]
     assert len(storming) <= (9000 if "each" in storm else 2500), (
@@ -987,7 +990,7 @@ def test_through_any_passing_faults_only_the_bad_records_are_dead_lettered(
     content = pieces(40, bad=bad)
     driver = play(aep, *(content[at : at + 8] for at in range(0, 40, 8)), ordered=ordered)
 
-    assert [] == driver.open
+    assert driver.open == []
     assert {content[at] for at in bad} == set(driver.dead_lettered)
     assert len(bad) == len(driver.letters)
     assert 40 - len(bad) == driver.accepted
@@ -1011,7 +1014,7 @@ def test_an_aep_that_refuses_whole_requests_convicts_just_the_bad_records(
     stream(driver, 600.0)
     driver.run(until=6000.0)
 
-    assert [] == driver.open
+    assert driver.open == []
     assert {content[at] for at in bad} == set(driver.dead_lettered)
     assert len(bad) == len(driver.letters)
     assert 32 - len(bad) + 120 == driver.accepted
@@ -1027,7 +1030,7 @@ def test_what_is_accepted_does_not_wait_for_its_neighbours_letters() -> None:
     effect = delivery.send(EffectResult(1.0))
 
     assert isinstance(effect, Settled)
-    assert [here] == list(effect.lanes)
+    assert list(effect.lanes) == [here]
 
 
 def test_what_a_delivery_yields_is_all_there_is() -> None:
@@ -1045,7 +1048,7 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
     assert ({"t": 1}, []) == (effect.accepted, list(effect.lanes))
     effect = delivery.send(EffectResult(1.0))
     assert isinstance(effect, PublishDeadLetters)
-    assert [1] == [letter.record.offset() for letter in effect.letters]
+    assert [letter.record.offset() for letter in effect.letters] == [1]
     effect = delivery.send(EffectResult(2.0, published=PublishResult()))
     assert isinstance(effect, Settled)
     assert ({}, []) == (effect.accepted, list(effect.lanes))
@@ -1058,7 +1061,7 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
     assert effect == InletChanged(accepted=True, events=())
     effect = delivery.send(EffectResult(9.0))
     assert isinstance(effect, Settled)
-    assert 1 == len(effect.lanes)
+    assert len(effect.lanes) == 1
     with pytest.raises(StopIteration):
         delivery.send(EffectResult(9.0))
 
@@ -1082,5 +1085,5 @@ def test_an_inlet_that_begins_to_refuse_everything_in_mid_bisection_convicts_nob
     driver.start(batch(pieces(8)))
     driver.run()
 
-    assert [] == driver.letters
-    assert 8 == driver.accepted
+    assert driver.letters == []
+    assert driver.accepted == 8

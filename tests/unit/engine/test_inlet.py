@@ -259,9 +259,9 @@ def test_the_flood_guard_counts_refusals_in_a_row() -> None:
     assert one.guard_refusals("b", 9, 0.0).allowed
     assert not one.guard_refusals("a", 1, 5.0).allowed
     assert not one.guard_refusals("a", 1, 6.0).allowed
-    assert {"a": 5.0} == one.stopped
+    assert one.stopped == {"a": 5.0}
     one.reset_refusals("a")
-    assert {} == one.stopped
+    assert one.stopped == {}
     assert one.guard_refusals("a", 9, 7.0).allowed
 
 
@@ -271,7 +271,7 @@ def test_a_flood_in_one_stroke_dries_too() -> None:
     one.guard_refusals("a", 10, 0.0)
     one.reset_refusals("a")
 
-    assert {} == one.stopped
+    assert one.stopped == {}
 
 
 def test_an_acceptance_since_breaks_the_row_of_those_that_were_stopped() -> None:

@@ -71,23 +71,23 @@ def test_what_was_read_is_sent_and_then_stored() -> None:
     """Never before."""
     bench = Bench(never, linger_s=0.0).read(cut(10, pieces(3))).turn(5)
 
-    assert [tuple(pieces(3))] == [tuple(post.pieces) for post in bench.sender.posts]
-    assert {SOURCE: 10} == bench.source.stored
+    assert [tuple(post.pieces) for post in bench.sender.posts] == [tuple(pieces(3))]
+    assert bench.source.stored == {SOURCE: 10}
     bench.sender.answer()
     bench.turn()
-    assert {SOURCE: 13} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 13}
     assert bench.events.of(RecordsAccepted) == [RecordsAccepted({"t": 3})]
-    assert 0.0 == bench.used
+    assert bench.used == 0.0
 
 
 def test_a_batch_lingers_for_more_records() -> None:
     """And goes when its time has come."""
     bench = Bench(linger_s=1.0).read(cut(0, pieces(2))).read(cut(2, pieces(2))).turn(5)
-    assert [] == bench.sender.posts
+    assert bench.sender.posts == []
 
     bench.settle()
-    assert [4] == [len(post.pieces) for post in bench.sender.posts]
-    assert {SOURCE: 4} == bench.source.stored
+    assert [len(post.pieces) for post in bench.sender.posts] == [4]
+    assert bench.source.stored == {SOURCE: 4}
 
 
 def test_the_highest_offset_that_is_safe_is_stored_and_no_higher() -> None:
@@ -95,10 +95,10 @@ def test_the_highest_offset_that_is_safe_is_stored_and_no_higher() -> None:
     bench = Bench(never, max_messages=2).read(cut(0, pieces(6))).turn()
     bench.sender.answer(1)
     bench.turn()
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
     bench.sender.answer(0)
     bench.turn()
-    assert {SOURCE: 4} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 4}
 
 
 def test_datasets_in_turn_are_a_batch_each_and_hold_back_what_lies_between() -> None:
@@ -110,11 +110,11 @@ def test_datasets_in_turn_are_a_batch_each_and_hold_back_what_lies_between() -> 
         .read(cut(0, [a, b, a, b, a, b]))
         .turn(9)
     )
-    assert [(a, a), (b, b), (a,), (b,)] == [tuple(post.pieces) for post in bench.sender.posts]
+    assert [tuple(post.pieces) for post in bench.sender.posts] == [(a, a), (b, b), (a,), (b,)]
     for at, stored in ((0, 1), (0, 4), (1, 4), (0, 6)):
         bench.sender.answer(at)
         bench.turn()
-        assert {SOURCE: stored} == bench.source.stored
+        assert bench.source.stored == {SOURCE: stored}
 
 
 def test_with_order_datasets_in_turn_are_sent_in_turn() -> None:
@@ -126,8 +126,8 @@ def test_with_order_datasets_in_turn_are_sent_in_turn() -> None:
         .settle()
     )
 
-    assert [(a,), (b, b), (a,)] == [tuple(post.pieces) for post in bench.sender.posts]
-    assert {SOURCE: 4} == bench.source.stored
+    assert [tuple(post.pieces) for post in bench.sender.posts] == [(a,), (b, b), (a,)]
+    assert bench.source.stored == {SOURCE: 4}
 
 
 def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
@@ -136,13 +136,14 @@ def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
     bench.letters.refuse = lambda _: "no leader"
     bench.read(cut(0, [b"not json", *pieces(2, bad=[1])])).settle(20.0)
 
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
     assert {event.topics for event in bench.events.of(DeadLettersFailed)} == {frozenset({"t.dlq"})}
     bench.letters.refuse = lambda _: ""
     bench.settle(120.0)
-    assert {SOURCE: 3} == bench.source.stored
-    assert {(0, Reason.NOT_JSON), (2, Reason.REFUSED)} == {
-        (letter.record.offset(), letter.refusal.reason) for letter in bench.letters.letters
+    assert bench.source.stored == {SOURCE: 3}
+    assert {(letter.record.offset(), letter.refusal.reason) for letter in bench.letters.letters} == {
+        (0, Reason.NOT_JSON),
+        (2, Reason.REFUSED),
     }
     assert len(bench.events.of(DeadLetterPublished)) == 2
     assert 0.0 == pytest.approx(bench.used)
@@ -152,7 +153,7 @@ def test_tombstones_are_skipped_and_counted() -> None:
     """They settle by being read."""
     bench = Bench().read(cut(0, [None, None]))
 
-    assert {SOURCE: 2} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 2}
     assert bench.events.of(RecordsSkipped) == [RecordsSkipped("t", Reason.TOMBSTONE, 2)]
 
 
@@ -160,7 +161,7 @@ def test_the_end_of_a_partition_is_stored() -> None:
     """Control records cost no lag."""
     bench = Bench(linger_s=0.0).read(cut(0, pieces(1))).settle().read(cut(0, [], next_offset=3))
 
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
 
 
 def test_offsets_that_go_backwards_start_another_lane() -> None:
@@ -171,10 +172,10 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
     bench.turn()
 
     assert bench.events.of(PartitionRewound) == [PartitionRewound(SOURCE, 102, 0, 2)]
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
     bench.sender.answer(0)
     bench.turn()
-    assert {SOURCE: 1} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 1}
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -200,8 +201,8 @@ def test_a_refused_record_of_a_topic_that_is_created_anew_is_dead_lettered() -> 
     bench = Bench(linger_s=10.0).read(cut(100, [b"not json", *pieces(2, bad=[1])]))
     bench.read(cut(0, [])).settle(120.0)
 
-    assert {100, 102} == {letter.record.offset() for letter in bench.letters.letters}
-    assert [(SOURCE, 100), (SOURCE, 0)] == bench.source.history
+    assert {letter.record.offset() for letter in bench.letters.letters} == {100, 102}
+    assert bench.source.history == [(SOURCE, 100), (SOURCE, 0)]
 
 
 def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
@@ -211,20 +212,20 @@ def test_a_paused_partition_whose_offsets_go_backwards_is_resumed() -> None:
         .read(cut(100, pieces(10)))
         .turn(20)
     )
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
 
     bench.sender.aep = sound
     bench.read(cut(0, pieces(1))).settle()
     bench.turn(20)
-    assert set() == bench.source.paused
+    assert bench.source.paused == set()
 
 
 def test_records_of_a_partition_that_is_not_ours_are_left() -> None:
     """They are read again by their owner."""
     bench = Bench().read(cut(0, pieces(1), T1)).settle()
 
-    assert [] == bench.sender.posts
-    assert {} == bench.source.stored
+    assert bench.sender.posts == []
+    assert bench.source.stored == {}
 
 
 def test_a_topic_without_a_route_stops_the_pump() -> None:
@@ -239,7 +240,7 @@ def test_requests_wait_for_their_inlet() -> None:
     """Oldest first, never more than the ceiling."""
     bench = Bench(never, max_messages=1, policy={"max_in_flight": 2}).read(cut(0, pieces(5))).turn(3)
     assert pieces(5)[:2] == [post.pieces[0] for post in bench.sender.posts]
-    assert 3 == bench.engine.view.queued("inlet")
+    assert bench.engine.view.queued("inlet") == 3
 
     bench.sender.answer(1)
     bench.turn()
@@ -260,15 +261,15 @@ def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) 
     bench.inlets["inlet"].rate.configured = 100.0
     bench.sender.answer()
     bench.settle(0.5)
-    assert [100, 20] == [len(post.pieces) for post in bench.sender.posts]
+    assert [len(post.pieces) for post in bench.sender.posts] == [100, 20]
 
     bench.read(cut(100, pieces(40)))
     while bench.engine.view.tasks:
         bench.sender.answer()
         bench.settle(2.0)
-    assert [20] * 7 == [len(post.pieces) for post in bench.sender.posts][1:]
+    assert [len(post.pieces) for post in bench.sender.posts][1:] == [20] * 7
     assert 0.0 == pytest.approx(bench.used)
-    assert {SOURCE: 140, TopicPartition("t", 1): 100} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 140, TopicPartition("t", 1): 100}
 
 
 def test_only_what_probes_gets_small() -> None:
@@ -284,7 +285,7 @@ def test_only_what_probes_gets_small() -> None:
     bench = Bench(aep, max_messages=100).read(cut(0, pieces(1000)))
     bench.settle(600.0)
 
-    assert {SOURCE: 1000} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 1000}
     assert fit[0] <= 30
     assert fit.count(100) >= 7
     assert sum(size for size in fit if size < 100) <= 300
@@ -298,7 +299,7 @@ def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> 
     bench.read(cut(0, pieces(20), TopicPartition("t", 1))).settle(300.0)
     bench.read(cut(20, pieces(20), TopicPartition("t", 1))).settle(300.0)
 
-    assert {SOURCE: bad, TopicPartition("t", 1): 40} == bench.source.stored
+    assert bench.source.stored == {SOURCE: bad, TopicPartition("t", 1): 40}
     assert bad == len(bench.letters.letters)
 
 
@@ -313,8 +314,8 @@ def test_what_is_refused_again_and_again_does_not_keep_others_waiting() -> None:
         bench.read(cut(at, good[at : at + 10], TopicPartition("t", 1))).settle(60.0)
     bench.settle(600.0)
 
-    assert {SOURCE: 100, TopicPartition("t", 1): 30} == bench.source.stored
-    assert 100 == len(bench.letters.letters)
+    assert bench.source.stored == {SOURCE: 100, TopicPartition("t", 1): 30}
+    assert len(bench.letters.letters) == 100
 
 
 def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
@@ -349,7 +350,7 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     )
     bench.settle(700.0)
 
-    assert {SOURCE: 30} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 30}
     assert bench.hand.now < 1670
     assert len(bench.events.of(InletReleased)) == 1
     assert len(bench.events.of(InletHeld)) == 1
@@ -385,7 +386,7 @@ def test_a_full_window_stops_reading_then_pauses_and_resumes_at_half() -> None:
     bench.turn(20)
     reads = bench.source.reads
     assert bench.used < 20_000 + 10 * 700
-    assert set() == bench.source.paused
+    assert bench.source.paused == set()
     assert reads < 6
 
     end = bench.hand.now + PAUSE_AFTER_S + 1
@@ -393,14 +394,14 @@ def test_a_full_window_stops_reading_then_pauses_and_resumes_at_half() -> None:
         bench.turn()
         if bench.source.paused:
             bench.source.feed.clear()  # a paused partition gives nothing
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
     assert bench.source.reads > reads, "a paused consumer is polled on"
 
     while bench.sender.open:
         bench.sender.answer()
         bench.turn(20)
     bench.settle()
-    assert set() == bench.source.paused
+    assert bench.source.paused == set()
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -414,10 +415,10 @@ def test_a_full_inlet_pauses_its_own_partitions_only() -> None:
         policy={"window_bytes": 5000},
     )
     bench.read(cut(0, pieces(10), TopicPartition("a", 0))).turn(20)
-    assert {TopicPartition("a", 0)} == bench.source.paused
+    assert bench.source.paused == {TopicPartition("a", 0)}
 
     bench.read(cut(0, pieces(3), TopicPartition("b", 0))).turn(20)
-    assert {TopicPartition("a", 0): 0, TopicPartition("b", 0): 3} == bench.source.stored
+    assert bench.source.stored == {TopicPartition("a", 0): 0, TopicPartition("b", 0): 3}
 
 
 def test_a_lane_too_far_ahead_of_its_watermark_is_paused() -> None:
@@ -431,12 +432,12 @@ def test_a_lane_too_far_ahead_of_its_watermark_is_paused() -> None:
         max_uncommitted_records=10,
     )
     bench.read(cut(0, pieces(10)), cut(0, pieces(3, name="x"), T1)).turn(30)
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
 
     bench.sender.answer()
     bench.turn(20)
-    assert set() == bench.source.paused
-    assert {SOURCE: 10, T1: 3} == bench.source.stored
+    assert bench.source.paused == set()
+    assert bench.source.stored == {SOURCE: 10, T1: 3}
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 10, 499, 999, 1000, 1700])
@@ -490,22 +491,22 @@ def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
 
     bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
     bench.turn(3)
-    assert 3 == len(reads)  # 300 records are six batches: four are under way, two wait
+    assert len(reads) == 3  # 300 records are six batches: four are under way, two wait
     bench.turn(5)
     if inlets == "two":
-        assert 8 == len(reads)
+        assert len(reads) == 8
         return
-    assert 3 == len(reads)
+    assert len(reads) == 3
 
     bench.sender.answer()
     bench.turn(2)
-    assert 4 == len(reads)  # one of the two that waited has gone out
+    assert len(reads) == 4  # one of the two that waited has gone out
     bench.turn(5)
-    assert 4 == len(reads)
+    assert len(reads) == 4
 
     bench.hand.now += ENOUGH_S
     bench.turn(5)
-    assert 5 == len(reads)
+    assert len(reads) == 5
 
 
 def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None:
@@ -516,7 +517,7 @@ def test_a_partition_that_comes_while_the_window_is_full_starts_paused() -> None
 
     bench.sender.answer()
     bench.turn(20)
-    assert set() == bench.source.paused
+    assert bench.source.paused == set()
 
 
 # -- rebalances ------------------------------------------------------------------------------------
@@ -527,10 +528,10 @@ def test_a_revoke_waits_for_what_is_in_flight_and_stores_it() -> None:
     bench = Bench(linger_s=0.0).read(cut(0, pieces(3))).turn()
     bench.engine.revoked([SOURCE])
 
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
     [event] = bench.events.of(PartitionsRevoked)
     assert (event.partitions, event.lost, event.open_requests) == ((SOURCE,), False, 0)
-    assert {} == bench.engine.view.lanes
+    assert bench.engine.view.lanes == {}
 
 
 def test_a_revoke_ends_at_its_deadline() -> None:
@@ -545,10 +546,10 @@ def test_a_revoke_ends_at_its_deadline() -> None:
     bench.read(cut(0, pieces(3)))
     bench.sender.answer()
     bench.turn(3)
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
     bench.sender.answer()
     bench.turn(3)
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -573,9 +574,9 @@ def test_a_revoke_leaves_what_was_not_sent_to_the_next_owner() -> None:
 
     assert bench.source.stored.get(SOURCE, 0) == 0
     bench.settle()
-    assert [tuple(pieces(3, name="x"))] == [tuple(post.pieces) for post in bench.sender.posts]
-    assert 0 == bench.source.stored.get(SOURCE, 0)
-    assert 3 == bench.source.stored[T1]
+    assert [tuple(post.pieces) for post in bench.sender.posts] == [tuple(pieces(3, name="x"))]
+    assert bench.source.stored.get(SOURCE, 0) == 0
+    assert bench.source.stored[T1] == 3
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -605,7 +606,7 @@ def test_lost_partitions_store_nothing() -> None:
     bench.sender.answer()
     bench.turn(3)
 
-    assert {} == bench.source.stored
+    assert bench.source.stored == {}
     assert [event.lost for event in bench.events.of(PartitionsRevoked)] == [True]
     assert 0.0 == pytest.approx(bench.used)
 
@@ -615,7 +616,7 @@ def test_partitions_that_we_do_not_hold_can_be_revoked() -> None:
     bench = Bench()
     bench.engine.revoked([T1, TopicPartition("unknown", 7)])
 
-    assert [SOURCE] == list(bench.engine.view.lanes)
+    assert list(bench.engine.view.lanes) == [SOURCE]
 
 
 def test_the_learned_rate_moves_with_the_partitions() -> None:
@@ -633,11 +634,11 @@ def test_the_learned_rate_moves_with_the_partitions() -> None:
         return tuple(round(inlet.rate.limit) for inlet in bench.inlets.values())
 
     bench.engine.revoked([TopicPartition("t", 1), TopicPartition("t", 2), TopicPartition("u", 2)])
-    assert (13_333, 6667) == limits()
+    assert limits() == (13_333, 6667)
     bench.engine.revoked([TopicPartition("t", 0)])
-    assert (13_333, 6667) == limits()
+    assert limits() == (13_333, 6667)
     bench.assign(*(TopicPartition("t", number) for number in range(3)))
-    assert (40_000, 6667) == limits()
+    assert limits() == (40_000, 6667)
 
 
 def test_the_organisations_rate_is_one_for_all_inlets_that_share_it() -> None:
@@ -653,11 +654,11 @@ def test_the_organisations_rate_is_one_for_all_inlets_that_share_it() -> None:
         return tuple(inlet.rate.configured for inlet in bench.inlets.values())
 
     bench.engine.note_partition_counts({"t": 1, "u": 3, "v": 1})
-    assert (1500, 1500, 90) == configured()
+    assert configured() == (1500, 1500, 90)
     bench.assign(*(TopicPartition("u", number) for number in range(3)))
-    assert (1500, 4500, 90) == configured()
+    assert configured() == (1500, 4500, 90)
     bench.engine.revoked([TopicPartition("t", 0)])
-    assert (1, 4500, 90) == configured()
+    assert configured() == (1, 4500, 90)
 
 
 def test_a_rebalance_inside_a_read_does_no_harm() -> None:
@@ -666,7 +667,7 @@ def test_a_rebalance_inside_a_read_does_no_harm() -> None:
     bench.source.feed = [lambda: (bench.engine.revoked([SOURCE]), bench.assign(SOURCE)), [cut(3, pieces(2))]]
     bench.settle()
 
-    assert {SOURCE: 5} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 5}
 
 
 def test_dead_letters_of_a_revoked_partition_are_published_within_the_deadline() -> None:
@@ -674,12 +675,12 @@ def test_dead_letters_of_a_revoked_partition_are_published_within_the_deadline()
     bench = Bench(linger_s=0.0)
     bench.letters.refuse = lambda _: "" if bench.hand.now > 1003 else "no leader"
     bench.read(cut(0, pieces(2, bad=[0]))).turn(10)
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
 
     bench.hand.now = 1003.5
     bench.engine.revoked([SOURCE])
-    assert [0] == [letter.record.offset() for letter in bench.letters.letters]
-    assert {SOURCE: 2} == bench.source.stored
+    assert [letter.record.offset() for letter in bench.letters.letters] == [0]
+    assert bench.source.stored == {SOURCE: 2}
 
 
 # -- order --------------------------------------------------------------------------------------------
@@ -689,8 +690,9 @@ def test_with_order_a_lanes_next_batch_waits_for_its_last() -> None:
     """Other lanes do not."""
     bench = Bench(never, ordered=True, max_messages=2, partitions=2, policy={"ordered": True})
     bench.read(cut(0, pieces(4)), cut(0, pieces(2, name="x"), T1)).turn(3)
-    assert [tuple(pieces(4)[:2]), tuple(pieces(2, name="x"))] == [
-        tuple(post.pieces) for post in bench.sender.posts
+    assert [tuple(post.pieces) for post in bench.sender.posts] == [
+        tuple(pieces(4)[:2]),
+        tuple(pieces(2, name="x")),
     ]
 
     bench.sender.answer(0)
@@ -707,9 +709,9 @@ def test_with_order_a_revoke_forgets_the_batches_that_wait_for_their_turn() -> N
     bench.sender.answer()
     bench.turn(3)
 
-    assert 1 == len(bench.sender.posts)
+    assert len(bench.sender.posts) == 1
     assert 0.0 == pytest.approx(bench.used)
-    assert 0 == bench.source.stored[SOURCE]
+    assert bench.source.stored[SOURCE] == 0
 
 
 def test_with_order_a_long_chain_can_be_revoked() -> None:
@@ -720,7 +722,7 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
     bench.hand.later(1.0, ticket, sound(post))
     bench.engine.revoked([SOURCE])
 
-    assert {SOURCE: 1} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 1}
     assert 0.0 == pytest.approx(bench.used, abs=1e-6)
 
 
@@ -744,11 +746,11 @@ def test_an_operator_moves_a_record_that_is_stuck() -> None:
     skip = order(bench, 1)
     bench.settle()
 
-    assert "moved to t.dlq" == skip.done.result(0)
+    assert skip.done.result(0) == "moved to t.dlq"
     [letter] = bench.letters.letters
     assert (1, Reason.SKIPPED) == (letter.record.offset(), letter.refusal.reason)
-    assert (("aep.skipped.by", b"ann"), ("aep.skipped.why", b"poison")) == letter.refusal.extra
-    assert {SOURCE: 3} == bench.source.stored
+    assert letter.refusal.extra == (("aep.skipped.by", b"ann"), ("aep.skipped.why", b"poison"))
+    assert bench.source.stored == {SOURCE: 3}
 
 
 @pytest.mark.parametrize(("end", "stored"), [("accepted", 2), ("moved", 2), ("lost", 0)])
@@ -781,7 +783,7 @@ def test_an_order_for_a_record_that_is_settled_already_says_so() -> None:
     bench.settle(100.0)
 
     assert "not moved: t/0/0 is settled already" in settled.done.result(0)
-    assert "moved to t.dlq" == stuck.done.result(0)
+    assert stuck.done.result(0) == "moved to t.dlq"
 
 
 def test_who_waits_is_told_by_its_coordinates() -> None:
@@ -804,8 +806,8 @@ def test_an_order_for_a_record_in_an_open_batch_is_carried_out() -> None:
     skip = order(bench, 2)
     bench.settle()
 
-    assert "moved to t.dlq" == skip.done.result(0)
-    assert {SOURCE: 3} == bench.source.stored
+    assert skip.done.result(0) == "moved to t.dlq"
+    assert bench.source.stored == {SOURCE: 3}
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -822,8 +824,8 @@ def test_an_order_for_a_record_of_a_topic_that_was_created_anew_is_carried_out(o
     skip = order(bench, 100)
     bench.settle()
 
-    assert "moved to t.dlq" == skip.done.result(0)
-    assert [100] == [letter.record.offset() for letter in bench.letters.letters]
+    assert skip.done.result(0) == "moved to t.dlq"
+    assert [letter.record.offset() for letter in bench.letters.letters] == [100]
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -839,13 +841,13 @@ def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
     for _ in range(2):  # each batch goes on with its other record
         skip = order(bench, 5)
         bench.turn(20)
-        assert "moved to t.dlq" == skip.done.result(0)
-    assert [5, 5] == [letter.record.offset() for letter in bench.letters.letters]
+        assert skip.done.result(0) == "moved to t.dlq"
+    assert [letter.record.offset() for letter in bench.letters.letters] == [5, 5]
 
     bench.engine.revoked([SOURCE])
     skip = order(bench, 6)
     bench.turn(20)
-    assert "moved to t.dlq" == skip.done.result(0)
+    assert skip.done.result(0) == "moved to t.dlq"
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -886,7 +888,7 @@ def test_an_order_for_a_record_whose_batch_is_over_but_for_others_says_so() -> N
     bench.settle(200.0)
 
     assert "not moved" in skip.done.result(0)
-    assert [] == bench.letters.letters
+    assert bench.letters.letters == []
 
 
 # -- the end ----------------------------------------------------------------------------------------------------
@@ -899,7 +901,7 @@ def test_a_drain_settles_what_was_read_and_reads_no_more() -> None:
     bench.engine.stop()
 
     assert bench.engine.run(bench.source)
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
     assert bench.source.closed
     assert [event.abandoned for event in bench.events.of(DrainFinished)] == [0]
 
@@ -915,7 +917,7 @@ def test_a_drain_ends_at_its_deadline() -> None:
 
     assert not bench.engine.loop.drain(bench.source)
     assert 30.0 <= bench.hand.now - before < 30.5
-    assert {SOURCE: 2} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 2}
     assert [event.abandoned for event in bench.events.of(DrainFinished)] == [2]
 
 
@@ -947,4 +949,4 @@ def test_offsets_that_go_backwards_within_one_read_open_another_lane() -> None:
     )
     bench.read(both).settle()
 
-    assert 2 == bench.source.stored[SOURCE]
+    assert bench.source.stored[SOURCE] == 2

@@ -48,8 +48,10 @@ def test_1_a_filtered_record_does_not_shift_the_blame() -> None:
     values = [b"not json", *pieces(2), None, b"[]", b'{"bad":"1"}', b'{"good":"last"}']
     bench = Bench(linger_s=0.0).read(cut(0, values)).settle()
 
-    assert {0: Reason.NOT_JSON, 4: Reason.NOT_AN_OBJECT, 5: Reason.REFUSED} == {
-        letter.record.offset(): letter.refusal.reason for letter in bench.letters.letters
+    assert {letter.record.offset(): letter.refusal.reason for letter in bench.letters.letters} == {
+        0: Reason.NOT_JSON,
+        4: Reason.NOT_AN_OBJECT,
+        5: Reason.REFUSED,
     }
     assert {letter.record.offset(): letter.record.value() for letter in bench.letters.letters} == {
         0: values[0],
@@ -58,10 +60,10 @@ def test_1_a_filtered_record_does_not_shift_the_blame() -> None:
     }
     for letter in bench.letters.letters:
         headers = dead_letter_headers(letter)
-        assert ("h", b"1") == headers[0]
+        assert headers[0] == ("h", b"1")
         assert str(letter.record.offset()).encode() == dict(headers)["__connect.errors.offset"]
         assert b"key-%d" % letter.record.offset() == letter.record.key()
-    assert {SOURCE: 7} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 7}
 
 
 @pytest.mark.parametrize("name", ["status", "statusCode"])
@@ -74,7 +76,7 @@ def test_2_a_failure_in_either_spelling_is_a_failure(name: str, form: type) -> N
         .settle()
     )
 
-    assert [1] == [letter.record.offset() for letter in bench.letters.letters]
+    assert [letter.record.offset() for letter in bench.letters.letters] == [1]
     assert bench.events.of(RecordsAccepted) == [RecordsAccepted({"t": 1})]
 
 
@@ -82,8 +84,8 @@ def test_3_a_failed_entry_without_an_id_concerns_one_record() -> None:
     """Adobe's sink dead-letters the whole batch, accepted messages included, or kills its task."""
     bench = Bench(script(multi(yes(0), no(), yes(2))), linger_s=0.0).read(cut(0, pieces(3))).settle()
 
-    assert [1] == [letter.record.offset() for letter in bench.letters.letters]
-    assert 1 == len(bench.sender.posts)
+    assert [letter.record.offset() for letter in bench.letters.letters] == [1]
+    assert len(bench.sender.posts) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,12 +97,12 @@ def test_4_an_outage_dead_letters_nothing_and_moves_no_offset(outage: BatchRespo
     """Adobe's sink sends the batch to the dead-letter topic after a second; without one it swallows the refusal, and the offset moves on."""
     bench = Bench(lambda post, now: outage, linger_s=0.0).read(cut(0, pieces(3))).settle(1800.0)
 
-    assert [] == bench.letters.letters
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.letters.letters == []
+    assert bench.source.stored == {SOURCE: 0}
     bench.sender.aep = sound
     bench.settle(200.0)
-    assert [] == bench.letters.letters
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.letters.letters == []
+    assert bench.source.stored == {SOURCE: 3}
 
 
 def test_5_a_429_is_waited_out() -> None:
@@ -119,7 +121,7 @@ def test_5_a_429_is_waited_out() -> None:
     assert 17.0 <= gaps[0] < 17.5
     assert max(gaps[6:]) > 3 * max(gaps[1:4])
     assert bench.inlets["inlet"].concurrency.allowed < 8
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
 
 
 def tokens(served: list[str], secret: str = "hush-hush") -> TokenSource:
@@ -160,7 +162,7 @@ def test_6_a_401_drops_the_cached_token() -> None:
         .read(cut(0, pieces(2)))
         .settle(5.0)
     )
-    assert {SOURCE: 2} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 2}
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 407])
@@ -173,10 +175,10 @@ def test_6_a_refused_token_or_proxy_never_stops_the_bridge(status: int) -> None:
     )
     assert bench.inlets["inlet"].hold is not None
     assert len(bench.events.of(ProbeFailed)) > 5
-    assert [] == bench.letters.letters
+    assert bench.letters.letters == []
 
     bench.settle(2000.0)
-    assert {SOURCE: 2} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 2}
     assert len(bench.events.of(InletReleased)) == 1
 
 
@@ -201,7 +203,7 @@ def test_8_batches_are_measured_in_bytes_before_adding(sign: str) -> None:
 
     assert all(size <= 1_000_000 for size in sizes)
     assert all(size + len(value) + 1 > 1_000_000 for size in sizes[:-1]), "and they are full"
-    assert {SOURCE: 60} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 60}
 
 
 def test_8_a_read_does_not_flush_what_is_open() -> None:
@@ -211,14 +213,14 @@ def test_8_a_read_does_not_flush_what_is_open() -> None:
         bench.read(cut(at, pieces(1)))
     bench.settle()
 
-    assert [20] == [len(post.pieces) for post in bench.sender.posts]
+    assert [len(post.pieces) for post in bench.sender.posts] == [20]
 
 
 def test_8_requests_go_out_side_by_side() -> None:
     """Adobe's sink makes one at a time."""
     bench = Bench(never, max_messages=1, policy={"max_in_flight": 8}).read(cut(0, pieces(20))).turn()
 
-    assert 8 == len(bench.sender.open)
+    assert len(bench.sender.open) == 8
 
 
 # -- offsets -----------------------------------------------------------------------------------
@@ -233,11 +235,11 @@ def test_a_failed_batch_is_not_passed_over_by_a_later_one(failed: int) -> None:
     )
     bench.read(cut(0, pieces(8))).settle(120.0)
 
-    assert {SOURCE: failed * 2} == bench.source.stored
+    assert bench.source.stored == {SOURCE: failed * 2}
     assert all(offset <= failed * 2 for _, offset in bench.source.history)
     bench.sender.aep = sound
     bench.settle(120.0)
-    assert {SOURCE: 8} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 8}
 
 
 def test_the_first_incomplete_offset_is_stored_not_the_highest_seen() -> None:
@@ -247,7 +249,7 @@ def test_the_first_incomplete_offset_is_stored_not_the_highest_seen() -> None:
         bench.sender.answer(-1)
         bench.turn()
 
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
 
 
 # -- rebalances ---------------------------------------------------------------------------------------
@@ -279,7 +281,7 @@ def test_unsent_records_are_not_covered_by_the_offsets_of_a_revoke() -> None:
     stored = bench.source.stored[SOURCE]
 
     assert set(pieces(25)[:stored]) <= sent
-    assert 20 == stored
+    assert stored == 20
 
 
 def test_a_revoke_is_over_long_before_the_group_gives_up_on_us() -> None:
@@ -301,7 +303,7 @@ def test_partitions_that_were_taken_already_can_be_named_in_a_revoke() -> None:
     bench.engine.revoked([SOURCE, T1])
     bench.engine.lost([SOURCE, T1])
 
-    assert {} == bench.engine.view.lanes
+    assert bench.engine.view.lanes == {}
 
 
 # -- dead letters ------------------------------------------------------------------------------------------
@@ -312,12 +314,12 @@ def test_a_dead_letter_that_fails_is_not_dropped() -> None:
     bench = Bench(linger_s=0.0, max_messages=2)
     bench.letters.refuse = lambda _: "NOT_ENOUGH_REPLICAS"
     bench.read(cut(0, [*pieces(2, bad=[0]), b"not json", *pieces(2, name="x")])).settle(3600.0)
-    assert {SOURCE: 0} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 0}
 
     bench.letters.refuse = lambda _: ""
     bench.settle(120.0)
-    assert {0, 2} == {letter.record.offset() for letter in bench.letters.letters}
-    assert {SOURCE: 5} == bench.source.stored
+    assert {letter.record.offset() for letter in bench.letters.letters} == {0, 2}
+    assert bench.source.stored == {SOURCE: 5}
 
 
 # -- pauses ---------------------------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def test_records_of_a_paused_partition_are_taken_in_like_any() -> None:
         .read(cut(0, pieces(10)))
         .turn(10)
     )
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
 
     bench.sender.aep = sound
     bench.read(cut(10, pieces(3, name="x")))
@@ -338,7 +340,7 @@ def test_records_of_a_paused_partition_are_taken_in_like_any() -> None:
         bench.sender.answer()
         bench.turn()
     bench.settle()
-    assert {SOURCE: 13} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 13}
 
 
 @pytest.mark.parametrize("what", ["window", "ahead", "assigned while full", "revoked while paused"])
@@ -356,7 +358,7 @@ def test_no_partition_stays_paused_for_ever(what: str) -> None:
     end = bench.hand.now + PAUSE_AFTER_S + 1
     while bench.hand.now < end:
         bench.turn()
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
 
     if what == "assigned while full":
         bench.assign(T1)
@@ -370,8 +372,8 @@ def test_no_partition_stays_paused_for_ever(what: str) -> None:
         bench.turn()
     bench.settle()
     bench.turn(30)
-    assert set() == bench.source.paused
-    assert set() == bench.engine.view.paused
+    assert bench.source.paused == set()
+    assert bench.engine.view.paused == set()
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -395,7 +397,7 @@ def test_an_hour_of_429_grows_no_queue() -> None:
 
     assert 1_000_000 <= most < 1_000_000 + 200 * 1700
     assert offset < 1000
-    assert {SOURCE} == bench.source.paused
+    assert bench.source.paused == {SOURCE}
 
 
 class Watched(MemoryRecord):
@@ -413,12 +415,12 @@ def test_nothing_is_kept_for_the_case_of_a_dead_letter() -> None:
     bench.source.feed.append([Slice(SOURCE, records, values, 20, 20_000)])
     del records
     bench.settle()
-    assert [3] == [letter.record.offset() for letter in bench.letters.letters]
+    assert [letter.record.offset() for letter in bench.letters.letters] == [3]
 
     bench.letters.letters.clear()
     bench.events.log.clear()
     gc.collect()
-    assert 0 == sum(ref() is not None for ref in held)
+    assert sum(ref() is not None for ref in held) == 0
     assert 0.0 == pytest.approx(bench.used)
 
 
@@ -437,7 +439,7 @@ def test_a_slow_inlet_does_not_stop_the_others() -> None:
     bench.read(cut(0, pieces(3), a), cut(0, pieces(3), b))
     bench.settle(60.0)
 
-    assert {a: 0, b: 3} == bench.source.stored
+    assert bench.source.stored == {a: 0, b: 3}
 
 
 def test_a_record_without_key_and_headers_is_dead_lettered_as_it_is() -> None:

@@ -83,8 +83,8 @@ def test_messages_keep_their_bytes() -> None:
     """Tests compare what arrived with what was produced, so white space and numbers must not change."""
     first, second = split_batch(f'{{"messages": [ {GOOD} ,{GOOD}]}}'.encode()) or []
 
-    assert bytes(first) == GOOD.encode()
-    assert bytes(second) == GOOD.encode()
+    assert GOOD.encode() == bytes(first)
+    assert GOOD.encode() == bytes(second)
     assert entity_bytes(bytes(first)) == b'{ "_id" : "e1","n":1.50 }'
     assert ordering_key(first, "_id", enveloped=True) == "e1"
     assert ordering_key(first, "n", enveloped=True) == "1.50"
