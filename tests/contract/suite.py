@@ -163,7 +163,7 @@ class SourceContract:
         listener, other = RecordingListener(), RecordingListener()
         first: Source = world.source([topic], listener, group)
         ours, theirs = collect(first, lambda got: got.count() >= 400), CollectedRecords()
-        listener.on_revoked = lambda: first.store({source: 60 for source in listener.calls[-1][1]})
+        listener.on_revoked = lambda: first.store(dict.fromkeys(listener.calls[-1][1], 60))
         second = world.source([topic], other, group)
 
         def handed_over() -> bool:

@@ -156,7 +156,7 @@ class KafkaWorld:
     def read_all(self, topic: str) -> Sequence[Record]:
         return self.clients.read_all(topic)  # type: ignore[return-value]  # the client's message fits, its stub is wider
 
-    def lose(self, source: Source) -> None:  # noqa: ARG002
+    def lose(self, source: Source) -> None:
         time.sleep(3)  # a member that does not poll for max.poll.interval.ms has left its group
 
     def close(self) -> None:

@@ -239,8 +239,10 @@ def test_no_dead_letter_stops_a_command(folder: Path, read: list[MemoryRecord]) 
     for at in range(len(read)):
         json.loads(run(folder, "show", f"t.dlq/0/{at}").encode())
         shown.append(run(folder, "show", f"t.dlq/0/{at}", "-o", "table"))
-    for more in ((), ("--to", "source"), ("--patch", str(folder / "p.json"), "--leave-unpatched")):
-        shown.append(run(folder, "replay", "-o", "table", *more, code=frozenset({0, 1, 2})))
+    codes = frozenset({0, 1, 2})
+    with_patch = ("--patch", str(folder / "p.json"), "--leave-unpatched")
+    for options in ((), ("--to", "source"), with_patch):
+        shown += [run(folder, "replay", "-o", "table", *options, code=codes)]
     assert [text for text in shown if "\x1b" in text or "\x9b" in text] == []
 
 

@@ -54,7 +54,7 @@ def test_a_port_without_a_listener() -> None:
     """The error names the host and the port."""
     with RawServer(always(response())) as server:
         url = server.url
-    with pytest.raises(httpx.ConnectError, match="connecting to localhost:[0-9]+: Connection refused"):
+    with pytest.raises(httpx.ConnectError, match=r"connecting to localhost:[0-9]+: Connection refused"):
         post(HttpConnection(proxy=""), url)
 
 
@@ -77,7 +77,7 @@ def test_a_private_authority(server: RawServer, ca_file: str) -> None:
 
 def test_an_unknown_authority(server: RawServer) -> None:
     """Without the authority's file the certificate is refused, and the text says so."""
-    with pytest.raises(httpx.ConnectError, match="not trusted: (self|unable)"):
+    with pytest.raises(httpx.ConnectError, match=r"not trusted: (self|unable)"):
         post(HttpConnection(proxy=""), server.url)
 
 

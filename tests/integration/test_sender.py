@@ -17,7 +17,7 @@ from tests.support.proxy import ProxyServer
 from tests.support.rawserver import RESPONSE_207, Peer, RawServer, Request, always, once, response
 from tests.support.sender import LONG_S, Inbox, batch_request
 
-SECRET = "p8e-VerySecretIndeed"  # noqa: S105 - of nobody
+SECRET = "p8e-VerySecretIndeed"
 
 
 def tokens(server: RawServer) -> TokenSource:

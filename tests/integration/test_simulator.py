@@ -122,7 +122,6 @@ def test_the_limit_is_the_whole_body(sim: Simulator) -> None:
 
 def test_unknown_addresses_are_404_and_other_methods_405(sim: Simulator) -> None:
     """A wrong inlet is not a wrong record."""
-
     assert httpx.post(f"{sim.url}/collection/batch/nobody", content=batch(message("a"))).status_code == 404
     assert httpx.post(f"{sim.url}/elsewhere").status_code == 404
     assert httpx.get(sim.batch_url).status_code == 405
@@ -169,7 +168,6 @@ def test_tokens_open_the_inlet_until_they_end() -> None:
 
 def test_an_open_inlet_accepts_an_expired_token(sim: Simulator) -> None:
     """As Adobe does: the data is marked as unauthenticated, without a 401."""
-
     assert (
         httpx.post(
             sim.batch_url, content=batch(message("a")), headers={"Authorization": "Bearer old"}

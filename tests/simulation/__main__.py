@@ -44,7 +44,7 @@ def _progress(done: int) -> None:
 def _replay(seed: int) -> int:
     try:
         print(simulate(seed, print))
-    except Exception:  # noqa: BLE001
+    except Exception:
         traceback.print_exc()
         return 1
     return 0

@@ -78,7 +78,7 @@ def attempt(seed: int) -> History | Failure:
     signal.alarm(PATIENCE_S)
     try:
         return simulate(seed)
-    except Exception as problem:  # noqa: BLE001  (whatever the engine raises is a finding)
+    except Exception as problem:
         return Failure(seed, f"{type(problem).__name__}: {problem}"[:500], traceback.format_exc())
     finally:
         signal.alarm(0)

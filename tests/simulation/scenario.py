@@ -249,7 +249,7 @@ def _faults(rng: Random, scenario: Scenario) -> None:
                 scenario.intervals[name].append(
                     Interval(start, end, rng.choice(MODES), rng.choice(("", "", "seconds", "date")))
                 )
-    if scenario.flavour not in ("isolation",):
+    if scenario.flavour != "isolation":
         scenario.noise = rng.choice((0.0, 0.05, 0.2))
         scenario.message_noise = rng.choice((0.0, 0.0, 0.05))
         scenario.capacity = rng.choice((None, None, None, 30.0, 150.0))

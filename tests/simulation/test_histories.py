@@ -72,7 +72,7 @@ def test_a_seed_is_replayed_the_same() -> None:
 def test_a_seed_is_replayed_the_same_whatever_the_hash_seed() -> None:
     """In two other processes, whose strings hash differently."""
     outputs = [
-        subprocess.run(  # noqa: S603  (our own interpreter)
+        subprocess.run(
             [sys.executable, "-m", "tests.simulation", "--seed", "38"],
             capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},

@@ -9,7 +9,7 @@ import httpx
 
 from bridge.http.oauth import TokenSource
 
-SECRET = "p8e-/Very+Secret="  # noqa: S105 - of nobody
+SECRET = "p8e-/Very+Secret="
 
 
 class Ims:

@@ -36,8 +36,7 @@ def outcomes(groups: Sequence[RecordGroup], count: int) -> list[Outcome]:
     for group in groups:
         assert group.start == len(result), "groups follow each other"
         assert group.indexes is None
-        for at in range(group.stop - group.start):
-            result.append(_outcome(group, at))
+        result += [_outcome(group, at) for at in range(group.stop - group.start)]
     assert len(result) == count
     return result
 

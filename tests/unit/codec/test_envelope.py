@@ -19,7 +19,8 @@ MEMBER = b'"datasetId":"%b"' % DATASET.encode()
 @given(as_bytes(OBJECT), st.text(st.characters(exclude_categories=("Cs",)), max_size=20))
 def test_an_entity_is_wrapped_and_nothing_else(entity: bytes, dataset: str) -> None:
     """Ids come from the configuration and may hold quotes; the message around the entity is valid all the
-    same."""
+    same.
+    """
     before, after = entity_wrapper(
         schema_id='https://ns/"1"', schema_version="1", ims_org_id="o@AdobeOrg", dataset_id=dataset
     )
@@ -69,7 +70,8 @@ def test_the_dataset_is_inserted_where_a_reader_finds_it(
     message: bytes, absent: bool, expected: bytes
 ) -> None:
     """AEP's reader keeps the last of two equal keys, so the member goes behind a null, and into the last
-    header."""
+    header.
+    """
     inserted = insert_dataset_id(message, DATASET, absent=absent)
 
     assert inserted == expected % MEMBER
@@ -81,7 +83,8 @@ def test_the_dataset_is_inserted_where_a_reader_finds_it(
 )
 def test_without_a_header_object_nothing_is_inserted(message: bytes) -> None:
     """There is no place for a dataset, and the bridge adds no header: AEP says what is wrong with the
-    message."""
+    message.
+    """
     assert insert_dataset_id(message, DATASET, absent=True) is None
 
 

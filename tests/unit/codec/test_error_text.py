@@ -28,5 +28,6 @@ PROBLEM = (
 )
 def test_the_error_text_of_a_refusal(response: bytes, text: str) -> None:
     """It comes from Adobe's problem JSON; a proxy's page is shown by its beginning, because it says who
-    refused."""
+    refused.
+    """
     assert error_text(response) == text

@@ -74,7 +74,8 @@ UUID = "9341f8eb-494a-4c89-9879-4d06a58d2dc7"
 )
 def test_every_shape_of_an_entry_is_understood(entry: dict[str, object], expected: Verdict) -> None:
     """AEP writes `status` or `statusCode`, a number or a text, with and without an id; a doubtful entry is
-    unknown."""
+    unknown.
+    """
     [verdict] = verdicts(response(entry), 1)
 
     assert verdict.kind is expected.kind
@@ -301,7 +302,7 @@ def test_a_response_that_is_recognised_as_a_whole_reads_the_same_entry_by_entry(
 
 
 def test_a_batch_that_is_accepted_whole_is_recognised_without_reading_its_entries() -> None:
-    """This is the response to nearly every request; ids of different batches take the next fastest way."""
+    """Nearly every request has this response; ids of different batches take the next fastest way."""
     entries = b",".join(b'{"xactionId":"b:1:%d"}' % at for at in range(1000))
     one_batch = b'{"inletId":"i","batchId":"b:1","receivedTimeMs":1,"responses":[%b]}' % entries
     entries = b",".join(b'{"xactionId":"%d-%d"}' % (at * 7, at) for at in range(1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -275,9 +276,7 @@ def test_a_record_that_is_answered_500_while_others_pass_is_convicted_after_a_lo
     alone = [request for request in driver.log if request.pieces == (content[2],)]
     good = [request.at for request in driver.log if request.answer.status == 207]
     counted = [
-        request.at
-        for before, request in zip(alone, alone[1:], strict=False)
-        if any(before.at < at < request.at for at in good)
+        request.at for before, request in pairwise(alone) if any(before.at < at < request.at for at in good)
     ]
     assert len(alone) >= SUSPECT_ATTEMPTS
     assert len(counted) >= SUSPECT_ATTEMPTS - 1
@@ -513,7 +512,7 @@ def test_fresh_credentials_that_are_refused_hold_the_inlet(refusal: BatchRespons
     assert driver.inlet.hold is not None
     assert driver.inlet.hold.reason == "credentials"
     late = [request.at for request in driver.log if request.at > 300]
-    assert all(0 < after - before <= 60.1 for before, after in zip(late, late[1:], strict=False))
+    assert all(0 < after - before <= 60.1 for before, after in pairwise(late))
     assert {2} == set(driver.sizes)
     driver.run()
     assert (10, []) == (driver.accepted, driver.letters)

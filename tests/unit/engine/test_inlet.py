@@ -139,7 +139,6 @@ def test_an_acceptance_does_not_end_what_retry_after_asked_for() -> None:
 @given(st.integers(0, 10_000), st.one_of(st.none(), st.floats(0.1, 100)))
 def test_the_backoff_is_jittered_and_capped(attempt: int, cap: float | None) -> None:
     """Between a hundredth of a second and the cap, at any attempt."""
-
     assert 0.01 <= inlet(seed=attempt).backoff(attempt, cap) <= max(0.01, cap or 60.0)
 
 
@@ -288,5 +287,4 @@ def test_an_acceptance_since_breaks_the_row_of_those_that_were_stopped() -> None
 
 def test_the_flood_guard_can_be_switched_off() -> None:
     """With 0."""
-
     assert inlet(flood_guard=0).guard_refusals("a", 1_000_000, 0.0).allowed

@@ -307,7 +307,6 @@ def test_a_request_holds_no_more_than_a_fifth_of_a_second(
     configured: float | None, messages: int, most: int
 ) -> None:
     """But ten messages, whatever the rate; and where nothing limits, what it likes."""
-
     assert Rate(configured).at_most(messages) == most
 
 

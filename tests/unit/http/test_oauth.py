@@ -162,13 +162,13 @@ def test_an_early_refresh_that_hangs_leaves_the_request_its_time(ims: Ims) -> No
 
     source = token_source(ims, time.monotonic)
     source.bearer(time.monotonic() + 30)
-    assert source._token is not None  # noqa: SLF001
-    source._token.refresh = 0.0  # noqa: SLF001
+    assert source._token is not None
+    source._token.refresh = 0.0
     ims.respond = hangs
 
     assert source.bearer(time.monotonic() + 30) == "token-1"
-    source._token.expires = 0.0  # noqa: SLF001
-    source._next_try = 0.0  # noqa: SLF001
+    source._token.expires = 0.0
+    source._next_try = 0.0
     with pytest.raises(TokenError):
         source.bearer(time.monotonic() + 30)
     early, late = deadlines

@@ -88,6 +88,6 @@ def test_no_secret_is_shown(source: TokenSource, caplog: pytest.LogCaptureFixtur
     """Neither the secret nor the token is in a repr or a log."""
     caplog.set_level(logging.DEBUG)
     token = source.bearer(1010)
-    shown = f"{source!r}{source._request!r}{caplog.text}"  # noqa: SLF001
+    shown = f"{source!r}{source._request!r}{caplog.text}"
     assert SECRET not in shown
     assert token not in shown

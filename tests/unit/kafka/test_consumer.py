@@ -23,7 +23,8 @@ DEAD_LETTERS = TopicPartition("t.dlq", 0)
 
 class ScriptedClient:
     """Stands for confluent_kafka's `Consumer`. `on_poll` and `on_consume` return the next messages, and may
-    run a rebalance before they do."""
+    run a rebalance before they do.
+    """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -145,7 +146,8 @@ def test_a_record_polled_before_its_partition_went_is_not_delivered() -> None:
 
 def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> None:
     """The partition was lost and assigned again inside one read: the old record would break the new one's
-    order."""
+    order.
+    """
     member, client, _ = consumer()
     client.assign_to_member(A)
     client.on_poll = lambda: message(A, 7)
@@ -162,7 +164,8 @@ def test_a_record_from_before_a_new_assignment_is_not_delivered_into_it() -> Non
 
 def test_the_first_record_of_a_new_assignment_is_delivered() -> None:
     """Revoked, assigned again and read inside one poll: the record is of the new assignment. Nobody else
-    reads it."""
+    reads it.
+    """
     member, client, _ = consumer()
     client.assign_to_member(A)
 
@@ -202,7 +205,8 @@ def test_a_revoke_of_partitions_that_are_not_assigned_is_ignored() -> None:
 
 def test_an_assignment_of_excluded_partitions_only_is_an_empty_one() -> None:
     """Without the empty call the client would give back what it was never given, and `read` would end with
-    an error."""
+    an error.
+    """
     ignored: list[object] = []
     _, client, listener = consumer(ConsumerCallbacks(on_partitions_ignored=ignored.append))
 
@@ -216,7 +220,8 @@ def test_an_assignment_of_excluded_partitions_only_is_an_empty_one() -> None:
 
 def test_every_assignment_sets_explicitly_what_is_paused_and_what_is_not() -> None:
     """A partition that was revoked while it was paused would stay paused otherwise (librdkafka #1849,
-    #5113)."""
+    #5113).
+    """
     _, client, listener = consumer()
     listener.paused = {B}
 
@@ -263,7 +268,8 @@ def test_a_store_that_the_client_refuses_is_reported_and_any_other_failure_is_fa
 
 def test_an_offset_below_the_committed_one_is_committed_at_once() -> None:
     """The client's own commits never go backwards while it runs. The old log's offset would stay committed,
-    and a restart would skip records of the new log."""
+    and a restart would skip records of the new log.
+    """
     member, client, _ = consumer()
     client.committed_offsets = {A: 1000}
     client.assign_to_member(A, B)
@@ -298,7 +304,8 @@ def test_a_log_that_ends_below_the_committed_offset_is_reported_once(first: Mess
 
 def test_a_partition_that_comes_back_is_judged_by_what_is_committed_then() -> None:
     """What this member read or committed of it before is out of date: another member had it meanwhile, and
-    began anew with its log."""
+    began anew with its log.
+    """
     resets: list[object] = []
     member, client, _ = consumer(ConsumerCallbacks(on_offset_reset=lambda *reset: resets.append(reset)))
     for committed, first, client.low_watermark in ((1000, 1000, 0), (None, 3, 0), (5, 5, 0), (500, 500, 100)):
@@ -350,7 +357,8 @@ def test_the_properties_that_the_contract_stands_on_are_enforced(
     properties: dict[str, str], strategy: str | None
 ) -> None:
     """Only stored offsets are committed, ends of partitions are delivered, and a new partition is read from
-    its first record. KIP-848's protocol takes no property of the classic one."""
+    its first record. KIP-848's protocol takes no property of the classic one.
+    """
     _, client, _ = consumer(properties=properties)
 
     keys = ("enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof", "auto.offset.reset")

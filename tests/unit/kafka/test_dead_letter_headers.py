@@ -30,7 +30,8 @@ def letter(
 
 def test_the_headers_of_a_first_failure() -> None:
     """Kafka Connect's names and the bridge's say where the record came from and why it failed. Tools rely
-    on them."""
+    on them.
+    """
     assert dict(dead_letter_headers(letter(), NOW)) == {
         "__connect.errors.topic": b"events",
         "__connect.errors.partition": b"3",
@@ -65,7 +66,8 @@ def test_the_records_own_headers_come_first_and_unchanged() -> None:
 
 def test_a_replayed_record_keeps_the_coordinates_of_its_first_time() -> None:
     """They lead back to the record. Error, status and time are appended, so that the last ones are the
-    current ones."""
+    current ones.
+    """
     first = dead_letter_headers(letter(), NOW)
 
     second = dead_letter_headers(letter(first, offset=99, error="still wrong", status=None), NOW)

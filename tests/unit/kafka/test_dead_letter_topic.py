@@ -29,7 +29,8 @@ def test_a_topic_whose_limit_may_not_be_read_counts_with_kafkas_default() -> Non
 @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
 def test_a_compacted_one_is_an_error(policy: str) -> None:
     """Compaction deletes all but the last dead letter of a key, and the broker refuses records without
-    one."""
+    one.
+    """
     error = error_in({"cleanup.policy": policy}, {})
 
     assert error is not None

@@ -45,7 +45,8 @@ class ScriptedClient:
 
 class ScriptedClients:
     """Creates the clients of one producer: each with the next script, and the last script for all further
-    ones."""
+    ones.
+    """
 
     def __init__(self, *scripts: Callable[[ScriptedClient], KafkaError | None]) -> None:
         self._scripts = scripts
@@ -87,7 +88,8 @@ def raise_fatal_error(_: ScriptedClient) -> KafkaError | None:
 
 def test_a_full_queue_is_waited_for() -> None:
     """The client's BufferError is back-pressure: its queue empties while it is polled, and no dead letter
-    fails."""
+    fails.
+    """
     tries: list[int] = []
 
     def full_at_times(_: ScriptedClient) -> None:
@@ -101,7 +103,8 @@ def test_a_full_queue_is_waited_for() -> None:
 
 def test_after_a_fatal_error_another_client_is_created() -> None:
     """A fatal error can't be cleared. What is open fails with the reason, and the engine publishes it
-    again."""
+    again.
+    """
     clients = ScriptedClients(report_fatal_error, acknowledge)
 
     first, second = publish(clients, [LETTER] * 2, [LETTER] * 2)
@@ -125,7 +128,8 @@ def test_a_fatal_error_that_produce_raises_counts_too() -> None:
 
 def test_acks_and_idempotence_are_enforced() -> None:
     """A dead letter counts as written once every in-sync replica has it, whatever the user's properties
-    say."""
+    say.
+    """
     clients = ScriptedClients(acknowledge)
 
     KafkaDeadLetterProducer({"acks": "0"}, QueuedCompletions(), client=clients).close(0)

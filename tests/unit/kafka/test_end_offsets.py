@@ -39,7 +39,8 @@ class Bench:
 
 def test_an_end_is_the_larger_of_the_fetched_and_the_answered_one() -> None:
     """A paused partition is not fetched: the brokers know better. Where they don't answer, the known end
-    stays."""
+    stays.
+    """
     bench = Bench(A, B)
     bench.ends.update_fetched({A: 10, B: 30})
     bench.answers = {A: 40, B: 20}
@@ -71,7 +72,8 @@ def test_only_assigned_partitions_are_asked_for() -> None:
 
 def test_a_partition_without_a_leader_is_left_alone_for_a_minute() -> None:
     """The client would use a whole processor while it looks for the leader. The others are asked for
-    meanwhile, and an answer that is only late changes nothing."""
+    meanwhile, and an answer that is only late changes nothing.
+    """
     bench = Bench(A, B)
     bench.answers = {A: 40}
     bench.query()

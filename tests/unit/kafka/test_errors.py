@@ -16,7 +16,8 @@ def alert(number: int) -> str:
 
 def test_an_untrusted_broker_certificate_is_explained() -> None:
     """The client's text names the authority alone, even if the certificate has expired or is for another
-    name."""
+    name.
+    """
     assert explain(VERIFY_FAILED) == f"{VERIFY_FAILED}; {BROKER_CERTIFICATE_ADVICE}"
 
 

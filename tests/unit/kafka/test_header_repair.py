@@ -1,5 +1,6 @@
 """Renaming headers whose name is not UTF-8. That the installed client behaves like the records here is
-shown in tests/contract/test_mock_cluster.py."""
+shown in tests/contract/test_mock_cluster.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from bridge.kafka.header_repair import UNREADABLE_NAME, rename_unreadable_header
 
 class NullName(tuple[str, bytes | None]):
     """A header as the client returns it, with a null pointer for its name: using the name ends the
-    process."""
+    process.
+    """
 
     __slots__ = ()
 

@@ -23,7 +23,8 @@ class Resets:
         self, *offsets: int, end: int = 0, committed: int | None = None, partition: TopicPartition = A
     ) -> None:
         """Check a slice of records at these offsets; without any, a slice that only says where the
-        partition ends."""
+        partition ends.
+        """
         records = [MemoryRecord(partition, offset, b"v") for offset in offsets]
         next_offset = offsets[-1] + 1 if offsets else end
         self.resets.check(Slice(partition, records, [b"v"] * len(records), next_offset, 0), committed)

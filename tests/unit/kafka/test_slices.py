@@ -99,7 +99,8 @@ def test_each_partition_gets_its_records_however_a_read_is_mixed(
     runs: list[tuple[TopicPartition, int]],
 ) -> None:
     """Topics change where partition numbers don't, and the other way round; runs are long or of one
-    record."""
+    record.
+    """
     order = [partition for partition, number in runs for _ in range(number)]
     messages = [message(partition, offset) for offset, partition in enumerate(order)]
 

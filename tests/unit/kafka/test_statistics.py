@@ -12,7 +12,8 @@ from bridge.model import TopicPartition
 
 def statistics(partitions: dict[str, int], join_state: str = "steady") -> str:
     """A publication with the high watermark of each partition of topic `t`, and fields that nobody
-    decodes."""
+    decodes.
+    """
     listed = {
         number: {"partition": int(number), "hi_offset": offset, "ls_offset": 1}
         for number, offset in partitions.items()

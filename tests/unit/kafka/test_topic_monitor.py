@@ -18,7 +18,8 @@ from tests.support.settings import settings
 
 class ScriptedAdmin:
     """Stands for `TopicAdmin`: topics, those whose dead-letter topic is wrong, and whether brokers answer
-    at all."""
+    at all.
+    """
 
     def __init__(self, *topics: str) -> None:
         self.topics = list(topics)
@@ -70,7 +71,8 @@ class Bench:
 
 def test_a_wrong_dead_letter_topic_holds_back_only_its_own_dead_letters() -> None:
     """The others are checked at the same time. Its own wait, with the reason, until a later check finds it
-    right."""
+    right.
+    """
     admin = ScriptedAdmin()
     bench = Bench(admin)
     bench.check()

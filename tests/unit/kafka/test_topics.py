@@ -1,5 +1,6 @@
 """The administrator's view of topics, over scripted answers. tests/integration/test_topics.py has a real
-broker."""
+broker.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def test_a_cluster_that_is_not_ready_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, topics: TopicAdmin, config: Future[Any], creation: Future[Any]
 ) -> None:
     """Another replica created the topic a moment ago, or not all brokers are up. A first start must wait,
-    not fail."""
+    not fail.
+    """
     client = SimpleNamespace(
         list_topics=lambda timeout: SimpleNamespace(topics={"t": SimpleNamespace(partitions={}, error=None)}),
         describe_configs=lambda resources, request_timeout: {resources[0]: config},
@@ -68,5 +70,5 @@ def test_a_cluster_that_is_not_ready_is_unreachable(
     )
     monkeypatch.setattr(topics, "_admin", client)
 
-    with pytest.raises(Unreachable, match="new topic|fewer brokers"):
+    with pytest.raises(Unreachable, match=r"new topic|fewer brokers"):
         topics.ensure_dead_letter_topic("t", "t.dlq", create=True)

@@ -56,5 +56,5 @@ def test_a_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_an_inlet_url_is_checked_before_the_next_question() -> None:
     """The message says what it must look like, and has no library's words around it."""
     assert check_inlet_url(f" {ANSWERS.inlet_url} ") == ANSWERS.inlet_url
-    with pytest.raises(ValueError, match="^must be the streaming endpoint"):
+    with pytest.raises(ValueError, match=r"^must be the streaming endpoint"):
         check_inlet_url("nonsense")

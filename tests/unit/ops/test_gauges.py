@@ -25,7 +25,8 @@ def test_the_lag_of_a_partition_of_which_nothing_was_read_counts_from_its_commit
     watermark: int | None, stored: int | None, end: int | None, expected: int | None
 ) -> None:
     """A partition starts paused where its inlet is full. Its lag is in the status and in the metric all the
-    same."""
+    same.
+    """
     entry = {
         "topic": "t",
         "partition": 0,

@@ -21,7 +21,8 @@ def is_replaced(faults: Faults, body: bytes = b"{}") -> bool:
 
 def test_every_counts_matching_requests_only() -> None:
     """`every` and `after` count requests that meet the other conditions, so that a test can aim at one of
-    them."""
+    them.
+    """
     faults = Faults()
     number = faults.add(Rule(action="status", contains="x", after=1, every=2))
     bodies = [b"x", b"y", b"x", b"x", b"y", b"x", b"x"]

@@ -84,7 +84,7 @@ def results() -> Results:
         },
         "startup": {"first 207": [{"s": 1.5}], "first 207, delayed": [{"s": 4.5}]},
         "steady": {"1000": [{"cpu_m": 12.4, "events_per_s": 1000.0, "requests": 10}]},
-        "profile": {**dict.fromkeys(RUNS, [timed]), "perf": [perf]},
+        "profile": {**{run: [timed] for run in RUNS}, "perf": [perf]},
         "quota": quota,
     }
     return {
