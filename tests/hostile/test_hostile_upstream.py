@@ -145,14 +145,14 @@ def noise(rng: random.Random) -> bytes:
 
 def test_the_sender_survives_responses_of_random_bytes() -> None:
     """400 requests come back with a response, or a fault and a bounded text, and nothing crashes."""
-    rng, crashes, reactor = random.Random(11), [], Reactor()
+    rng, crashes = random.Random(11), []
     responses: dict[object, object] = {}
 
     def script(peer: Peer) -> None:
         if peer.request():
             peer.send(noise(rng))
 
-    with RawServer(script) as server:
+    with RawServer(script) as server, Reactor() as reactor:
         endpoint = Endpoint("i", server.url, proxy="")
         sender = HttpSender(
             {"i": endpoint}, reactor, on_crash=lambda name, error: crashes.append((name, error))
