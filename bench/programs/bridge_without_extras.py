@@ -22,7 +22,7 @@ from bridge.kafka import consumer
 from bridge.kafka.consumer import KafkaConsumer
 from bridge.kafka.dead_letters import KafkaDeadLetterProducer
 from bridge.kafka.topic_monitor import TopicMonitor
-from bridge.ops.admin import Admin
+from bridge.ops.admin_server import AdminServer
 
 EXTRAS = {
     "metrics": (
@@ -54,7 +54,7 @@ def remove_extras() -> None:
     replace(snapshot, "snapshot", lambda *_, **__: {})
     for owner, names in (
         (Observers, ("__init__", *HOOKS)),
-        (Admin, ("start", "stop")),
+        (AdminServer, ("start", "stop")),
         (Offsets, ("took", "advance", "resolve")),
         (KafkaDeadLetterProducer, ("__init__", "close", "publish")),
         (TopicMonitor, ("start",)),

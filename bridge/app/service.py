@@ -34,7 +34,8 @@ from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.kafka.topics import TopicAdmin, TopicError
 from bridge.model import TopicPartition
 from bridge.ops import shutdown, tuning
-from bridge.ops.admin import Admin, View
+from bridge.ops.admin_app import AdminOperations
+from bridge.ops.admin_server import AdminServer
 from bridge.ops.telemetry import Telemetry
 from bridge.ports import Fatal
 
@@ -126,13 +127,13 @@ class Service:
         self.telemetry.watch(lambda: self.engine.status, lambda: self.topics.end_offsets, self._token_ages)
         self.telemetry.metrics.start_at_zero(topic.topic for topic in settings.topics if not topic.is_regex)
         self.consumer_events = ConsumerEvents(settings, self.telemetry, self.topics, self.engine)
-        self.admin = Admin(self._view(), settings.admin.host, settings.admin.port)
+        self.admin = AdminServer(self._admin_operations(), settings.admin.host, settings.admin.port)
 
     # -- what the admin port offers -----------------------------------------------------
 
-    def _view(self) -> View:
+    def _admin_operations(self) -> AdminOperations:
         token_file = self.settings.admin.token_file
-        return View(
+        return AdminOperations(
             registry=self.telemetry.registry,
             alive=self.alive,
             ready=self.ready,

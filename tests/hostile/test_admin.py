@@ -16,8 +16,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from bridge.ops import admin_connections as connections
-from bridge.ops.admin import MAX_BODY, Admin, View
-from bridge.ops.admin_connections import MAX_CONNECTIONS, SAFE_HEADERS
+from bridge.ops.admin_app import MAX_BODY, AdminOperations
+from bridge.ops.admin_connections import MAX_CONNECTIONS
+from bridge.ops.admin_server import AdminServer
+from bridge.ops.safe_headers import SAFE_HEADERS
 from tests.support.clients import until
 
 TOKEN = "open-sesame-7c1d"
@@ -31,7 +33,7 @@ class AdminPort:
 
     def __init__(self, skip: Callable[..., Future[str]] | None = None) -> None:
         self.orders: list[tuple[object, ...]] = []
-        view = View(
+        operations = AdminOperations(
             CollectorRegistry(),
             lambda: None,
             lambda: None,
@@ -39,7 +41,7 @@ class AdminPort:
             token=lambda: TOKEN,
             skip=skip or self._skip,
         )
-        self.admin = Admin(view, "127.0.0.1", 0)
+        self.admin = AdminServer(operations, "127.0.0.1", 0)
 
     def _skip(self, *order: object) -> Future[str]:
         self.orders.append(order)
@@ -80,7 +82,7 @@ def port() -> Iterator[AdminPort]:
 @pytest.fixture
 def slow_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[AdminPort, Future[str]]]:
     """Give an admin port whose bridge does not carry out the order in time, and the order's future."""
-    monkeypatch.setattr("bridge.ops.admin.SKIP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bridge.ops.admin_app.SKIP_TIMEOUT_S", 0.2)
     order: Future[str] = Future()
     running = AdminPort(lambda *_: order)
     running.admin.start()

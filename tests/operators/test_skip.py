@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from bridge.cli import app
 from bridge.config.secret_files import read_secret
-from bridge.ops.admin import Admin, View
+from bridge.ops.admin_app import AdminOperations
+from bridge.ops.admin_server import AdminServer
 
 
 class Desk:
@@ -25,8 +26,8 @@ class Desk:
         self.token, self.file = folder / "admin-token", folder / "token"
         for file in (self.token, self.file):
             file.write_text("open sesame\n")
-        self.admin = Admin(
-            View(
+        self.admin = AdminServer(
+            AdminOperations(
                 CollectorRegistry(),
                 lambda: None,
                 lambda: None,
