@@ -24,7 +24,7 @@ COMMAND = [
 
 @contextmanager
 def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process, and what it printed once it listened."""
+    """The process, and what it printed until it listened."""
     process = subprocess.Popen([*COMMAND, "--port", "0", *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -39,63 +39,56 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def test_it_says_where_it_listens_and_how_to_get_there() -> None:
-    """The printed snippet leads to a working inlet; SIGTERM ends it with 0."""
-    with running("--require-auth", "--inlet", "abc", "--org", "me@AdobeOrg") as (process, printed):
-        inlet_url = re.search(r"inlet_url: (\S+)", printed)
-        token_url = re.search(r"token_url: (\S+)", printed)
-        secret = re.search(r"client_secret: (\S+)", printed)
+def printed_value(printed: str, key: str) -> str:
+    """The value of a key in the configuration that was printed."""
+    match = re.search(rf"{key}: (\S+)", printed)
+    assert match, printed
+    return match[1]
 
-        assert inlet_url
-        assert token_url
-        assert secret
-        assert inlet_url[1].endswith("/collection/abc")
-        assert "ims_org_id: me@AdobeOrg" in printed
+
+def test_it_prints_a_configuration_that_works() -> None:
+    """A user copies the snippet into a bridge's configuration; SIGTERM ends the process with 0."""
+    with running("--require-auth", "--inlet", "abc", "--org", "me@AdobeOrg") as (process, printed):
+        inlet_url = printed_value(printed, "inlet_url")
         form = {
             "client_id": "bridge",
-            "client_secret": secret[1],
+            "client_secret": printed_value(printed, "client_secret"),
             "grant_type": "client_credentials",
             "scope": "openid",
         }
-        token = httpx.post(token_url[1], data=form).json()["access_token"]
-        batch_url = inlet_url[1].replace("/collection/", "/collection/batch/")
+        token = httpx.post(printed_value(printed, "token_url"), data=form).json()["access_token"]
+        batch_url = inlet_url.replace("/collection/", "/collection/batch/")
+        headers = {"Authorization": f"Bearer {token}"}
 
+        assert inlet_url.endswith("/collection/abc")
+        assert printed_value(printed, "ims_org_id") == "me@AdobeOrg"
         assert httpx.post(batch_url, json={"messages": [{}]}).status_code == 401
-        assert (
-            httpx.post(
-                batch_url, json={"messages": [{}]}, headers={"Authorization": f"Bearer {token}"}
-            ).status_code
-            == 207
-        )
+        assert httpx.post(batch_url, json={"messages": [{}]}, headers=headers).status_code == 207
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(10) == 0
 
 
-def test_its_defaults_need_no_credentials() -> None:
-    """The snippet has no auth block, and the rate limit is the option's."""
+def test_by_default_it_needs_no_credentials() -> None:
+    """The snippet then has no `auth` section; and `--rate` limits the messages of a second."""
     with running("--rate", "2") as (_, printed):
-        url = re.search(r"inlet_url: (\S+)/collection/", printed)
+        url = printed_value(printed, "inlet_url").partition("/collection/")[0]
+        batch_url = f"{url}/collection/batch/{DEFAULT_INLET}"
+        statuses = [httpx.post(batch_url, json={"messages": [{}, {}]}).status_code for _ in range(2)]
 
-        assert url
         assert "auth" not in printed
         assert DEFAULT_ORG in printed
-        codes = [
-            httpx.post(f"{url[1]}/collection/batch/{DEFAULT_INLET}", json={"messages": [{}, {}]}).status_code
-            for _ in range(2)
-        ]
-        assert codes == [207, 429]
+        assert statuses == [207, 429]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "text"),
     [(("--tls-cert", "x"), "belong together"), (("--tls-cert", "x", "--tls-key", "y"), "can't")],
 )
-def test_wrong_options_are_exit_code_2(options: tuple[str, ...], said: str) -> None:
-    """With a message that says what is wrong."""
-    done = subprocess.run(
-        [*COMMAND, "--port", "0", *options], capture_output=True, text=True, check=False, timeout=30
-    )
+def test_wrong_options_are_exit_code_2(options: tuple[str, ...], text: str) -> None:
+    """The error names the options or the address, so that a user can correct them."""
+    command = [*COMMAND, "--port", "0", *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
-    assert done.returncode == 2
-    assert said in done.stderr
+    assert result.returncode == 2
+    assert text in result.stderr

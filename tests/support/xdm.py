@@ -1,4 +1,4 @@
-"""Events for tests: XDM envelopes with an id, as a producer would write them."""
+"""Events for tests: messages in XDM's envelope with an id, as a producer would write them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ def envelope(
     size: int = 0,
     body: bool = True,
 ) -> bytes:
-    """One message. `extra` is JSON text spliced into the entity as it is; `size` pads it to about so many bytes."""
+    """Return one message.
+
+    `extra` is JSON text that goes into the entity as it is. `size` pads the message to about so many bytes.
+    """
     ref = {"id": SCHEMA, "contentType": "application/vnd.adobe.xed-full+json;version=1"}
     header: dict[str, object] = {"schemaRef": ref, "imsOrgId": org}
     if dataset is not None:
         header["datasetId"] = dataset
-    entity = f'{{"_id": {json.dumps(event)}, "eventType": "test"{", " + extra if extra else ""}}}'
+    header_text = json.dumps(header)
     if not body:
-        return f'{{"header": {json.dumps(header)}}}'.encode()
-    value = f'{{"header": {json.dumps(header)}, "body": {{"xdmMeta": {json.dumps({"schemaRef": ref})}, "xdmEntity": {entity}}}}}'
-    if size > len(value):
-        return envelope(
-            event,
-            org,
-            dataset=dataset,
-            extra=f'{extra + ", " if extra else ""}"pad": "{"x" * (size - len(value) - 11)}"',
-        )
-    return value.encode()
+        return f'{{"header": {header_text}}}'.encode()
+    entity = f'{{"_id": {json.dumps(event)}, "eventType": "test"{", " + extra if extra else ""}}}'
+    body_text = f'{{"xdmMeta": {json.dumps({"schemaRef": ref})}, "xdmEntity": {entity}}}'
+    message = f'{{"header": {header_text}, "body": {body_text}}}'
+    if size > len(message):
+        padding = f'"pad": "{"x" * (size - len(message) - 11)}"'
+        return envelope(event, org, dataset=dataset, extra=f"{extra}, {padding}" if extra else padding)
+    return message.encode()
