@@ -171,7 +171,7 @@ ERRORS = st.text(max_size=30) | st.characters().map(lambda text: text * 9000) | 
 def test_a_dead_letter_keeps_the_records_headers_and_bounds_its_own(
     headers: list[tuple[str, bytes | None]], error: str, status: int | None, reason: Reason
 ) -> None:
-    """The record's own headers come first, unchanged; the error is at most 8 KiB of UTF-8, whatever it was."""
+    """The record's own headers come first, unchanged, and the error is at most 8 KiB of UTF-8."""
     record = MemoryRecord(TopicPartition("t", 0), 7, b"v", b"k", headers)
     letter = DeadLetter(record, "t.dlq", Refusal(reason, error, status, 1), "b", "i", None)
     all_headers = dead_letter_headers(letter)
