@@ -43,7 +43,8 @@ def ruled(kind: str, *, backlog_s: float = 0, **fields: Any) -> Fault:
             if window.alone:
                 harness.wait_until_calm()
         if rule.accepts:
-            window.allowed_duplicates = sum(seen.messages for seen in accounting.under_rule(number))
+            requests = accounting.under_rule(number)
+            window.allowed_duplicates = sum(request.messages for request in requests)
         return window
 
     fault.__doc__ = f"{kind}: {fields}"

@@ -138,6 +138,6 @@ def _inject(harness: Harness, name: str) -> None:
         window = FAULTS[name](harness)
         harness.hits[name] = harness.hits.get(name, 0) + window.hits
     except Exception as error:
-        harness.journal.report_problem(f"the fault {name} could not be made: {error!r}")
+        harness.journal.report_problem(f"the fault {name} could not be injected: {error!r}")
         harness.journal.note("fault.failed", kind=name, trace=traceback.format_exc())
     time.sleep(PAUSE_S)

@@ -24,7 +24,7 @@ def event_positions(
 ) -> dict[str, tuple[int, int]]:
     """Return partition and offset of each event. Those without an offset are looked up in the topic.
 
-    A producer that sends again what a broker already has is told that the broker has it, and no offset.
+    When a producer sends a record again that a broker already has, the acknowledgement has no offset.
     """
     positions = {
         event: (partition, offset)
@@ -48,8 +48,8 @@ def settling_arrivals(
     settled: dict[int, dict[int, list[Arrival]]] = {}
     for event, (partition, offset) in positions.items():
         arrivals = (*accepted.get(event, ()), *dead_letters.get(event, ()))
-        told = [arrival for arrival in arrivals if arrival.rule not in spoiling_rules]
-        settled.setdefault(partition, {})[offset] = told
+        readable = [arrival for arrival in arrivals if arrival.rule not in spoiling_rules]
+        settled.setdefault(partition, {})[offset] = readable
     return settled
 
 
@@ -103,11 +103,11 @@ def standing_commits(
 ) -> tuple[dict[int, list[tuple[float, int]]], int, list[str]]:
     """Return the commits that stood, how often an offset went back, and a problem for each time it must not.
 
-    Kafka's client repeats by itself each commit that the brokers left unanswered. An earlier commit may so
-    come in after a later one, and the committed offset goes back: never below what was committed when the
-    brokers' trouble began, and never without such trouble. A zombie alone can't cause it; a zombie beside
-    such trouble can't be told from it here. That brokers refuse a zombie's commits is assumed by the
-    simulation and shown by `tests/integration`.
+    Kafka's client by itself repeats each commit that the brokers left unanswered. So an earlier commit may
+    arrive after a later one, and the committed offset goes back: never below what was committed when the
+    brokers' trouble began, and never without such trouble. A zombie alone must not cause it; beside such
+    trouble a zombie is not distinguished here. `tests/integration` shows that brokers refuse the commits of
+    a zombie, and the simulation assumes it.
     """
     standing: dict[int, list[tuple[float, int]]] = {}
     went_back, problems = 0, []

@@ -56,7 +56,7 @@ class _Harness:
 
 
 def _fault(name: str, *hits: int) -> Fault:
-    """Return a fault that has so many hits at each of its turns, and can't be made where that is -1."""
+    """Return a fault that has so many hits at each of its turns, and raises an error where that is -1."""
     remaining = iter(hits)
 
     def inject(harness: Any) -> FaultWindow:
@@ -71,7 +71,7 @@ def _fault(name: str, *hits: int) -> Fault:
 def test_the_short_form_has_each_fault_alone_then_all_once_then_those_without_hits_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A fault that can't be made is a problem, and comes once more too."""
+    """A fault that raises an error is a problem, and comes once more too."""
     process_faults = {"terminated": _fault("terminated", 1, 1)}
     aep_faults = {
         "throttled": _fault("throttled", 1),
@@ -88,5 +88,5 @@ def test_the_short_form_has_each_fault_alone_then_all_once_then_those_without_hi
     assert set(harness.steps[1:3]) == {("terminated", True), ("throttled", True)}
     assert set(harness.steps[3:6]) == {("terminated", False), ("hang", False), ("drip", False)}
     assert harness.steps[6:] == [("hang", False), ("drip", False)]
-    assert harness.journal.problems == ["the fault drip could not be made: OSError('no')"]
+    assert harness.journal.problems == ["the fault drip could not be injected: OSError('no')"]
     assert harness.hits == {"terminated": 2, "throttled": 1, "hang": 3, "drip": 1}

@@ -1,4 +1,4 @@
-"""The gateways: a cut that hits nothing can be told from one that does."""
+"""The gateways: the network knows whether a cut has hit something."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def value_at(values: dict[str, Any], name: str) -> Any:
 
 
 def test_every_value_differs_from_its_default_in_some_value_set() -> None:
-    """So what other tests say of the value sets is said of every option of the chart.
+    """So the other tests, which use the value sets, cover every option of the chart.
 
     The keys of the bridge's own configuration are tested with the bridge.
     """

@@ -108,7 +108,7 @@ def test_an_order_that_no_header_can_hold_is_refused(port: AdminPort) -> None:
 
 
 def test_nothing_changes_without_the_token(port: AdminPort) -> None:
-    """No token, a wrong one, a part of it and one in the wrong place get 401, and no order is given."""
+    """No token, a wrong one, a part of it and one in the wrong place get 401, and there is no order."""
     before = len(port.orders)
     for headers in (
         {},

@@ -23,7 +23,7 @@ QUOTA = 10_000.0
 MESSAGES = 1000
 """The most messages of a request."""
 WINDOW = 32_000
-"""Messages that a process has read and not settled: it made into batches that long ago what it sends now."""
+"""Messages that a process has read and not settled. It made batches of them long before it sends them."""
 
 
 @dataclass
