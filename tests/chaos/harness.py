@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 import bridge
 from bridge.simulator import Config, Simulator
 from tests.chaos.accounting import TimedAccounting
-from tests.chaos.cluster import GatewayCluster
+from tests.chaos.cluster import PROXIED, GatewayCluster
 from tests.chaos.cluster_admin import admin_request
 from tests.chaos.group_offsets import GroupOffsets
 from tests.chaos.journal import Journal
@@ -117,7 +117,8 @@ class Harness:
         )
         self.cluster = GatewayCluster()
         self.cluster.gateways = {
-            node: self.network.add(name, self.cluster.port(node)).port for node, name in enumerate(BROKERS, 1)
+            node: self.network.add(name, self.cluster.port(node, PROXIED)).port
+            for node, name in enumerate(BROKERS, 1)
         }
         exits.enter_context(self.cluster)
         self.offsets = GroupOffsets(

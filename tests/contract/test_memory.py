@@ -1,4 +1,4 @@
-"""The fake keeps the contract."""
+"""The Kafka in memory, which most tests use, keeps the contract."""
 
 from __future__ import annotations
 

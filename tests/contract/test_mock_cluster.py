@@ -1,4 +1,4 @@
-"""librdkafka's mock cluster keeps the contract, where it can."""
+"""Consumer and dead-letter producer keep the contract over librdkafka's mock cluster."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ from tests.support.listener import RecordingListener, collect
 class TestMockCluster(SourceContract, DeadLetterContract):
     @pytest.fixture
     def world(self) -> Iterator[World]:
-        made = MockWorld()
-        yield made
-        made.close()
+        world = MockWorld()
+        yield world
+        world.close()
 
 
-def test_a_header_name_that_is_no_text_does_not_stop_the_reading() -> None:
-    """The client raises at the first look at such headers (a `SystemError`): the record is read, that header renamed, and it is told."""
-    told: list[tuple[object, ...]] = []
+def test_a_header_whose_name_is_not_utf_8_does_not_stop_the_reading() -> None:
+    """The client raises a `SystemError` at the first access to such headers. The record must be read all
+    the same, with that header renamed, or the process would end again after every restart.
+    """
+    renamed: list[tuple[object, ...]] = []
     with MockCluster(topics={"a": 1}) as cluster:
         produce_raw_header(cluster.bootstrap, b"a", b"caf\xe9")
         Clients({"bootstrap.servers": cluster.bootstrap}).produce("a", [b"after"], headers=[("good", b"1")])
-        events = ConsumerCallbacks(on_headers_renamed=lambda *found: told.append(found))
+        callbacks = ConsumerCallbacks(on_headers_renamed=lambda *details: renamed.append(details))
         source = KafkaConsumer(
             {"bootstrap.servers": cluster.bootstrap, "group.id": "g"},
             ["a"],
             lambda _: False,
             RecordingListener(),
-            events,
+            callbacks,
         )
 
-        found = collect(source, lambda got: got.count() >= 2)
-        headers = [list(record.headers() or ()) for part in found.slices for record in part.records]
+        collected = collect(source, lambda read: read.count() >= 2)
+        headers = [list(record.headers() or ()) for part in collected.slices for record in part.records]
         source.close()
 
-    assert found.values == {TopicPartition("a", 0): [b"v1", b"after"]}
+    assert collected.values == {TopicPartition("a", 0): [b"v1", b"after"]}
     assert headers == [[(UNREADABLE_NAME, b"x"), ("good", b"y")], [("good", b"1")]]
-    assert told == [(TopicPartition("a", 0), [0])]
+    assert renamed == [(TopicPartition("a", 0), [0])]
 
 
 def test_the_statistics_of_the_installed_client_are_readable() -> None:
@@ -72,7 +74,7 @@ def test_the_statistics_of_the_installed_client_are_readable() -> None:
 
 
 def produce_raw_header(bootstrap: str, topic: bytes, name: bytes) -> None:
-    """One record `v1` with a header name of any bytes, which the Python client would not take."""
+    """Produce a record `v1` with a header name of any bytes, which the Python client would not take."""
     library = ctypes.CDLL(cimpl.__file__)
     library.rd_kafka_conf_new.restype = library.rd_kafka_new.restype = ctypes.c_void_p
     library.rd_kafka_conf_set.argtypes = [

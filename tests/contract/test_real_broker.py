@@ -1,4 +1,4 @@
-"""A real broker keeps the contract, with each way to share partitions."""
+"""Consumer and dead-letter producer keep the contract over a real broker, with each group protocol."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PROTOCOLS = {
 class TestRealBroker(SourceContract):
     @pytest.fixture(params=PROTOCOLS)
     def world(self, kafka: Kafka, request: pytest.FixtureRequest) -> Iterator[World]:
-        made = KafkaWorld(kafka.properties(), kafka.clients.create_topic)
-        made.extra = PROTOCOLS[request.param]
-        yield made
-        made.close()
+        properties = PROTOCOLS[request.param]
+        world = KafkaWorld(kafka.properties(), kafka.clients.create_topic, consumer_properties=properties)
+        yield world
+        world.close()
 
 
 class TestRealDeadLetters(DeadLetterContract):
     @pytest.fixture
     def world(self, kafka: Kafka) -> Iterator[World]:
-        made = KafkaWorld(kafka.properties(), kafka.clients.create_topic)
-        yield made
-        made.close()
+        world = KafkaWorld(kafka.properties(), kafka.clients.create_topic)
+        yield world
+        world.close()

@@ -23,7 +23,7 @@ def no_dead_letters(_: str) -> bool:
 
 
 class World(Protocol):
-    """What the suite asks of a Kafka."""
+    """What the suite needs of a Kafka."""
 
     refused: list[str]
     """Commits that this Kafka refused where a broker would not."""
@@ -48,14 +48,14 @@ class World(Protocol):
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]: ...
     def read_all(self, topic: str) -> Sequence[Record]: ...
     def lose(self, source: Source) -> None:
-        """Its partitions are lost; its listener hears of it in the next `read` at the latest."""
+        """Take all partitions from a member. Its listener is called in the next `read` at the latest."""
         ...
 
     def close(self) -> None: ...
 
 
 class MemoryWorld:
-    """The fake that fast tests use."""
+    """The Kafka in memory that most tests use."""
 
     def __init__(self) -> None:
         self.kafka = MemoryKafka()
@@ -98,19 +98,25 @@ class MemoryWorld:
 class KafkaWorld:
     """`KafkaConsumer` and `KafkaDeadLetterProducer` against something that speaks Kafka's protocol."""
 
-    def __init__(self, properties: Mapping[str, Any], make: Callable[[str, int], object]) -> None:
-        self.properties, self._make = {**properties, "log_level": 3}, make
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        create_topic: Callable[[str, int], object],
+        *,
+        consumer_properties: Mapping[str, Any] | None = None,
+        callbacks: ConsumerCallbacks | None = None,
+    ) -> None:
+        self.properties, self._create_topic = {**properties, "log_level": 3}, create_topic
         self.clients = Clients(self.properties)
         self.committed = self.clients.committed
-        self._open: list[Source] = []
-        self._letters: list[KafkaDeadLetterProducer] = []
-        self.extra: dict[str, Any] = {}
-        self.events: ConsumerCallbacks | None = None
+        self._consumer_properties, self._callbacks = consumer_properties or {}, callbacks
+        self._consumers: list[KafkaConsumer] = []
+        self._producers: list[KafkaDeadLetterProducer] = []
         self.refused: list[str] = []
 
     def topic(self, partitions: int = 1) -> str:
         name = unique()
-        self._make(name, partitions)
+        self._create_topic(name, partitions)
         return name
 
     def produce(
@@ -136,34 +142,35 @@ class KafkaWorld:
             "max.poll.interval.ms": 2000,
             "topic.metadata.refresh.interval.ms": 500,
         }
-        if self.extra.get("group.protocol") == "consumer":
+        if self._consumer_properties.get("group.protocol") == "consumer":
             del timing["session.timeout.ms"], timing["heartbeat.interval.ms"]
-        made = KafkaConsumer(
-            {**self.properties, "group.id": group, **timing, **self.extra},
+        created = KafkaConsumer(
+            {**self.properties, "group.id": group, **timing, **self._consumer_properties},
             topics,
             excluded,
             listener,
-            self.events,
+            self._callbacks,
         )
-        self._open.append(made)
-        return made
+        self._consumers.append(created)
+        return created
 
     def dead_letters(self, completions: Completions) -> DeadLetterProducer:
-        made = KafkaDeadLetterProducer(self.properties, completions)
-        self._letters.append(made)
-        return made
+        created = KafkaDeadLetterProducer(self.properties, completions)
+        self._producers.append(created)
+        return created
 
     def read_all(self, topic: str) -> Sequence[Record]:
-        return self.clients.read_all(topic)  # type: ignore[return-value]  # the client's message fits, its stub is wider
+        # The client's message is a `Record`; only its stub is wider.
+        return self.clients.read_all(topic)  # type: ignore[return-value]
 
     def lose(self, source: Source) -> None:
-        time.sleep(3)  # a member that does not poll for max.poll.interval.ms has left its group
+        time.sleep(3)  # a member that has not polled for max.poll.interval.ms (2 s) has left its group
 
     def close(self) -> None:
-        for source in self._open:
-            source.close()
-        for letters in self._letters:
-            letters.close(5)
+        for consumer in self._consumers:
+            consumer.close()
+        for producer in self._producers:
+            producer.close(5)
 
 
 class MockWorld(KafkaWorld):
@@ -171,11 +178,18 @@ class MockWorld(KafkaWorld):
 
     def __init__(self) -> None:
         self.cluster = MockCluster().__enter__()
-        super().__init__({"bootstrap.servers": self.cluster.bootstrap}, self.cluster.create_topic)
-        self.events = ConsumerCallbacks(on_commit=self._committed)
+        super().__init__(
+            {"bootstrap.servers": self.cluster.bootstrap},
+            self.cluster.create_topic,
+            callbacks=ConsumerCallbacks(on_commit=self._on_commit),
+        )
 
-    def _committed(self, error: KafkaError | None, _: object) -> None:
-        """It refuses a commit until every member has its assignment; a broker takes it as soon as the leader has handed in everybody's."""
+    def _on_commit(self, error: KafkaError | None, _: object) -> None:
+        """Count the refused commits that a broker would take.
+
+        During a rebalance this cluster refuses them until every member has its assignment. A broker takes
+        them as soon as the leader of the group has sent the assignments of all.
+        """
         if error is not None and error.code() == KafkaError.REBALANCE_IN_PROGRESS:
             self.refused.append(error.str())
 

@@ -1,4 +1,4 @@
-"""Topics against a real broker."""
+"""The administrator's view of topics, against a real broker."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.support.kafka import Kafka
 
 
 def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -> None:
-    """As many partitions, 64 KiB more, nothing deleted; a second look, once the broker lists it, finds nothing wrong."""
+    """It has as many partitions and 64 KiB more, and deletes nothing. A second check finds nothing wrong."""
     source = kafka.clients.create_topic(unique(), 3, max_message_bytes="2000000")
     topics = TopicAdmin(kafka.properties())
 
-    made = topics.ensure_dead_letter_topic(source, f"{source}.dlq", create=True)
+    created = topics.ensure_dead_letter_topic(source, f"{source}.dlq", create=True)
     until(lambda: topics.partition_counts([f"{source}.dlq"]), what="the new topic in the broker's metadata")
     again = topics.ensure_dead_letter_topic(source, f"{source}.dlq", create=False)
 
-    assert (made.created, made.partitions, made.max_message_bytes) == (True, 3, 2_065_536)
+    assert (created.created, created.partitions, created.max_message_bytes) == (True, 3, 2_065_536)
     assert (again.created, again.partitions, again.max_message_bytes, again.warnings) == (
         False,
         3,
@@ -39,7 +39,7 @@ def test_a_missing_dead_letter_topic_is_created_after_its_source(kafka: Kafka) -
 def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(
     kafka: Kafka, key: str, value: str, text: str
 ) -> None:
-    """Compacted, or too small: the message says what to set."""
+    """One that is compacted or too small. The message says what to set."""
     source = kafka.clients.create_topic(unique())
     dead = kafka.clients.create_topic(unique(), 1, 1, **{key: value})
 
@@ -48,7 +48,7 @@ def test_a_dead_letter_topic_that_would_lose_letters_is_an_error(
 
 
 def test_retention_is_a_warning(kafka: Kafka) -> None:
-    """Letters that are deleted after a week are the user's choice, but said."""
+    """It is the user's choice that dead letters are deleted after a week, but nobody should be surprised."""
     source, dead = (
         kafka.clients.create_topic(unique()),
         kafka.clients.create_topic(unique(), max_message_bytes="2000000"),
@@ -60,7 +60,7 @@ def test_retention_is_a_warning(kafka: Kafka) -> None:
 
 
 def test_missing_topics_are_errors_that_say_what_to_do(kafka: Kafka) -> None:
-    """The source always, the dead-letter topic when it may not be created."""
+    """The topic always; its dead-letter topic if the bridge may not create it."""
     topics = TopicAdmin(kafka.properties())
     source = kafka.clients.create_topic(unique())
 
@@ -71,37 +71,43 @@ def test_missing_topics_are_errors_that_say_what_to_do(kafka: Kafka) -> None:
 
 
 def test_partitions_of_names_and_regexes(kafka: Kafka) -> None:
-    """A regex counts each topic it matches, dead-letter topics not among them; missing names are left out."""
+    """A regex stands for each topic that it matches, but never for a dead-letter topic."""
     prefix = unique("p")
     for suffix, partitions in (("a", 2), ("b", 3), ("b.dlq", 3)):
         kafka.clients.create_topic(f"{prefix}{suffix}", partitions)
 
-    found = TopicAdmin(kafka.properties()).partition_counts(
+    counts = TopicAdmin(kafka.properties()).partition_counts(
         [f"^{prefix}.*", "missing"], lambda name: name.endswith(".dlq")
     )
 
-    assert found == {f"{prefix}a": 2, f"{prefix}b": 3}
+    assert counts == {f"{prefix}a": 2, f"{prefix}b": 3}
 
 
 def test_ends_are_those_of_now(kafka: Kafka) -> None:
-    """What is produced counts at once; a partition or a topic that is not there is left out, and none comes about."""
+    """The lag is computed from them. A request for a missing topic must not create it."""
     topic, missing = kafka.clients.create_topic(unique(), 2), unique("missing")
     kafka.clients.produce(topic, [b"1", b"2", b"3"], partition=1)
     topics = TopicAdmin(kafka.properties())
     first, second = TopicPartition(topic, 0), TopicPartition(topic, 1)
 
-    assert topics.end_offsets([first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10) == {
-        first: 0,
-        second: 3,
-    }
+    ends = topics.end_offsets([first, second, TopicPartition(topic, 9), TopicPartition(missing, 0)], 10)
+
+    assert ends == {first: 0, second: 3}
 
     kafka.clients.produce(topic, [b"4"], partition=1)
 
     assert topics.end_offsets([second], 10) == {second: 4}
-    assert TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}).end_offsets([second], 0.5) == {}
+    assert topics.partition_counts([missing]) == {}
+
+
+def test_ends_without_a_broker_are_not_known() -> None:
+    """The consumer reports that brokers are away; the monitor's thread goes on."""
+    topics = TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+
+    assert topics.end_offsets([TopicPartition("t", 0)], 0.5) == {}
 
 
 def test_no_broker_is_unreachable() -> None:
-    """The caller waits; it is not a wrong topic."""
+    """The caller waits and asks again; nothing is wrong with the topic."""
     with pytest.raises(Unreachable):
         TopicAdmin({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, 1).partition_counts(["x"])

@@ -1,4 +1,6 @@
-"""What tests do to a Kafka, mock or real: make topics, produce, read whole topics, look at committed offsets."""
+"""What tests do with a Kafka, mock or real: create topics, produce, read topics, look at committed
+offsets.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,12 @@ T = TypeVar("T")
 
 
 def unique(prefix: str = "t") -> str:
-    """A name nobody else has."""
+    """Return a name that nobody else has."""
     return f"{prefix}-{uuid.uuid4().hex[:10]}"
 
 
 def until(get: Callable[[], T], timeout_s: float = 30, what: str = "") -> T:
-    """The first true result of `get`; raises `AssertionError` at the deadline."""
+    """Return the first true result of `get`. Raises `AssertionError` at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (result := get()):
         if time.monotonic() > deadline:
@@ -34,13 +36,14 @@ def until(get: Callable[[], T], timeout_s: float = 30, what: str = "") -> T:
 
 @dataclass(frozen=True)
 class Clients:
-    """Short-lived clients of one Kafka. `properties` are librdkafka's for everything that connects to it."""
+    """Short-lived clients of one Kafka. All of them have these properties, which are librdkafka's."""
 
     properties: Mapping[str, Any]
-    _kept: dict[str, Producer] = field(default_factory=dict)
+    _producers: dict[str, Producer] = field(default_factory=dict)
+    """The one that `produce` uses, once it has been created."""
 
     def create_topic(self, name: str, partitions: int = 1, replication: int = 1, **config: str) -> str:
-        """Creates a topic and waits until its leaders are there; config keys with `_` for `.`."""
+        """Create a topic and wait until its partitions have leaders. Config keys have `_` for `.`."""
         admin = AdminClient(dict(self.properties))
         settings = {key.replace("_", "."): value for key, value in config.items()}
         admin.create_topics([NewTopic(name, partitions, replication, config=settings)])[name].result(30)
@@ -66,12 +69,12 @@ class Clients:
         headers: Headers | None = None,
         timestamp: int = 0,
     ) -> None:
-        """Produces to one partition, in order, and waits for every acknowledgement."""
-        if "producer" not in self._kept:
-            self._kept["producer"] = Producer(
+        """Produce to one partition, in order, and wait for every acknowledgement."""
+        if "producer" not in self._producers:
+            self._producers["producer"] = Producer(
                 {**self.properties, "acks": "all", "enable.idempotence": True, "linger.ms": 5}
             )
-        producer = self._kept["producer"]
+        producer = self._producers["producer"]
         errors: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, _: Message) -> None:
@@ -98,7 +101,7 @@ class Clients:
         assert not errors, f"records were refused: {errors[:3]}"
 
     def read_all(self, topic: str, timeout_s: float = 30) -> list[Message]:
-        """Every record of the topic, by partition, in order."""
+        """Return every record of the topic, sorted by partition and offset."""
         consumer = Consumer(
             {
                 **self.properties,
@@ -126,7 +129,7 @@ class Clients:
             consumer.close()
 
     def committed(self, group: str, topic: str, partitions: int = 1) -> dict[int, int]:
-        """The group's committed offset of each partition that has one."""
+        """Return the group's committed offset of each partition that has one."""
         consumer = Consumer({**self.properties, "group.id": group})
         try:
             positions = _committed(consumer, topic, partitions)
@@ -135,7 +138,7 @@ class Clients:
             consumer.close()
 
     def lag(self, group: str, topic: str, partitions: int = 1) -> int:
-        """High watermarks less committed offsets, summed."""
+        """Return the sum of the partitions' end offsets less their committed ones."""
         consumer = Consumer({**self.properties, "group.id": group})
         try:
             done = _committed(consumer, topic, partitions)
@@ -148,18 +151,22 @@ class Clients:
 
 
 def _committed(consumer: Consumer, topic: str, partitions: int, timeout_s: float = 20) -> list[Position]:
-    """The committed offsets; a broker that is only just becoming the group's coordinator is asked again, which the client does not do by itself."""
+    """Return the committed offsets.
+
+    A broker that is only just becoming the group's coordinator refuses, and the client does not ask again
+    by itself.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             return list(consumer.committed([Position(topic, each) for each in range(partitions)], 10))
         except KafkaException as problem:
-            if problem.args[0].code() not in _COORDINATOR_COMES or time.monotonic() > deadline:
+            if problem.args[0].code() not in _COORDINATOR_STARTS or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 
-_COORDINATOR_COMES = (
+_COORDINATOR_STARTS = (
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,

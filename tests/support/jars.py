@@ -1,4 +1,4 @@
-"""Kafka's jars, from Maven into a cache directory, once."""
+"""Kafka's jars, which Maven downloads into a cache directory once."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>aep-bridge</groupId><artifactId>test-kafka</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
+    </dependency>
   </dependencies>
 </project>
 """
 
 
 def missing_tools() -> list[str]:
-    """The programs a real broker needs and this machine lacks."""
+    """Return the programs that a real broker needs and this machine lacks."""
     return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
 def cache() -> Path:
-    """`$XDG_CACHE_HOME/aep-bridge/kafka-…` where that is set, else `.cache/kafka` in the repository."""
+    """Return `$XDG_CACHE_HOME/aep-bridge/kafka-…`, or without that variable the repository's `.cache/kafka`."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (
-        Path(home) / "aep-bridge" / f"kafka-{VERSION}"
-        if home
-        else Path(__file__).parents[2] / ".cache" / "kafka"
-    )
+    if home:
+        return Path(home) / "aep-bridge" / f"kafka-{VERSION}"
+    return Path(__file__).parents[2] / ".cache" / "kafka"
 
 
 def jars() -> Path:
-    """The directory of the jars; downloads them where it is not there yet. Raises `RuntimeError` with Maven's last lines."""
+    """Return the directory of the jars; download them first if it does not exist.
+
+    Raises `RuntimeError` with Maven's last lines.
+    """
     target = cache() / "libs"
     if target.is_dir():
         return target

@@ -1,4 +1,4 @@
-"""Ports for processes that are told theirs before they start."""
+"""Free ports, for processes that are started with the number of theirs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import random
 import socket
 
 _FIRST, _COUNT = 15_000, 15_000
-"""Below the ports that the system hands out to whoever asks for any: nobody else gets one of these between the look and the use."""
+"""These lie below the ports that the system assigns by itself, so that it gives none of them to another
+process between the check here and the use."""
 _numbers = itertools.count(random.SystemRandom().randrange(_COUNT))
 
 
 def free_port() -> int:
-    """One that nobody has, and that this process gives once."""
+    """Return a port that nobody uses, and that this process has not returned before."""
     for number in itertools.islice(_numbers, _COUNT):
         port = _FIRST + number % _COUNT
         try:

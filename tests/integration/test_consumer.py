@@ -1,4 +1,4 @@
-"""What only a real broker can show of the source."""
+"""What only a real broker can show of the consumer."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ PROTOCOLS = [
 def source(
     kafka: Kafka, topics: list[str], group: str, listener: RecordingListener | None = None, **more: object
 ) -> KafkaConsumer:
-    events = more.pop("events", None)
-    excluded = more.pop("excluded", lambda _: False)
+    callbacks = more.pop("callbacks", None)
+    is_excluded = more.pop("is_excluded", lambda _: False)
     properties = {
         **kafka.properties(),
         "group.id": group,
         "log_level": 3,
         **{key.replace("_", "."): value for key, value in more.items()},
     }
-    return KafkaConsumer(properties, topics, excluded, listener or RecordingListener(), events)  # type: ignore[arg-type]
+    own_listener = listener or RecordingListener()
+    return KafkaConsumer(properties, topics, is_excluded, own_listener, callbacks)  # type: ignore[arg-type]
 
 
 def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: Kafka) -> None:
-    """A transactional topic's lag reaches 0: next_offset moves past markers and aborted records."""
+    """The lag of a transactional topic must reach 0: `next_offset` passes markers and aborted records."""
     topic, group = kafka.clients.create_topic(unique()), unique()
-    lane = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     producer = Producer({**kafka.properties(), "transactional.id": unique()})
     producer.init_transactions(30)
     for value, commit in ((b"kept", True), (b"aborted", False)):
@@ -50,11 +51,11 @@ def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: K
         (producer.commit_transaction if commit else producer.abort_transaction)(30)
     reader = source(kafka, [topic], group)
 
-    found = collect(reader, lambda got: got.next_offsets.get(lane) == 4)
-    reader.store(found.next_offsets)
+    collected = collect(reader, lambda read: read.next_offsets.get(partition) == 4)
+    reader.store(collected.next_offsets)
     reader.close()
 
-    assert found.values[lane] == [b"kept"]
+    assert collected.values[partition] == [b"kept"]
     assert kafka.clients.lag(group, topic) == 0
 
 
@@ -62,41 +63,42 @@ def test_aborted_records_are_skipped_and_the_end_passes_control_records(kafka: K
 def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
     kafka: Kafka, protocol: dict[str, str]
 ) -> None:
-    """Members come and go, each with its half of all partitions, and every other record is still read once and committed.
+    """Members come and go, each with half of all partitions. All other records are read once and committed.
 
-    The half may be whole topics: sticky assignors, the broker's default one too, give the second member either of both, so it may have nothing to read.
-    Range gives halves of each, so partitions that are read and partitions that are ignored are revoked in one call.
+    The half may be a whole topic: sticky assignors, such as the broker's default one, give the second
+    member one of the two topics, so that it may have nothing to read. The range assignor gives it halves of
+    both topics, so that partitions which are read and partitions which are ignored are revoked in one call.
     """
     clients, prefix, group = kafka.clients, unique("r"), unique()
     name, dead = (clients.create_topic(f"{prefix}{suffix}", 4) for suffix in ("", ".dlq"))
     for topic in (name, dead):
         for partition in range(4):
             clients.produce(topic, [b"%d" % each for each in range(20)], partition=partition)
-    lanes = [TopicPartition(name, partition) for partition in range(4)]
+    partitions = [TopicPartition(name, partition) for partition in range(4)]
     listeners = [RecordingListener(), RecordingListener()]
     ignored: list[set[TopicPartition]] = [set(), set()]
 
     def member(number: int) -> KafkaConsumer:
         properties = {key.replace(".", "_"): value for key, value in protocol.items()}
-        events = ConsumerCallbacks(on_partitions_ignored=ignored[number].update)
+        callbacks = ConsumerCallbacks(on_partitions_ignored=ignored[number].update)
         return source(
             kafka,
             [f"^{prefix}.*"],
             group,
             listeners[number],
-            excluded=lambda topic: topic == dead,
-            events=events,
+            is_excluded=lambda topic: topic == dead,
+            callbacks=callbacks,
             **properties,
         )
 
     first = member(0)
-    found = collect(first, lambda got: got.count() >= 80)
-    first.store(dict.fromkeys(lanes, 20))
+    collected = collect(first, lambda read: read.count() >= 80)
+    first.store(dict.fromkeys(partitions, 20))
     second = member(1)
 
     def shared() -> bool:
         for each in (first, second):
-            found.add(each.read(100, 0.02))
+            collected.add(each.read(100, 0.02))
         return (
             len(listeners[1].partitions | ignored[1]) == 4
             and len(listeners[0].partitions | listeners[1].partitions) == 4
@@ -104,48 +106,50 @@ def test_an_ignored_dead_letter_topic_leaves_the_group_consistent(
 
     until(shared, what="each member has its share")
     second.close()
-    collect(first, lambda _: len(listeners[0].partitions) == 4, into=found)
+    collect(first, lambda _: len(listeners[0].partitions) == 4, into=collected)
     clients.produce(name, [b"last"], partition=3)
-    collect(first, lambda got: got.next_offsets[lanes[3]] == 21, into=found)
-    first.store({lanes[3]: 21})
+    collect(first, lambda read: read.next_offsets[partitions[3]] == 21, into=collected)
+    first.store({partitions[3]: 21})
     first.close()
 
-    assert found.offsets == {lane: list(range(21 if lane == lanes[3] else 20)) for lane in lanes}
+    assert collected.offsets == {
+        partition: list(range(21 if partition == partitions[3] else 20)) for partition in partitions
+    }
     assert clients.committed(group, name, 4) == {0: 20, 1: 20, 2: 20, 3: 21}
-    assert {lane.topic for lane in ignored[0] | ignored[1]} == {dead}
+    assert {partition.topic for partition in ignored[0] | ignored[1]} == {dead}
     assert clients.committed(group, dead, 4) == {}
 
 
 def test_a_static_member_comes_back_without_a_rebalance(kafka: Kafka) -> None:
-    """With group.instance.id a restart gets the same partitions and goes on at what was committed."""
+    """With group.instance.id a restart gets the same partitions, and reads on at the committed offset."""
     topic, group = kafka.clients.create_topic(unique(), 2), unique()
     kafka.clients.produce(topic, [b"1", b"2"])
-    lane = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     watcher = RecordingListener()
     first = source(kafka, [topic], group, group_instance_id="a")
-    collect(first, lambda got: got.count() >= 2)
-    first.store({lane: 1})
+    collect(first, lambda read: read.count() >= 2)
+    first.store({partition: 1})
     first.close()
 
     second = source(kafka, [topic], group, watcher, group_instance_id="a")
-    found = collect(second, lambda got: got.count() >= 1)
+    collected = collect(second, lambda read: read.count() >= 1)
     second.close()
 
-    assert found.values[lane] == [b"2"]
-    assert len(watcher.partitions) == 0 or watcher.calls[0][1] == {lane, TopicPartition(topic, 1)}
+    assert collected.values[partition] == [b"2"]
+    assert len(watcher.partitions) == 0 or watcher.calls[0][1] == {partition, TopicPartition(topic, 1)}
 
 
 def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:
-    """A second process with the same group.instance.id ends the first one's reading with `Fatal`, never silently."""
+    """Two processes with one group.instance.id are a mistake that the first one must not hide."""
     topic, group = kafka.clients.create_topic(unique()), unique()
     first = source(
         kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200
     )
-    collect(first, lambda got: bool(got.slices))
+    collect(first, lambda read: bool(read.slices))
     second = source(
         kafka, [topic], group, group_instance_id="a", session_timeout_ms=6000, heartbeat_interval_ms=200
     )
-    collect(second, lambda got: bool(got.slices))
+    collect(second, lambda read: bool(read.slices))
 
     with pytest.raises(Fatal, match="can't go on"):
         collect(first, lambda _: False, 20)
@@ -154,89 +158,99 @@ def test_a_fenced_static_member_is_fatal(kafka: Kafka) -> None:
     first.close()
 
 
-def test_records_deleted_unread_are_told(kafka: Kafka) -> None:
-    """An offset out of range goes on at the earliest record, and `on_offset_reset` names what is lost."""
+def test_records_that_were_deleted_before_they_were_read_are_reported(kafka: Kafka) -> None:
+    """The client only logs that the committed offset is out of range, and reads on at the earliest record."""
     topic, group = kafka.clients.create_topic(unique()), unique()
-    lane = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     kafka.clients.produce(topic, [b"x"] * 100)
     first = source(kafka, [topic], group)
-    collect(first, lambda got: got.count() >= 100)
-    first.store({lane: 10})
+    collect(first, lambda read: read.count() >= 100)
+    first.store({partition: 10})
     first.close()
     admin = AdminClient(dict(kafka.properties()))
     for future in admin.delete_records([Position(topic, 0, 50)]).values():
         future.result(10)
     resets: list[tuple[TopicPartition, int, int]] = []
     second = source(
-        kafka, [topic], group, events=ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found))
+        kafka,
+        [topic],
+        group,
+        callbacks=ConsumerCallbacks(on_offset_reset=lambda *details: resets.append(details)),
     )
 
-    found = collect(second, lambda got: got.count() >= 50)
+    collected = collect(second, lambda read: read.count() >= 50)
     second.close()
 
-    assert found.offsets[lane] == list(range(50, 100))
-    assert resets == [(lane, 10, 50)]
+    assert collected.offsets[partition] == list(range(50, 100))
+    assert resets == [(partition, 10, 50)]
 
 
-def test_a_committed_offset_beyond_the_end_is_told_and_committed_back(kafka: Kafka) -> None:
-    """A topic truncated or created anew: read from its beginning, and what is settled of it is committed while it is read.
+def test_a_committed_offset_beyond_the_end_is_reported_and_committed_backwards(kafka: Kafka) -> None:
+    """A topic that was truncated or created anew is read from its beginning, and committed while it is read.
 
-    The client's own commits wait until the new offsets pass the old one, and a restart by then skips what lies between.
+    The client's own commits wait until the new offsets pass the old one, and a restart before that would
+    skip what lies between.
     """
     topic, group = kafka.clients.create_topic(unique()), unique()
-    lane = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     kafka.clients.produce(topic, [b"x"] * 5)
     old = Consumer({**kafka.properties(), "group.id": group})
     old.commit(offsets=[Position(topic, 0, 1000)], asynchronous=False)
     old.close()
     resets: list[tuple[TopicPartition, int, int]] = []
     reader = source(
-        kafka, [topic], group, events=ConsumerCallbacks(on_offset_reset=lambda *found: resets.append(found))
+        kafka,
+        [topic],
+        group,
+        callbacks=ConsumerCallbacks(on_offset_reset=lambda *details: resets.append(details)),
     )
-    found = collect(reader, lambda got: got.count() >= 5)
+    collected = collect(reader, lambda read: read.count() >= 5)
 
     for offset in (3, 5):
-        reader.store({lane: offset})
-        collect(reader, lambda _: not reader.uncommitted(), into=found)
+        reader.store({partition: offset})
+        collect(reader, lambda _: not reader.uncommitted(), into=collected)
 
         assert kafka.clients.committed(group, topic) == {0: offset}
     reader.close()
 
-    assert found.offsets[lane] == list(range(5))
-    assert resets == [(lane, 1000, 0)]
+    assert collected.offsets[partition] == list(range(5))
+    assert resets == [(partition, 1000, 0)]
 
 
-def test_a_missing_topic_is_told_and_waited_for(kafka: Kafka) -> None:
-    """`on_error` hears of it; nothing is raised; the records come once the topic is there."""
+def test_a_missing_topic_is_reported_and_waited_for(kafka: Kafka) -> None:
+    """The process must not end for it: the topic's records come once it has been created."""
     topic = unique()
     errors: list[KafkaError] = []
     reader = source(
         kafka,
         [topic],
         unique(),
-        events=ConsumerCallbacks(on_error=errors.append),
+        callbacks=ConsumerCallbacks(on_error=errors.append),
         topic_metadata_refresh_interval_ms=300,
     )
     collect(reader, lambda _: bool(errors))
     kafka.clients.create_topic(topic)
     kafka.clients.produce(topic, [b"there"])
 
-    found = collect(reader, lambda got: got.count() >= 1)
+    collected = collect(reader, lambda read: read.count() >= 1)
     reader.close()
 
     assert errors[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-    assert found.count() == 1
+    assert collected.count() == 1
 
 
-def test_commits_are_told(kafka: Kafka) -> None:
-    """`on_commit` gets the offsets that are committed."""
+def test_commits_are_reported(kafka: Kafka) -> None:
+    """The age of the oldest stored offset, which an alert watches, is computed from these reports."""
     topic = kafka.clients.create_topic(unique())
     kafka.clients.produce(topic, [b"1"])
     commits: list[tuple[KafkaError | None, object]] = []
     reader = source(
-        kafka, [topic], unique(), events=ConsumerCallbacks(on_commit=lambda *found: commits.append(found))
+        kafka,
+        [topic],
+        unique(),
+        callbacks=ConsumerCallbacks(on_commit=lambda *details: commits.append(details)),
     )
-    collect(reader, lambda got: got.count() >= 1)
+    collect(reader, lambda read: read.count() >= 1)
     reader.store({TopicPartition(topic, 0): 1})
 
     collect(reader, lambda _: (None, {TopicPartition(topic, 0): 1}) in commits)
@@ -245,7 +259,7 @@ def test_commits_are_told(kafka: Kafka) -> None:
 
 @pytest.mark.parametrize("listener", ["SSL", "SASL_SSL"])
 def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str) -> None:
-    """TLS with its own authority, and SCRAM over it."""
+    """The user's properties reach the client: here TLS with a private authority, and SCRAM over it."""
     topic = secure_kafka.clients.create_topic(unique())
     Clients(secure_kafka.properties(listener)).produce(topic, [b"1"])
     reader = KafkaConsumer(
@@ -255,22 +269,22 @@ def test_any_security_property_passes_through(secure_kafka: Kafka, listener: str
         RecordingListener(),
     )
 
-    found = collect(reader, lambda got: got.count() >= 1)
+    collected = collect(reader, lambda read: read.count() >= 1)
     reader.close()
 
-    assert found.count() == 1
+    assert collected.count() == 1
 
 
 def test_a_callback_that_raises_ends_the_reading_with_fatal(kafka: Kafka) -> None:
-    """The exception does not leave the callback; `read` raises `Fatal`, `close` still works."""
+    """An exception in the client's callback would be lost. `read` raises `Fatal`, and `close` still works."""
 
     class Broken(RecordingListener):
         def assigned(self, offsets: object) -> list[TopicPartition]:
             raise ValueError("boom")
 
     failures: list[str] = []
-    events = ConsumerCallbacks(on_callback_failure=lambda name, _: failures.append(name))
-    reader = source(kafka, [kafka.clients.create_topic(unique())], unique(), Broken(), events=events)
+    callbacks = ConsumerCallbacks(on_callback_failure=lambda name, _: failures.append(name))
+    reader = source(kafka, [kafka.clients.create_topic(unique())], unique(), Broken(), callbacks=callbacks)
 
     with pytest.raises(Fatal, match="boom"):
         collect(reader, lambda _: False, 20)

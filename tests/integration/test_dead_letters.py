@@ -1,4 +1,4 @@
-"""Dead letters against a real broker: whatever it refuses is reported, never dropped."""
+"""Dead letters against a real broker: everything that it refuses is reported, and nothing is dropped."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def publish(kafka: Kafka, letters: list[DeadLetter], **more: object) -> PublishR
         "log_level": 3,
         **{key.replace("_", "."): value for key, value in more.items()},
     }
-    made = KafkaDeadLetterProducer(properties, inbox)
-    made.publish("t", letters)
+    producer = KafkaDeadLetterProducer(properties, inbox)
+    producer.publish("t", letters)
     replies = inbox.take(60)
-    made.close(5)
+    producer.close(5)
     assert len(replies) == 1
     ticket, reply = replies[0]
     assert ticket == "t"
@@ -35,8 +35,8 @@ def publish(kafka: Kafka, letters: list[DeadLetter], **more: object) -> PublishR
     return reply
 
 
-def test_a_letter_that_the_topic_is_too_small_for_fails_alone(kafka: Kafka) -> None:
-    """The others of its list are acknowledged; the error names record, topic and setting."""
+def test_a_dead_letter_that_is_too_large_for_its_topic_fails_alone(kafka: Kafka) -> None:
+    """The others of its list are acknowledged. The error names the record, the topic and the setting."""
     topic = kafka.clients.create_topic(unique(), max_message_bytes="20000")
 
     reply = publish(kafka, [letter(topic), letter(topic, b"x" * 30_000, 6), letter(topic)])
@@ -48,8 +48,8 @@ def test_a_letter_that_the_topic_is_too_small_for_fails_alone(kafka: Kafka) -> N
     assert len(kafka.clients.read_all(topic)) == 2
 
 
-def test_a_missing_topic_fails_every_letter(kafka: Kafka) -> None:
-    """The error says that it does not exist, and how to create it."""
+def test_without_its_topic_every_dead_letter_fails(kafka: Kafka) -> None:
+    """The error says that the topic does not exist, and how to create it."""
     reply = publish(kafka, [letter(unique()), letter("also-missing")], topic_metadata_propagation_max_ms=500)
 
     assert reply.failed == (0, 1)
@@ -57,7 +57,9 @@ def test_a_missing_topic_fails_every_letter(kafka: Kafka) -> None:
 
 
 def test_too_few_replicas_in_sync_is_a_failure_until_they_are_back() -> None:
-    """No acknowledgement, no success: the letter is reported once message.timeout.ms is over, and goes through when the replica returns."""
+    """A dead letter counts only with every replica's acknowledgement; it is reported after
+    message.timeout.ms.
+    """
     with Kafka(nodes=3) as cluster:
         topic = cluster.clients.create_topic(unique(), 1, 3, min_insync_replicas="3")
         assert publish(cluster, [letter(topic)]) == PublishResult()
@@ -71,35 +73,35 @@ def test_too_few_replicas_in_sync_is_a_failure_until_they_are_back() -> None:
         assert publish(cluster, [letter(topic)]) == PublishResult()
 
 
-def test_a_large_letter_fits_where_the_topic_takes_it(kafka: Kafka) -> None:
-    """The producer's own limit is raised: 2 MB goes through."""
+def test_a_large_dead_letter_fits_into_a_topic_that_takes_it(kafka: Kafka) -> None:
+    """The client's own limit of 1 MB must not stand in the way."""
     topic = kafka.clients.create_topic(unique(), max_message_bytes="3000000")
 
     assert publish(kafka, [letter(topic, b"x" * 2_000_000)]) == PublishResult()
 
 
-def test_a_dead_letter_carries_the_time_of_now(kafka: Kafka) -> None:
-    """The record's own time would be deleted by retention at once; it is kept in a header."""
+def test_the_timestamp_of_a_dead_letter_is_the_present_time(kafka: Kafka) -> None:
+    """With its record's old time, retention would delete it at once. That time is kept in a header."""
     topic = kafka.clients.create_topic(unique())
 
     publish(kafka, [letter(topic, time_ms=1_000)])
-    found = kafka.clients.read_all(topic)[0]
+    published = kafka.clients.read_all(topic)[0]
 
-    assert abs(found.timestamp()[1] / 1000 - time.time()) < 60
-    assert ("aep.source.timestamp", b"1000") in (found.headers() or [])
+    assert abs(published.timestamp()[1] / 1000 - time.time()) < 60
+    assert ("aep.source.timestamp", b"1000") in (published.headers() or [])
 
 
 def test_close_reports_what_no_broker_acknowledged() -> None:
-    """With nobody there the letters come back as failed within close's time."""
+    """Without any broker, all dead letters come back as failed within the time of `close`."""
     inbox = QueuedCompletions()
-    made = KafkaDeadLetterProducer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
-    made.publish("t", [letter("x"), letter("x")])
+    producer = KafkaDeadLetterProducer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0}, inbox)
+    producer.publish("t", [letter("x"), letter("x")])
 
     began = time.monotonic()
-    made.close(0.5)
+    producer.close(0.5)
 
     assert time.monotonic() - began < 5
     ticket, reply = inbox.take(1)[0]
     assert (ticket, isinstance(reply, PublishResult) and reply.failed) == ("t", (0, 1))
-    made.publish("late", [letter("x")])
+    producer.publish("late", [letter("x")])
     assert [ticket for ticket, _ in inbox.take(1)] == ["late"]
