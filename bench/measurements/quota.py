@@ -43,6 +43,11 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
         def start(number: int) -> ChildProcess:
             return lab.start_bridge(configs[number], f"quota-{ports[number]}.log")
 
+        def request_stop(number: int) -> None:
+            # Python has no handler for SIGTERM while it starts, and a busy machine takes seconds for that.
+            _wait_until(lambda: _sample(http, ports[number]) is not None, children[number])
+            children[number].request_stop()
+
         _wait_until(
             lambda: http.put(f"{url}/__admin/config", json={"fast": True}).status_code == 200, simulator
         )
@@ -57,12 +62,15 @@ def quota(lab: Lab, topic: str, scenario: Scenario) -> dict[str, Any]:
                 current_quota = RAISED_QUOTA
                 http.put(f"{url}/__admin/config", json={"messages_per_s": current_quota})
             if second == scenario.leaves_at:
-                children[-1].request_stop()
+                request_stop(scenario.replicas - 1)
             if second == scenario.returns_at:
                 children.append(start(scenario.replicas))
             at = round(time.monotonic() - started, 2)
             sample = [_sample(http, each) for each in ports]
             samples.append({"s": at, "quota": current_quota, "replicas": sample})
+        for number, child in enumerate(children):
+            if not child.stop_requested:
+                request_stop(number)
     return {
         "latency_ms": scenario.latency_ms,
         "limit": scenario.limit,
@@ -83,7 +91,8 @@ def _configs(lab: Lab, topic: str, inlet: str, scenario: Scenario) -> tuple[list
     return paths, ports
 
 
-def _wait_until(condition: Callable[[], bool], simulator: ChildProcess) -> None:
+def _wait_until(condition: Callable[[], bool], child: ChildProcess) -> None:
+    """Wait until a process answers as it should. Raise RuntimeError where it does not within 30 seconds."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:
@@ -92,7 +101,7 @@ def _wait_until(condition: Callable[[], bool], simulator: ChildProcess) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"the simulator does not answer:\n{simulator.log_tail()}")
+    raise RuntimeError(f"{child.command} does not answer:\n{child.log_tail()}")
 
 
 def _sample(http: httpx.Client, port: int) -> list[float | None] | None:
