@@ -61,7 +61,7 @@ class Service:
         """`observers` are given the engine's events beside the service's own.
 
         Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be
-        used, and KafkaException for properties.
+        used, and `PropertiesRefused`.
         """
         self.settings = settings
         self.telemetry = telemetry or Telemetry()

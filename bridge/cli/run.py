@@ -23,18 +23,16 @@ def run(config: ConfigOption) -> None:
 
     configure(settings.logging.level, settings.logging.format)
     from bridge.app.service import Service
-    from bridge.kafka.client_errors import PropertiesRefused, properties_checked
+    from bridge.kafka.client_errors import PropertiesRefused
 
     try:
-        with properties_checked():
-            service = Service(settings)
+        service = Service(settings)
     except PropertiesRefused as error:
         raise _wrong(f"{config}: kafka.properties: {error}") from None
     except (OSError, ValueError) as error:
         raise _wrong(f"{config}: {error}") from None
     try:
-        with properties_checked():
-            code = service.run()
+        code = service.run()
     except PropertiesRefused as error:  # of the consumer, which is created here
         raise _wrong(f"{config}: kafka.properties: {error}") from None
     raise typer.Exit(code)

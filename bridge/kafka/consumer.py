@@ -14,6 +14,7 @@ from confluent_kafka import TopicPartition as Position
 
 from bridge.config.kafka_clients import CONSUMER
 from bridge.kafka.assignment import Assignment
+from bridge.kafka.client_errors import properties_checked
 from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.kafka.offset_resets import OffsetResets
 from bridge.kafka.slices import partition_of, slices_of
@@ -40,8 +41,7 @@ class KafkaConsumer:
         *,
         client: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
-        """Subscribe to topics: names, and regexes that begin with `^`. Raises `KafkaException` for wrong
-        properties.
+        """Subscribe to topics: names, and regexes that begin with `^`. Raises `PropertiesRefused`.
 
         A regex may match topics that must not be read, such as dead-letter topics. The partitions of a
         topic for which `is_excluded` returns true are left out of the assignment that the client gets: they
@@ -61,14 +61,13 @@ class KafkaConsumer:
         self._removed_since_poll: set[TopicPartition] = set()
         self._fatal: Fatal | None = None
         """What the next `read` raises."""
-        self._consumer = client(
-            {
-                **config,
-                "error_cb": self._on_error,
-                "stats_cb": self._callbacks.on_statistics,
-                "on_commit": self._on_commit,
-            }
-        )
+        callbacks_of_client = {
+            "error_cb": self._on_error,
+            "stats_cb": self._callbacks.on_statistics,
+            "on_commit": self._on_commit,
+        }
+        with properties_checked():
+            self._consumer = client({**config, **callbacks_of_client})
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )

@@ -17,6 +17,7 @@ from typing import Any, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from bridge.config.kafka_clients import PRODUCER
+from bridge.kafka.client_errors import properties_checked
 from bridge.kafka.dead_letter_errors import MISSING_TOPIC, WITHHELD, describe_failure
 from bridge.kafka.dead_letter_headers import dead_letter_headers
 from bridge.model import DeadLetter, PublishResult
@@ -80,7 +81,7 @@ class KafkaDeadLetterProducer:
         on_missing_topic: Callable[[str], None] = lambda _: None,
         client: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
-        """Raises `KafkaException` for wrong properties, which are librdkafka's.
+        """`properties` are librdkafka's. Raises `PropertiesRefused`.
 
         The functions are called on the thread, and must not raise: `on_error` gets every error of the
         client. `blocking_reason` returns why a dead letter must not be published now, and it fails with
@@ -103,7 +104,8 @@ class KafkaDeadLetterProducer:
         self._deadline = 0.0
         """Once it is closing: when to give up what is open."""
         # Not on the thread, so that a wrong property is an error when the bridge starts.
-        self._producer: Producer | None = self._create_client()
+        with properties_checked():
+            self._producer: Producer | None = self._create_client()
         self._thread = threading.Thread(target=self._run, name="dead-letters", daemon=True)
         self._thread.start()
 

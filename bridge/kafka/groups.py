@@ -77,7 +77,7 @@ class Groups:
         except KafkaException as problem:
             if error_of(problem).code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return None
-            raise _group_error(problem) from None
+            raise group_error(problem) from None
         members = [f"{member.client_id} at {member.host.lstrip('/')}" for member in description.members]
         operations = [operation.name for operation in description.authorized_operations or ()]
         return Group(tuple(members), frozenset(operations))
@@ -94,7 +94,7 @@ class Groups:
         try:
             answer = answer_of(asked[group], self._timeout_s)
         except KafkaException as problem:
-            raise _group_error(problem) from None
+            raise group_error(problem) from None
         return {
             TopicPartition(position.topic, position.partition): position.offset
             for position in answer.topic_partitions
@@ -109,13 +109,14 @@ class Groups:
         try:
             answer = answer_of(asked[group], self._timeout_s)
         except KafkaException as problem:
-            raise _group_error(problem) from None
+            raise group_error(problem) from None
         for position in answer.topic_partitions:
             if position.error is not None:  # the brokers refuse single partitions too
-                raise _group_error(KafkaException(position.error))
+                raise group_error(KafkaException(position.error))
 
 
-def _group_error(problem: KafkaException) -> GroupError:
+def group_error(problem: KafkaException) -> GroupError:
+    """Return the exception that names what the caller can do about a refusal."""
     code, text = error_of(problem).code(), text_of(problem)
     if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
         return GroupDenied(text)

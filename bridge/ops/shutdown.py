@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import structlog
 
@@ -31,22 +31,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def drain_on_signal(
-    stop: Callable[[], None], is_leaving: Callable[[], bool], drain_timeout_s: float
-) -> Iterator[None]:
-    """While this lasts the first SIGTERM or SIGINT calls `stop`, and the second ends the process at once.
-
-    A drain that takes longer than `drain_timeout_s` and `DRAIN_GRACE_S` ends the process. `is_leaving` says
-    whether everything is settled, so that only the brokers are waited for: then that is no fault of this
-    process.
-    """
+def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """While this lasts the first SIGTERM or SIGINT calls `stop`, and the second ends the process at once."""
 
     def first(_number: int, _frame: object) -> None:
         for which in _SIGNALS:
             signal.signal(which, second)
         stop()
-        limit_s = drain_timeout_s + DRAIN_GRACE_S
-        threading.Thread(target=_end_drain, args=(limit_s, is_leaving), name="watchdog", daemon=True).start()
 
     def second(number: int, _frame: object) -> None:
         os._exit(128 + number)
@@ -57,6 +48,24 @@ def drain_on_signal(
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
+
+
+def drain_on_signal(
+    stop: Callable[[], None], is_leaving: Callable[[], bool], drain_timeout_s: float
+) -> AbstractContextManager[None]:
+    """Return a context manager like `stop_on_signal`, with a watchdog for the drain that `stop` begins.
+
+    A drain that takes longer than `drain_timeout_s` and `DRAIN_GRACE_S` ends the process. `is_leaving` says
+    whether everything is settled, so that only the brokers are waited for: then that is no fault of this
+    process.
+    """
+
+    def drain() -> None:
+        stop()
+        limit_s = drain_timeout_s + DRAIN_GRACE_S
+        threading.Thread(target=_end_drain, args=(limit_s, is_leaving), name="watchdog", daemon=True).start()
+
+    return stop_on_signal(drain)
 
 
 def _end_drain(limit_s: float, is_leaving: Callable[[], bool]) -> None:

@@ -117,9 +117,7 @@ def replay(
         typer.echo(json.dumps(facts) if scripted else note)
         return
     _check_parking_topic(parking_topic, settings)
-    from bridge.replay.replay import Replay
-
-    run = Replay(
+    run = _replay(
         settings, plan, to_source=to_source, patch=correction, rate=rate, parking_topic=parking_topic
     )
     total = plan.to_send + plan.to_park
@@ -188,6 +186,16 @@ def _check_parking_topic(topic: str, settings: Settings) -> None:
         raise stop(str(error), 2) from None
 
 
+def _replay(settings: Settings, plan: Plan, **options: Any) -> Replay:
+    from bridge.kafka.client_errors import PropertiesRefused
+    from bridge.replay.replay import Replay
+
+    try:
+        return Replay(settings, plan, **options)
+    except PropertiesRefused as error:  # of the producer; the reader's were accepted before
+        raise stop(f"kafka.properties: {error}", 2) from None
+
+
 def _plan_as_json(plan: Plan, settings: Settings, to: str, *, executed: bool) -> dict[str, Any]:
     from bridge.replay.lock import replay_group
 
@@ -249,19 +257,22 @@ def _print_result(
 
 
 def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
-    """Run it under a progress bar, and turn its errors into exit codes."""
+    """Run it under a progress bar, and turn its errors into exit codes.
+
+    The first signal stops it in good order.
+    """
     from bridge.cli.dlq.progress_bar import ProgressBar
     from bridge.kafka.acknowledged_producer import NotAcknowledged
     from bridge.kafka.client_errors import Unreachable
     from bridge.kafka.topics import TopicError
     from bridge.ops.logs import configure
+    from bridge.ops.shutdown import stop_on_signal
     from bridge.ports import Fatal
     from bridge.replay.lock import CannotStart
 
     configure("critical", "auto", sys.stderr)
-    _stop_on_signals(run)
     try:
-        with ProgressBar(run.progress, total):
+        with stop_on_signal(run.stop), ProgressBar(run.progress, total):
             return run.run()
     except (Fatal, NotAcknowledged, TopicError) as error:
         settled = run.progress.settled
@@ -270,19 +281,3 @@ def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
         raise stop(f"{error}. Nothing was sent.", 1) from None
     except Unreachable as error:
         raise stop(str(error), 3) from None
-
-
-def _stop_on_signals(run: Replay) -> None:
-    """Let the first SIGTERM or SIGINT stop the replay in good order, and the second
-    one end the process at once.
-    """
-    import os
-    import signal
-
-    def stop_in_order(_number: int, _frame: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: os._exit(128 + number))
-        run.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop_in_order)
