@@ -24,5 +24,5 @@ def test_a_record_that_the_brokers_refuse_is_an_error_at_the_flush() -> None:
 def test_a_record_that_is_too_large_is_refused_at_once() -> None:
     """The client itself refuses it; the topic is named."""
     properties = {"bootstrap.servers": "127.0.0.1:9", "message.max.bytes": 1000}
-    with pytest.raises(NotAcknowledged, match="^t: .*large"):
+    with pytest.raises(NotAcknowledged, match=r"^t: .*large"):
         AcknowledgedProducer(properties).put("t", b"x" * 2000, None)
