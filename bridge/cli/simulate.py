@@ -18,17 +18,20 @@ def simulate(
         int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = DEFAULT_PORT,
     org: Annotated[str, typer.Option(help="The organisation that every message must name.")] = DEFAULT_ORG,
-    inlet: Annotated[str, typer.Option(help="The id of the inlet.")] = DEFAULT_INLET,
+    inlet: Annotated[str, typer.Option(help="The inlet's id.")] = DEFAULT_INLET,
     require_auth: Annotated[
         bool, typer.Option("--require-auth", help="Refuse requests without a valid token.")
     ] = False,
-    latency_ms: Annotated[float, typer.Option(help="Milliseconds until each answer.", min=0)] = 0,
-    rate: Annotated[float, typer.Option(help="Messages a second before 429; 0 is no limit.", min=0)] = 0,
-    tls_cert: Annotated[str | None, typer.Option(help="Certificate (PEM): serves HTTPS.")] = None,
-    tls_key: Annotated[str | None, typer.Option(help="Its key (PEM).")] = None,
+    latency_ms: Annotated[float, typer.Option(help="Milliseconds before each response.", min=0)] = 0,
+    rate: Annotated[
+        float, typer.Option(help="Messages a second; more are refused with 429. 0 is no limit.", min=0)
+    ] = 0,
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate (PEM), to serve HTTPS.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="The certificate's key (PEM).")] = None,
 ) -> None:
-    """Run a local AEP: streaming ingestion, tokens, and faults on demand. Prints the configuration that
-    leads a bridge to it; Ctrl-C ends it.
+    """Run a local AEP: streaming ingestion, tokens, and faults on demand.
+
+    It prints the configuration that a bridge needs to send to it. Ctrl-C ends it.
 
     Example: `aep-bridge simulate --port 9299 --require-auth --rate 5000`
     """
@@ -59,7 +62,7 @@ def simulate(
 
 
 def announcement(sim: Simulator) -> str:
-    """Where it listens, and the configuration that leads a bridge there."""
+    """Return where the simulator listens, and the configuration that a bridge needs to send to it."""
     config = sim.config
     lines = [
         f"A local AEP listens on {sim.url}",

@@ -1,4 +1,4 @@
-"""The topic mapping, resolved: which route a topic takes."""
+"""Routes: what the topic mapping says of a topic, and which of its entries a topic takes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from bridge.model import Format
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
-    """One entry of the topic mapping, resolved."""
+    """One entry of the topic mapping, with everything that a record needs on its way to AEP."""
 
     name: str
-    """The topic's name, or its ^regex."""
+    """The topic's name, or a regex that begins with ^."""
     format: Format
     inlet: str
+    """The inlet's name."""
     dataset_id: str | None
+    """The dataset of records that name none themselves."""
     wrapper: tuple[bytes, bytes] = (b"", b"")
-    """`entity`: what goes before and after the value."""
+    """For `Format.ENTITY`: the bytes before and after the value."""
     tombstones: bool = False
-    """Null values are dead-lettered instead of skipped."""
+    """Whether null values are dead-lettered; otherwise they are skipped."""
     dead_letter_topic: Callable[[str], str] = "{}.dlq".format
-    """The dead-letter topic of an actual topic."""
+    """Returns the dead-letter topic of a topic that takes this route."""
 
 
 def is_regex(pattern: str) -> bool:
