@@ -1,4 +1,4 @@
-"""aep-bridge delivers events from Kafka to the streaming ingestion of Adobe Experience Platform, and loses none.
+"""aep-bridge delivers events from Kafka to Adobe Experience Platform's streaming ingestion, and loses none.
 
                          ┌──────── engine/: one thread, driven by the turn in engine/loop ────────────┐
                          │                                                                            │
@@ -18,23 +18,25 @@ Kafka ◄─ kafka/consumer ◄┼─ offsets ◄───────── Set
                                       ▼             ▼
                                      AEP          Kafka
 
-Everything in the box runs on one thread. That thread also owns the Kafka consumer and the open connections to AEP.
-What has to be waited for elsewhere (a name, a connection, TLS, a token, an acknowledgement of Kafka) has a thread of
-its own. All replies meet at one queue, the reactor.
+Everything in the box runs on one thread. That thread also owns the Kafka consumer and the open connections
+to AEP. What has to be waited for elsewhere (a name, a connection, TLS, a token, an acknowledgement of
+Kafka) has a thread of its own. All replies meet at one queue, the reactor.
 
 What holds at every moment:
 
 - An offset is stored only when every record at or below it in its partition is settled: accepted by AEP,
-  acknowledged in its dead-letter topic, or skipped by a rule of the configuration. Kafka's client commits what is
-  stored, and nothing else commits.
+  acknowledged in its dead-letter topic, or skipped by a rule of the configuration. Kafka's client commits
+  what is stored, and nothing else commits.
 - A record is dead-lettered only for what it is. The bridge waits for the end of outages, and for correct
   credentials, addresses and limits.
 - A lane is one assignment of one partition. What comes back for a lane that has ended moves no offset.
 - The event's own bytes go out. They are checked and spliced, never parsed and serialised again.
-- Memory is bounded. What is read and not settled fits into the window of each inlet; otherwise reading stops.
+- Memory is bounded. What is read and not settled fits into the window of each inlet; otherwise reading
+  stops.
 
-`engine/`, `codec/` and `model.py` know no clock, no thread and no client; the engine reaches the world through
-`ports.py`. So the simulation in `tests/simulation` runs this very engine. `app/` puts the real parts together.
+`engine/`, `codec/` and `model.py` know no clock, no thread and no client; the engine reaches the world
+through `ports.py`. So the simulation in `tests/simulation` runs this very engine. `app/` puts the real
+parts together.
 
 docs/explanation/architecture.md has the folders, a record's way through them, the threads and the words.
 """

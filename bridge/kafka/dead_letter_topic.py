@@ -62,7 +62,8 @@ def error_in(config: Mapping[str, str], topic_config: Mapping[str, str]) -> str 
     if limit is not None and topic_limit is not None and limit < topic_limit:
         return (
             f"max.message.bytes={limit} is smaller than the {topic_limit} of its topic, "
-            f"so that a large record could not be dead-lettered; set max.message.bytes={topic_limit + HEADROOM_BYTES}"
+            "so that a large record could not be dead-lettered; "
+            f"set max.message.bytes={topic_limit + HEADROOM_BYTES}"
         )
     return None
 

@@ -152,8 +152,8 @@ class ReplaySource:
         if self._moved_by_other_replay:
             partition = self._moved_by_other_replay
             raise Fatal(
-                f"another replay began at the same moment and has moved {partition}; wait until it has ended, "
-                "and give the same command again"
+                f"another replay began at the same moment and has moved {partition}; "
+                "wait until it has ended, and give the same command again"
             )
         return slices
 
