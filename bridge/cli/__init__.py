@@ -1,5 +1,6 @@
-"""The command line. Each command is a room of its own, and imports what is heavy only when it runs, so that
-`--help` is instant.
+"""The command line, one file for each command: it reads arguments, calls the rooms below, and prints.
+
+What is heavy is imported only when a command runs, so that `--help` is instant.
 
 Exit codes: 0 fine, 1 a problem was found, 2 usage or configuration, 3 an upstream can't be reached.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.loading import ConfigOption
-from bridge.cli.output import Form, Output, as_json
+from bridge.cli.output import Form, Output, as_json, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,12 +57,11 @@ def check(
     from bridge.config.loader import ConfigurationError, load
 
     if offline and send_test:
-        typer.echo(
+        raise stop(
             "--offline and --send-test exclude each other: sending a record needs connections; "
             "leave out one of them",
-            err=True,
+            2,
         )
-        raise typer.Exit(2)
     scripted = as_json(output)
     try:
         settings = load(config, os.environ)

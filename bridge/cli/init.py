@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.output import stop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,9 +68,9 @@ def init(
     Example: `aep-bridge init --from-connect connector.json --bootstrap-servers kafka:9092 --take-offsets`
     """
     if path.exists() and not force and not take_offsets:
-        raise _stop(f"{path}: exists already; give another name, or --force", 2)
+        raise stop(f"{path}: exists already; give another name, or --force", 2)
     if take_offsets and from_connect is None:
-        raise _stop("--take-offsets needs --from-connect, whose group it is about", 2)
+        raise stop("--take-offsets needs --from-connect, whose group it is about", 2)
     asking = sys.stdin.isatty() and not (bootstrap_servers and topic and inlet_url) and from_connect is None
     servers = bootstrap_servers or _ask("Kafka's brokers", "kafka:9092", "--bootstrap-servers")
     if from_connect is not None:
@@ -106,11 +108,6 @@ def init(
     typer.echo(f"{path} is written. Next: aep-bridge check --config {path}")
 
 
-def _stop(text: str, code: int) -> typer.Exit:
-    typer.echo(text, err=True)
-    return typer.Exit(code)
-
-
 # -- questions -------------------------------------------------------------------------
 
 
@@ -120,7 +117,7 @@ def _ask(what: str, example: str, option: str, parse: Callable[[str], str] = str
     What `parse` refuses is asked for again.
     """
     if not sys.stdin.isatty():
-        raise _stop(f"{option} is needed: {what[0].lower()}{what[1:]}, such as {example}", 2)
+        raise stop(f"{option} is needed: {what[0].lower()}{what[1:]}, such as {example}", 2)
     return str(typer.prompt(what, default=example, value_proc=parse))
 
 
@@ -159,9 +156,9 @@ def _write(path: Path, config: dict[str, Any]) -> None:
     try:
         write_configuration(path, config)
     except OSError as error:
-        raise _stop(f"{path}: {error.strerror}", 2) from None
+        raise stop(f"{path}: {error.strerror}", 2) from None
     except ConfigurationError as error:
-        raise _stop(f"{error}\n{path} is written all the same: correct it there", 2) from None
+        raise stop(f"{error}\n{path} is written all the same: correct it there", 2) from None
 
 
 def _translate(file: Path, servers: str, secret_file: Path) -> Translation:
@@ -170,9 +167,9 @@ def _translate(file: Path, servers: str, secret_file: Path) -> Translation:
     try:
         return translate(file.read_text(encoding="utf-8"), servers, str(secret_file))
     except OSError as error:
-        raise _stop(f"{file}: {error.strerror}", 2) from None
+        raise stop(f"{file}: {error.strerror}", 2) from None
     except (NotAConnector, UnicodeDecodeError) as error:
-        raise _stop(f"{file}: {error}", 2) from None
+        raise stop(f"{file}: {error}", 2) from None
 
 
 def _write_translation(path: Path, translation: Translation, secret_file: Path) -> None:
@@ -217,7 +214,7 @@ def _take_over(path: Path, group: str, *, yes: bool) -> None:
                 text = f"from {takeover.offset} on, {takeover.end - takeover.offset:,} to go"
             typer.echo(f"{takeover.partition}: {text}")
         if all(takeover.offset is None for takeover in plan):
-            raise _stop(f"group {group} has no offsets in these topics; --connect-group names another", 1)
+            raise stop(f"group {group} has no offsets in these topics; --connect-group names another", 1)
         if not yes:
             typer.echo(
                 "Nothing was changed: this was a dry run. Stop the connector, then give --yes to set group "
@@ -226,6 +223,6 @@ def _take_over(path: Path, group: str, *, yes: bool) -> None:
             return
         typer.echo(f"{take_over(settings, group, plan)} partitions taken over from group {group}")
     except Unreachable as error:
-        raise _stop(f"{settings.kafka.bootstrap_servers}: {error}", 3) from None
+        raise stop(f"{settings.kafka.bootstrap_servers}: {error}", 3) from None
     except CannotTakeOver as error:
-        raise _stop(str(error), 1) from None
+        raise stop(str(error), 1) from None

@@ -1,6 +1,4 @@
-"""Loads the configuration for a command, or ends it with the exit code and the message that
-a person needs.
-"""
+"""Loads the configuration for a command. If it is wrong, the command ends with a message that says where."""
 
 from __future__ import annotations
 
@@ -9,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bridge.cli.output import stop
 
 if TYPE_CHECKING:
     from bridge.config.settings import Settings
@@ -22,11 +22,10 @@ ConfigOption = Annotated[
 
 
 def settings_of(path: Path) -> Settings:
-    """The settings of a file and the environment. Exits with 2 where they are wrong."""
+    """Return the settings of a file and the environment. Exits with 2 if they are wrong."""
     from bridge.config.loader import ConfigurationError, load
 
     try:
         return load(path, os.environ)
     except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+        raise stop(str(error), 2) from None

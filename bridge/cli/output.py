@@ -1,4 +1,4 @@
-"""The form of what a command prints: a table for people, JSON for scripts."""
+"""What the commands print, and in which form: a table for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,24 @@ Output = Annotated[
 
 
 def printable(text: str) -> str:
-    """What a terminal may be given: others' control characters, escape sequences among them, as text."""
+    """Return a text for a terminal, with control characters, which others may have written, made visible.
+
+    An escape sequence in a dead letter's error could otherwise change what the terminal shows.
+    """
     return "".join(
-        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode()
-        for each in text
+        character
+        if character.isprintable() or character in "\n\t"
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
 def as_json(form: Form) -> bool:
-    """Whether to write JSON."""
+    """Return whether to print JSON."""
     return form is Form.JSON or (form is Form.AUTO and not sys.stdout.isatty())
+
+
+def stop(text: str, code: int) -> typer.Exit:
+    """Print why the command ends, and return the exception for the caller to raise."""
+    typer.echo(printable(text), err=True)
+    return typer.Exit(code)

@@ -9,7 +9,7 @@ import json
 import typer
 
 from bridge.cli.loading import ConfigOption, settings_of
-from bridge.cli.output import Form, Output, as_json
+from bridge.cli.output import Form, Output, as_json, stop
 
 
 def partitions(
@@ -29,8 +29,7 @@ def partitions(
     try:
         counts = mapped_partitions(settings)
     except Unreachable as error:
-        typer.echo(f"{settings.kafka.bootstrap_servers}: {error}", err=True)
-        raise typer.Exit(3) from None
+        raise stop(f"{settings.kafka.bootstrap_servers}: {error}", 3) from None
     missing = missing_topics(settings, counts)
     total = sum(counts.values())
     if as_json(output):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bridge.cli.loading import ConfigOption, settings_of
+from bridge.cli.output import stop
 
 
 def run(config: ConfigOption) -> None:
@@ -28,17 +29,11 @@ def run(config: ConfigOption) -> None:
     try:
         service = Service(settings)
     except PropertiesRefused as error:
-        raise _wrong(f"{config}: kafka.properties: {error}") from None
+        raise stop(f"{config}: kafka.properties: {error}", 2) from None
     except (OSError, ValueError) as error:
-        raise _wrong(f"{config}: {error}") from None
+        raise stop(f"{config}: {error}", 2) from None
     try:
         code = service.run()
     except PropertiesRefused as error:  # of the consumer, which is created here
-        raise _wrong(f"{config}: kafka.properties: {error}") from None
+        raise stop(f"{config}: kafka.properties: {error}", 2) from None
     raise typer.Exit(code)
-
-
-def _wrong(text: str) -> typer.Exit:
-    """Print what is wrong with the configuration, and return the exception for the caller to raise."""
-    typer.echo(text, err=True)
-    return typer.Exit(2)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bridge.cli.output import stop
 from bridge.simulator.config import DEFAULT_INLET, DEFAULT_ORG, DEFAULT_PORT, Config
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def simulate(
     from bridge.simulator import run
 
     if bool(tls_cert) != bool(tls_key):
-        typer.echo("--tls-cert and --tls-key belong together: give both, or neither", err=True)
-        raise typer.Exit(2)
+        raise stop("--tls-cert and --tls-key belong together: give both, or neither", 2)
     config = Config(
         host=host,
         port=port,
@@ -54,11 +54,10 @@ def simulate(
     try:
         run(config, lambda sim: typer.echo(announcement(sim)))
     except OSError as error:
-        typer.echo(
+        raise stop(
             f"can't listen on {host}:{port}: {error}; choose another --port, or check the certificate's path",
-            err=True,
-        )
-        raise typer.Exit(2) from None
+            2,
+        ) from None
 
 
 def announcement(sim: Simulator) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from bridge.cli.output import stop
+
 
 def skip(
     record: Annotated[
@@ -43,7 +45,7 @@ def skip(
     topic, _, rest = record.rpartition("/")
     topic, _, partition = topic.rpartition("/")
     if not topic or not partition.isdecimal() or not rest.isdecimal():
-        raise _stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events/3/81723", 2)
+        raise stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events/3/81723", 2)
     token = _token(token_file)
     from bridge.ops.admin_client import NoAnswer, OrderRefused, SkipOrder, order_skip
 
@@ -51,18 +53,12 @@ def skip(
     try:
         result = order_skip(admin, token, order)
     except OrderRefused as error:
-        raise _stop(str(error), 2) from None
+        raise stop(str(error), 2) from None
     except NoAnswer as error:
-        raise _stop(str(error), 3) from None
+        raise stop(str(error), 3) from None
     if not result.moved:
-        raise _stop(result.text, 2 if result.wrong_order else 1)
+        raise stop(result.text, 2 if result.wrong_order else 1)
     typer.echo(result.text)
-
-
-def _stop(text: str, code: int) -> typer.Exit:
-    """Print why the command ends, and return the exception for the caller to raise."""
-    typer.echo(text, err=True)
-    return typer.Exit(code)
 
 
 def _token(path: Path) -> str:
@@ -72,9 +68,9 @@ def _token(path: Path) -> str:
     try:
         token = read_secret(path)
     except OSError as error:
-        raise _stop(f"{path}: {error.strerror}", 2) from None
+        raise stop(f"{path}: {error.strerror}", 2) from None
     if not token.isascii() or not token.isprintable():
-        raise _stop(f"{path}: is no token: it has something other than printable ASCII in it", 2)
+        raise stop(f"{path}: is no token: it has something other than printable ASCII in it", 2)
     return token
 
 
@@ -86,7 +82,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        raise _stop(
+        raise stop(
             f"this user (uid {os.getuid()}) has no name here; say with --who who orders it: the dead "
             "letter's headers keep it",
             2,

@@ -16,9 +16,9 @@ from bridge.cli.dlq.options import (
     Topic,
     open_reader,
     selection_of,
-    stop,
 )
 from bridge.cli.loading import ConfigOption, settings_of
+from bridge.cli.output import stop
 
 
 def export(

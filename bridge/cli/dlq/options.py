@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.output import printable
+from bridge.cli.output import printable, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,12 +34,6 @@ SourceTopic = Annotated[
     str,
     typer.Option("--source-topic", help="Only dead letters of records that were read from this topic."),
 ]
-
-
-def stop(text: str, code: int) -> typer.Exit:
-    """Print why the command ends, and return the exception for the caller to raise."""
-    typer.echo(printable(text), err=True)
-    return typer.Exit(code)
 
 
 def selection_of(reason: str, since: str, dataset: str, source_topic: str) -> Selection:

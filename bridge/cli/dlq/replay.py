@@ -18,10 +18,9 @@ from bridge.cli.dlq.options import (
     open_reader,
     print_table,
     selection_of,
-    stop,
 )
 from bridge.cli.loading import ConfigOption, settings_of
-from bridge.cli.output import Form, Output, as_json, printable
+from bridge.cli.output import Form, Output, as_json, printable, stop
 
 if TYPE_CHECKING:
     from bridge.config.settings import Settings

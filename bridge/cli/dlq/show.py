@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.dlq.options import open_reader, stop
+from bridge.cli.dlq.options import open_reader
 from bridge.cli.loading import ConfigOption, settings_of
-from bridge.cli.output import Form, Output, as_json, printable
+from bridge.cli.output import Form, Output, as_json, printable, stop
 
 if TYPE_CHECKING:
     from rich.console import Console
