@@ -17,7 +17,8 @@ from bridge.kafka.assignment import Assignment
 from bridge.kafka.client_errors import properties_checked
 from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.kafka.offset_resets import OffsetResets
-from bridge.kafka.slices import partition_of, slices_of
+from bridge.kafka.positions import partition_at, partition_of, positions, positions_at
+from bridge.kafka.slices import slices_of
 from bridge.model import Slice, TopicPartition
 from bridge.ports import Fatal, RebalanceListener
 
@@ -105,11 +106,11 @@ class KafkaConsumer:
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         if own := self._assignment.only_assigned(partitions):
-            self._consumer.pause(_positions(own))
+            self._consumer.pause(positions(own))
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         if own := self._assignment.only_assigned(partitions):
-            self._consumer.resume(_positions(own))
+            self._consumer.resume(positions(own))
 
     def close(self) -> None:
         try:
@@ -140,7 +141,7 @@ class KafkaConsumer:
     def _store(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Store offsets of assigned partitions. Return False where the client says that they have gone."""
         try:
-            self._consumer.store_offsets(offsets=_positions_at(offsets))
+            self._consumer.store_offsets(offsets=positions_at(offsets))
         except KafkaException as problem:
             if problem.args[0].code() not in _NOT_ASSIGNED:
                 raise Fatal(f"the Kafka client can't store offsets: {problem.args[0]}") from problem
@@ -156,7 +157,7 @@ class KafkaConsumer:
         committed, and after a crash a restart could skip records of the new log below it.
         """
         with contextlib.suppress(KafkaException):  # the next `store` tries again, and so does `close`
-            self._consumer.commit(offsets=_positions_at(offsets), asynchronous=True)
+            self._consumer.commit(offsets=positions_at(offsets), asynchronous=True)
 
     def _low_watermark(self, partition: TopicPartition) -> int:
         """Return the first offset that a partition still has, as the last fetch response gave it."""
@@ -166,16 +167,16 @@ class KafkaConsumer:
     # -- the client's callbacks -----------------------------------------------------------
     # They run inside poll, consume and close. An exception would come out of those calls, so none may raise.
 
-    def _on_assign(self, _: Consumer, positions: list[Position]) -> None:
+    def _on_assign(self, _: Consumer, client_positions: list[Position]) -> None:
         own: list[TopicPartition] = []
         ignored: list[TopicPartition] = []
-        for partition in _partitions(positions):
+        for partition in map(partition_at, client_positions):
             (ignored if self._is_excluded(partition.topic) else own).append(partition)
         try:
             if self._is_incremental:
-                self._consumer.incremental_assign(_positions(own))
+                self._consumer.incremental_assign(positions(own))
             else:
-                self._consumer.assign(_positions(own))
+                self._consumer.assign(positions(own))
                 self._assignment.clear()
             self._assignment.add(own)
             if ignored:
@@ -194,8 +195,8 @@ class KafkaConsumer:
         except Exception as problem:  # it must not leave the callback
             self._fail("assign", problem)
 
-    def _on_revoke(self, _: Consumer, positions: list[Position]) -> None:
-        partitions = self._assignment.only_assigned(_partitions(positions))
+    def _on_revoke(self, _: Consumer, client_positions: list[Position]) -> None:
+        partitions = self._assignment.only_assigned(map(partition_at, client_positions))
         try:
             # They are still assigned: what the listener stores now is committed before the next owner starts.
             if partitions:
@@ -204,8 +205,8 @@ class KafkaConsumer:
             self._fail("revoke", problem)
         self._remove(partitions)
 
-    def _on_lost(self, _: Consumer, positions: list[Position]) -> None:
-        partitions = self._assignment.only_assigned(_partitions(positions))
+    def _on_lost(self, _: Consumer, client_positions: list[Position]) -> None:
+        partitions = self._assignment.only_assigned(map(partition_at, client_positions))
         self._assignment.remove(partitions)  # first, so that the listener can't store anything of them
         try:
             if partitions:
@@ -220,7 +221,7 @@ class KafkaConsumer:
         self._removed_since_poll.update(partitions)
         try:
             if self._is_incremental:
-                self._consumer.incremental_unassign(_positions(partitions))
+                self._consumer.incremental_unassign(positions(partitions))
             else:
                 self._consumer.unassign()
         except Exception as problem:  # it must not leave the callback
@@ -234,18 +235,18 @@ class KafkaConsumer:
         """
         offsets: dict[TopicPartition, int | None] = dict.fromkeys(partitions)
         with contextlib.suppress(KafkaException):
-            for position in self._consumer.committed(_positions(partitions), COMMITTED_TIMEOUT_S):
+            for position in self._consumer.committed(positions(partitions), COMMITTED_TIMEOUT_S):
                 if position.error is None and position.offset >= 0:
-                    offsets[TopicPartition(position.topic, position.partition)] = position.offset
+                    offsets[partition_at(position)] = position.offset
         return offsets
 
-    def _on_commit(self, error: KafkaError | None, positions: list[Position]) -> None:
+    def _on_commit(self, error: KafkaError | None, client_positions: list[Position]) -> None:
         committed: dict[TopicPartition, int] = {}
-        for position in positions:
+        for position in client_positions:
             if position.error is not None:
                 error = error or position.error
             elif position.offset >= 0:
-                partition = TopicPartition(position.topic, position.partition)
+                partition = partition_at(position)
                 committed[partition] = position.offset
                 self._assignment.set_committed(partition, position.offset)
         self._callbacks.on_commit(error, committed)
@@ -262,15 +263,3 @@ class KafkaConsumer:
         else:
             self._fatal = Fatal(f"the rebalance callback {callback!r} failed: {problem!r}")
         self._callbacks.on_callback_failure(callback, problem)
-
-
-def _positions(partitions: Iterable[TopicPartition]) -> list[Position]:
-    return [Position(*partition) for partition in partitions]
-
-
-def _positions_at(offsets: Mapping[TopicPartition, int]) -> list[Position]:
-    return [Position(*partition, offset) for partition, offset in offsets.items()]
-
-
-def _partitions(positions: Iterable[Position]) -> list[TopicPartition]:
-    return [TopicPartition(position.topic, position.partition) for position in positions]

@@ -21,7 +21,7 @@ SILENCE_S = 60.0
 
 
 class EndOffsets:
-    """The end offsets that are known. One thread calls `query`; any thread may use the rest."""
+    """The end offsets of partitions. One thread calls `query`; any thread may use the rest."""
 
     def __init__(
         self, assigned: Callable[[], Iterable[TopicPartition]], clock: Clock = time.monotonic
@@ -33,7 +33,7 @@ class EndOffsets:
         self._silent_until: dict[TopicPartition, float] = {}
         """Partitions that did not answer, and when they are asked for again."""
 
-    def known(self) -> dict[TopicPartition, int]:
+    def by_partition(self) -> dict[TopicPartition, int]:
         """Return the larger of the fetched and the answered end of each partition that has one."""
         fetched, answered = self._fetched, self._answered
         larger = {partition: max(end, fetched.get(partition, end)) for partition, end in answered.items()}

@@ -14,6 +14,7 @@ from typing import cast
 from confluent_kafka import KafkaError, Message
 
 from bridge.kafka.header_repair import UNREADABLE_ERRORS, rename_unreadable_headers
+from bridge.kafka.positions import partition_of
 from bridge.model import Record, Slice, TopicPartition
 
 RECORD_OBJECT_BYTES = 600
@@ -25,11 +26,6 @@ COUNTED_RUNS = 8
 _TOPIC, _PARTITION, _ERROR = Message.topic, Message.partition, Message.error
 _KEY, _VALUE, _HEADERS = Message.key, Message.value, Message.headers
 _END_OF_PARTITION = KafkaError._PARTITION_EOF
-
-
-def partition_of(message: Message) -> TopicPartition:
-    """Return the partition that a message belongs to."""
-    return TopicPartition(cast("str", message.topic()), cast("int", message.partition()))
 
 
 def slices_of(

@@ -116,7 +116,7 @@ class TopicMonitor:
     @property
     def end_offsets(self) -> dict[TopicPartition, int]:
         """Where partitions end, as far as it is known."""
-        return self._ends.known()
+        return self._ends.by_partition()
 
     # -- the thread -----------------------------------------------------------------------
 

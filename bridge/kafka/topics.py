@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka import TopicPartition as Position
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -25,6 +24,7 @@ from bridge.config.kafka_clients import ADMIN
 from bridge.kafka import dead_letter_topic as rules
 from bridge.kafka.client_errors import Unreachable, answer_of, error_of, means_no_answer, text_of
 from bridge.kafka.dead_letter_topic import DeadLetterTopic
+from bridge.kafka.positions import partition_at, positions
 from bridge.model import TopicPartition
 
 T = TypeVar("T")
@@ -94,13 +94,13 @@ class TopicAdmin:
         whole processor for it: do not ask for that partition again soon.
         """
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        wanted = {Position(*partition): latest for partition in partitions}
+        wanted = dict.fromkeys(positions(partitions), latest)
         ends: dict[TopicPartition, int] = {}
         for position, answer in self._admin.list_offsets(wanted, request_timeout=timeout_s).items():
             with contextlib.suppress(KafkaException, Unreachable):
                 end = self._answer(answer).offset
                 if end >= 0:  # it is negative, without an error, for a partition that has no leader
-                    ends[TopicPartition(position.topic, position.partition)] = end
+                    ends[partition_at(position)] = end
         return ends
 
     def ensure_dead_letter_topic(self, topic: str, name: str, *, create: bool) -> DeadLetterTopic:

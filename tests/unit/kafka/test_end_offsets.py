@@ -46,12 +46,12 @@ def test_an_end_is_the_larger_of_the_fetched_and_the_answered_one() -> None:
     bench.answers = {A: 40, B: 20}
     bench.query()
 
-    assert bench.ends.known() == {A: 40, B: 30}
+    assert bench.ends.by_partition() == {A: 40, B: 30}
 
     bench.answers = {B: 35}
     bench.query()
 
-    assert bench.ends.known() == {A: 40, B: 35}
+    assert bench.ends.by_partition() == {A: 40, B: 35}
 
 
 def test_only_assigned_partitions_are_asked_for() -> None:
@@ -67,7 +67,7 @@ def test_only_assigned_partitions_are_asked_for() -> None:
     bench.assigned = []
     bench.query()
 
-    assert bench.ends.known() == {}
+    assert bench.ends.by_partition() == {}
 
 
 def test_a_partition_without_a_leader_is_left_alone_for_a_minute() -> None:
