@@ -22,7 +22,7 @@ _BRACKET_OR_QUOTE = re.compile(rb'["{}\[\]]')
 def entity_wrapper(
     *, schema_id: str, schema_version: str, ims_org_id: str, dataset_id: str
 ) -> tuple[bytes, bytes]:
-    """Return the bytes that stand before and after a bare XDM entity to make a whole message of it."""
+    """Return the bytes that make a message of a bare XDM entity: those before it, and those after it."""
     ref = {"id": schema_id, "contentType": f"application/vnd.adobe.xed-full+json;version={schema_version}"}
     header = msgspec.json.encode({"schemaRef": ref, "imsOrgId": ims_org_id, "datasetId": dataset_id})
     xdm_meta = msgspec.json.encode({"schemaRef": ref})

@@ -42,7 +42,7 @@ class Verdict:
 
 
 ACCEPTED = Verdict(VerdictKind.ACCEPTED)
-UNKNOWN = Verdict(VerdictKind.UNKNOWN, None, "the answer does not say what became of this message")
+UNKNOWN = Verdict(VerdictKind.UNKNOWN, None, "the response does not say what became of this message")
 TRANSIENT = frozenset({401, 403, 408, 425, 429, 502, 503, 504})
 
 

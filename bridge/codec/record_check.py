@@ -90,7 +90,7 @@ def check_record(route: Route, index: int, value: bytes | None) -> RecordGroup:
         elif dataset is None:
             text = f"the header names no datasetId, and the route {route.name} has no dataset_id"
             return refuse(Reason.NO_ROUTE, text)
-        elif named is not _Named.NO_HEADER:  # without a header it goes as it is, and AEP says what is wrong
+        elif named is not _Named.NO_HEADER:  # AEP says itself that a header is missing
             absent = named is _Named.ABSENT
             piece = insert_dataset_id(value, dataset, absent=absent, readable=readable) or value
     if len(piece) + FRAME_BYTES > MAX_REQUEST_BYTES:

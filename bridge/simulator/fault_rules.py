@@ -39,7 +39,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     every: int = 1
     """Every Nth of the requests that meet the other conditions."""
     after: int = 0
-    """Let so many matching requests pass first."""
+    """Number of matching requests that pass before the rule begins."""
     probability: float = 1.0
     seed: int = 0
     """For `probability` and `share`."""
@@ -49,9 +49,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     # The scope: until the rule is cleared, if neither is given.
     times: int | None = None
-    """So many requests. A rule about messages counts the requests of which it changed a message."""
+    """Number of requests after which the rule ends. One about messages counts those that it changed."""
     seconds: float | None = None
-    """So long after the rule was added."""
+    """Time after which the rule ends, counted from when it was added."""
 
     # Which messages, for `messages` and `poison`: all of them if nothing is given.
     ids: tuple[str, ...] | None = None
@@ -61,7 +61,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     share: float | None = None
     """This share of the messages, drawn at random."""
     times_each: int | None = None
-    """So many times for each id; then that message passes."""
+    """How often a message of one id is refused; after that it passes."""
 
     # The action's details.
     status: int | None = None
@@ -74,7 +74,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     accepted: bool | None = None
     """Whether the messages count as accepted (or the token as issued), whatever the response is. By default
     they do not for `status`, `hang`, `reset`, `garbage` and `limit`, and they do for the actions that only
-    spoil a response."""
+    damage a response."""
     delay_s: float = 0.0
     """For `delay`, and before any other action."""
     bytes_per_s: float = 100.0

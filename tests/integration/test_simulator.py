@@ -71,9 +71,7 @@ def test_a_bad_message_fails_alone(sim: Simulator) -> None:
 
 
 def test_a_single_message_is_answered_200(sim: Simulator) -> None:
-    """The single endpoint responds with one xactionId, and with a verdict if the request asks for
-    validation.
-    """
+    """The response has one xactionId, and a verdict if the request asks for validation."""
     plain = httpx.post(sim.inlet_url, json=message("a"))
     validated = httpx.post(f"{sim.inlet_url}?syncValidation=true", json=message("b"))
     refused = httpx.post(sim.inlet_url, json={"hello": 1})
@@ -136,9 +134,7 @@ def test_raw_inlets_take_bare_objects_with_a_flow(sim: Simulator) -> None:
 
 
 def test_a_token_is_valid_until_it_expires_or_is_revoked() -> None:
-    """No token, a wrong, an expired and a revoked one are 401, with the status as a text, as Adobe writes
-    it.
-    """
+    """No, a wrong, an expired and a revoked token are 401, with the status as a text as Adobe writes it."""
     with Simulator(Config(require_auth=True, token_ttl_s=1)) as sim:
 
         def post(token: str | None) -> httpx.Response:
@@ -198,9 +194,7 @@ def test_secrets_rotate_and_tokens_are_throttled(sim: Simulator) -> None:
 
 
 def test_rates_are_limited_in_messages_and_requests(sim: Simulator) -> None:
-    """More than one second's worth is a 429, with a `Retry-After` if one is configured; a second later it
-    passes.
-    """
+    """More than a second's worth is a 429, with `Retry-After` if one is configured, and passes later."""
     sim.configure({"messages_per_s": 4, "retry_after_s": 2})
     first, second = (httpx.post(sim.batch_url, content=batch(*[message("a")] * 4)) for _ in range(2))
     time.sleep(1.05)
@@ -247,9 +241,7 @@ def test_latency_delays_the_response_and_not_the_acceptance(sim: Simulator) -> N
 
 
 def test_bytes_and_order_are_kept_on_request() -> None:
-    """Tests of byte equality and of order need them: a repeat with other bytes is noted, ids are in order
-    by key.
-    """
+    """Tests of byte equality need the bytes and repeats that differ; tests of order need ids by key."""
     with Simulator(Config(keep_bytes=True, order_key="person")) as sim:
         spaced = msgspec.json.format(msgspec.json.encode(message("a", person="p")), indent=3)
         httpx.post(sim.batch_url, content=b'{"messages":[ ' + spaced + b" ]}")
@@ -308,9 +300,7 @@ def test_a_port_that_is_taken_is_an_error_at_start() -> None:
 
 
 def test_idle_connections_are_closed(sim: Simulator) -> None:
-    """They end without notice, as a load balancer ends them; the client's next request has to open a new
-    one.
-    """
+    """A load balancer closes them without notice, and the client's next request has to open a new one."""
     sim.configure({"idle_s": 0.1})
     with socket.create_connection(("127.0.0.1", sim.port), timeout=5) as client:
         assert client.recv(1) == b""

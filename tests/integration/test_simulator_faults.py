@@ -155,9 +155,7 @@ def test_poison_refuses_the_whole_request(sim: Simulator) -> None:
 
 
 def test_a_hang_never_responds(sim: Simulator) -> None:
-    """The client's time-out ends it, and the client can't know whether the rule let the messages be
-    accepted.
-    """
+    """Its time-out ends the request for a client, which can't know whether the messages were accepted."""
     sim.fault(Rule(action="hang", times=1))
     sim.fault(Rule(action="hang", accepted=True, times=1))
     for event_id in "ab":
@@ -180,9 +178,7 @@ def test_a_reset_before_or_after_acceptance(sim: Simulator) -> None:
 
 
 def test_a_response_can_come_before_the_body_is_read(sim: Simulator) -> None:
-    """A gateway refuses on the headers alone; the client is still sending, and must be able to read the
-    response.
-    """
+    """A gateway may refuse by the headers alone; a client that is still sending must read it."""
     sim.fault(Rule(action="status", status=503, early=True, times=1))
     response = send(sim, *map(str, range(3000)))
 

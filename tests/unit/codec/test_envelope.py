@@ -18,9 +18,7 @@ MEMBER = b'"datasetId":"%b"' % DATASET.encode()
 
 @given(as_bytes(OBJECT), st.text(st.characters(exclude_categories=("Cs",)), max_size=20))
 def test_an_entity_is_wrapped_and_nothing_else(entity: bytes, dataset: str) -> None:
-    """Ids come from the configuration and may hold quotes; the message around the entity is valid all the
-    same.
-    """
+    """Ids come from the configuration and may hold quotes, which must not break the message."""
     before, after = entity_wrapper(
         schema_id='https://ns/"1"', schema_version="1", ims_org_id="o@AdobeOrg", dataset_id=dataset
     )
@@ -69,9 +67,7 @@ def test_an_entity_is_wrapped_and_nothing_else(entity: bytes, dataset: str) -> N
 def test_the_dataset_is_inserted_where_a_reader_finds_it(
     message: bytes, absent: bool, expected: bytes
 ) -> None:
-    """AEP's reader keeps the last of two equal keys, so the member goes behind a null, and into the last
-    header.
-    """
+    """AEP's reader keeps the last of two equal keys: the member goes behind a null, into the last header."""
     inserted = insert_dataset_id(message, DATASET, absent=absent)
 
     assert inserted == expected % MEMBER
@@ -82,9 +78,7 @@ def test_the_dataset_is_inserted_where_a_reader_finds_it(
     "message", [b"{}", b'{"body":{"header":{}}}', b'{"header":[]}', b'{"header":"{}"}', b'{"header":7}']
 )
 def test_without_a_header_object_nothing_is_inserted(message: bytes) -> None:
-    """There is no place for a dataset, and the bridge adds no header: AEP says what is wrong with the
-    message.
-    """
+    """The bridge adds no header to a message: AEP says what is wrong with it."""
     assert insert_dataset_id(message, DATASET, absent=True) is None
 
 

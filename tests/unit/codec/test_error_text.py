@@ -27,7 +27,5 @@ PROBLEM = (
     ],
 )
 def test_the_error_text_of_a_refusal(response: bytes, text: str) -> None:
-    """It comes from Adobe's problem JSON; a proxy's page is shown by its beginning, because it says who
-    refused.
-    """
+    """Adobe's problem JSON has one; a proxy's page is shown by its beginning, which says who refused."""
     assert error_text(response) == text

@@ -23,9 +23,7 @@ from bridge.codec import lone_surrogates
 def test_each_lone_surrogate_is_replaced_by_an_escape_of_the_same_length(
     text: bytes, expected: bytes
 ) -> None:
-    """Offsets that are found in the copy are used in the original, so every other byte has to stay in its
-    place.
-    """
+    """Offsets found in the copy are used in the original, so every other byte has to stay in its place."""
     assert lone_surrogates.replace(text) == expected
     assert len(expected) == len(text)
 

@@ -73,9 +73,7 @@ UUID = "9341f8eb-494a-4c89-9879-4d06a58d2dc7"
     ],
 )
 def test_every_shape_of_an_entry_is_understood(entry: dict[str, object], expected: Verdict) -> None:
-    """AEP writes `status` or `statusCode`, a number or a text, with and without an id; a doubtful entry is
-    unknown.
-    """
+    """AEP writes `status` or `statusCode`, as number or text, with or without an id; doubt means unknown."""
     [verdict] = verdicts(response(entry), 1)
 
     assert verdict.kind is expected.kind

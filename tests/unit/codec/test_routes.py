@@ -31,7 +31,5 @@ def test_the_first_matching_route_wins() -> None:
     ],
 )
 def test_a_name_is_compared_and_a_regex_is_searched_for(pattern: str, topic: str, expected: bool) -> None:
-    """Kafka's client searches when it subscribes; a route found in another way would miss topics that are
-    read.
-    """
+    """Kafka's client searches when it subscribes; a route that did not would miss topics that are read."""
     assert matches(pattern, topic) is expected

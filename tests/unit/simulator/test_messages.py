@@ -40,9 +40,7 @@ def test_a_good_message_is_accepted_under_its_id() -> None:
     ],
 )
 def test_a_wrong_message_is_refused_in_adobes_words(text: str, error: str) -> None:
-    """Each mistake that Adobe documents is a 400 with its own text, which users will meet in a dead
-    letter.
-    """
+    """Each mistake that Adobe documents is a 400 with its own text, which users meet in a dead letter."""
     refusal = judgement(text)
 
     assert refusal.status == 400

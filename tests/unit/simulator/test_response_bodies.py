@@ -42,9 +42,7 @@ def usual(entries: Entries) -> bool:
     ],
 )
 def test_a_shape_changes_what_it_names(shape: Shape, check: Callable[[Entries], object]) -> None:
-    """Each option of a shape has to reach the response, or tests would try the usual spelling again and
-    again.
-    """
+    """An option that did not reach the response would make tests try the usual spelling again."""
     judgements = [Judgement("a"), Judgement("b", 400, "no"), Judgement("c")]
     body = msgspec.json.decode(ResponseBodies(1).multi_status("i", judgements, shape))
 
