@@ -8,7 +8,9 @@ from __future__ import annotations
 import pytest
 
 from bridge.model import BatchRequest, BatchResponse
-from tests.support.engine import Driver, accepted, batch, pieces, whole
+from tests.support.dispatcher_driver import Driver
+from tests.support.engine_values import batch, pieces
+from tests.support.scripted_aep import all_accepted, request_refused
 
 
 @pytest.mark.parametrize("passing", [1, 2, 3])
@@ -23,15 +25,15 @@ def test_a_413_is_no_evidence_for_a_400(passing: int) -> None:
         nonlocal small_requests
         if now < 60:
             if len(request.pieces) > 2:
-                return whole(413)
+                return request_refused(413)
             small_requests += 1
             if small_requests > passing:
-                return whole(400)
-        return accepted(len(request.pieces))
+                return request_refused(400)
+        return all_accepted(len(request.pieces))
 
     driver = Driver(aep)
     driver.start(batch(pieces(8)))
     driver.run()
 
     assert driver.accepted == 8
-    assert driver.letters == []
+    assert driver.dead_letters == []

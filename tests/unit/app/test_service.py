@@ -17,7 +17,7 @@ from bridge.demo.mock_cluster import MockCluster
 from bridge.kafka.consumer_callbacks import ConsumerCallbacks
 from bridge.model import Slice, TopicPartition
 from tests.support.clients import until
-from tests.support.engine import Hand, ScriptedSource
+from tests.support.scripted_ports import ScriptedSource, VirtualTime
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
     """And only then: a loop with nothing to do turns, and one that goes on is alive again."""
     monkeypatch.setattr(room, "STALLED_S", 0.3)
     stand, stood = threading.Event(), threading.Event()
-    hand = Hand()
+    time = VirtualTime()
 
     class Hanging(ScriptedSource):
         def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
@@ -95,10 +95,10 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
             return super().read(limit, timeout_s)
 
     def probe() -> tuple[int, str]:
-        answer = httpx.get(f"http://127.0.0.1:{service.admin.port}/livez", timeout=5)
-        return answer.status_code, answer.text
+        response = httpx.get(f"http://127.0.0.1:{service.admin.port}/livez", timeout=5)
+        return response.status_code, response.text
 
-    loop = threading.Thread(target=service.engine.run, args=(Hanging(hand),), daemon=True)
+    loop = threading.Thread(target=service.engine.run, args=(Hanging(time),), daemon=True)
     loop.start()
     until(lambda: probe() == (200, "ok"), 10)
 

@@ -13,7 +13,7 @@ from bridge.engine.batch import Batch, Key
 from bridge.engine.batcher import Batcher
 from bridge.engine.offsets import Lane
 from bridge.model import Reason, Refusal
-from tests.support.engine import lane, record
+from tests.support.engine_values import lane, record
 
 KEY = Key("inlet", "ds")
 BAD = Refusal(Reason.NOT_JSON, "no")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from bridge.engine.effects import Wait
 from bridge.engine.events import InletReleased
 from bridge.model import BatchRequest, BatchResponse
-from tests.support.engine import Driver, accepted, batch, inlet, pieces, sound, whole
+from tests.support.dispatcher_driver import Driver
+from tests.support.engine_values import batch, inlet, pieces
+from tests.support.scripted_aep import all_accepted, healthy_aep, request_refused
 
 
 def test_an_acceptance_outside_of_a_hold_wakes_nothing() -> None:
     """A request that fails by itself while others pass would go out again at once, without end."""
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
-        return whole(503) if b"sick" in request.pieces[0] else accepted(len(request.pieces))
+        return request_refused(503) if b"sick" in request.pieces[0] else all_accepted(len(request.pieces))
 
     driver = Driver(aep, inlet(backoff_base_s=10.0, seed=3))
     driver.start(batch([b'{"sick":1}'], name="sick"))
@@ -32,7 +34,7 @@ def test_an_acceptance_outside_of_a_hold_wakes_nothing() -> None:
 def test_the_end_of_a_hold_wakes_what_backs_off_because_of_it() -> None:
     """The outage is over: nothing waits for the rest of its back-off, and the oldest goes first."""
     driver = Driver(
-        lambda request, now: whole(503) if now < 1.0 else sound(request),
+        lambda request, now: request_refused(503) if now < 1.0 else healthy_aep(request),
         inlet(backoff_base_s=100.0, backoff_max_s=1000.0),
     )
     for at in range(6):
@@ -40,7 +42,7 @@ def test_the_end_of_a_hold_wakes_what_backs_off_because_of_it() -> None:
     driver.run()
 
     assert [event.reason for event in driver.events.of(InletReleased)] == ["status 503"]
-    probe, *woken = [request for request in driver.log if request.answer.status == 207]
+    probe, *woken = [request for request in driver.log if request.response.status == 207]
     assert len(woken) == 5
     assert woken[-1].at - probe.at < 1.0
     assert [request.batch for request in woken] == sorted(request.batch for request in woken)
@@ -50,7 +52,9 @@ def test_the_end_of_a_hold_wakes_what_backs_off_because_of_it() -> None:
 def test_a_task_that_brought_nothing_goes_behind_the_others() -> None:
     """If its records are bad, only the others' can be the evidence against them."""
     driver = Driver(
-        lambda request, now: whole(400) if b"bad" in request.pieces[0] else accepted(len(request.pieces)),
+        lambda request, now: (
+            request_refused(400) if b"bad" in request.pieces[0] else all_accepted(len(request.pieces))
+        ),
         inlet(max_in_flight=1),
     )
     driver.start(batch(pieces(2, bad=[0, 1], name="0"), name="bad"))

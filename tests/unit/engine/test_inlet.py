@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.codec.request import MAX_REQUEST_BYTES
 from bridge.engine.inlet import FAILURES_BEFORE_HOLD, MAX_COUNTED_KEYS, MAX_KEY_CHARACTERS, MIN_LEARNED_BYTES
-from tests.support.engine import inlet
+from tests.support.engine_values import inlet
 
 
 def test_the_ceiling_of_requests_at_once_is_kept() -> None:

@@ -6,12 +6,13 @@ import pytest
 
 from bridge.codec.routes import Route
 from bridge.model import BatchRequest, BatchResponse, Format
-from tests.support.engine import Bench, cut, pieces
+from tests.support.engine_bench import Bench
+from tests.support.engine_values import pieces, record_slice
 
 WRAPPER = (b'{"header":{"datasetId":"ds"},"body":', b"}")
 
 
-def _open(post: BatchRequest, now: float) -> BatchResponse | None:
+def _open(request: BatchRequest, now: float) -> BatchResponse | None:
     """A request that stays open."""
 
 
@@ -20,7 +21,7 @@ def test_a_message_made_of_a_value_counts_beside_the_value() -> None:
     values = pieces(3)
     before = sum(map(len, values))
     bench = Bench(_open, routes=[Route("t", Format.ENTITY, "inlet", "ds", WRAPPER)], linger_s=0.0).read(
-        cut(0, values)
+        record_slice(0, values)
     )
     overhead = 3 * 600 + before
 
@@ -31,7 +32,7 @@ def test_a_message_that_is_the_value_counts_once() -> None:
     """Nothing is made of it."""
     values = [b'{"header":{"datasetId":"a"},"body":{}}', b'{"header":{"datasetId":"b"},"body":{}}']
     bench = Bench(_open, routes=[Route("t", Format.ENVELOPE, "inlet", None)], linger_s=0.0).read(
-        cut(0, values)
+        record_slice(0, values)
     )
 
     assert 2 * 600 + 2 * sum(map(len, values)) == pytest.approx(bench.used)
@@ -41,7 +42,7 @@ def test_only_the_values_that_were_written_into_count_twice() -> None:
     """A header without a dataset gets the route's."""
     values = [b'{"header":{"datasetId":"ds"},"body":{}}', b'{"header":{},"body":{}}']
     bench = Bench(_open, routes=[Route("t", Format.ENVELOPE, "inlet", "ds")], linger_s=0.0).read(
-        cut(0, values)
+        record_slice(0, values)
     )
     made = b'{"header":{"datasetId":"ds"},"body":{}}'
 

@@ -6,14 +6,22 @@ from typing import Any
 
 from bridge.codec.routes import Route
 from bridge.model import BatchRequest, BatchResponse, Format, TopicPartition
-from tests.support.engine import SOURCE, Bench, accepted, cut, multi, no, pieces, whole, yes
+from tests.support.engine_bench import Bench
+from tests.support.engine_values import SOURCE, pieces, record_slice
+from tests.support.scripted_aep import (
+    all_accepted,
+    entry_accepted,
+    entry_refused,
+    multi_status,
+    request_refused,
+)
 
 OTHER = TopicPartition("t", 1)
 
 
 def partition(bench: Bench, where: TopicPartition) -> dict[str, Any]:
     """The snapshot's entry of one partition, of this moment."""
-    bench.hand.now += 1.0
+    bench.time.now += 1.0
     bench.engine.loop.balance(bench.source, force=True)
     entries = bench.engine.status["partitions"]
     return next(
@@ -26,11 +34,15 @@ def test_the_reason_is_that_of_the_oldest_batch_however_it_was_postponed() -> No
     old, young = b'{"bad":1}', b'{"late":1}'
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
-        return whole(400, "a bad record") if old in request.pieces else whole(503, "an outage")
+        return (
+            request_refused(400, "a bad record")
+            if old in request.pieces
+            else request_refused(503, "an outage")
+        )
 
     bench = Bench(aep, max_messages=1, linger_s=0.0, policy={"backoff_base_s": 60.0, "max_in_flight": 1})
-    bench.read(cut(0, [old])).turn(8)
-    bench.read(cut(1, [young])).settle(5.0)
+    bench.read(record_slice(0, [old])).turn(8)
+    bench.read(record_slice(1, [young])).settle(5.0)
     first, second = bench.engine.view.tasks
     assert (first.batch.pieces, second.batch.pieces) == ([old], [young])
     assert first.fruitless_requests > second.fruitless_requests
@@ -45,11 +57,13 @@ def test_only_partitions_with_unsettled_records_of_a_batch_wait_for_it() -> None
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
         if len(request.pieces) == 4:
-            return multi(yes(0), yes(1), yes(2), no(503, "later"))
-        return whole(503, "later")
+            return multi_status(
+                entry_accepted(0), entry_accepted(1), entry_accepted(2), entry_refused(503, "later")
+            )
+        return request_refused(503, "later")
 
     bench = Bench(aep, partitions=2, max_messages=4, linger_s=0.0, policy={"backoff_base_s": 60.0})
-    bench.read(cut(0, pieces(2)), cut(0, pieces(2, name="x"), OTHER)).turn(10)
+    bench.read(record_slice(0, pieces(2)), record_slice(0, pieces(2, name="x"), OTHER)).turn(10)
     assert bench.source.stored[SOURCE] == 2
 
     assert partition(bench, SOURCE)["waits"] is None
@@ -61,11 +75,13 @@ def test_a_request_in_flight_counts_only_for_partitions_with_unsettled_records_o
 
     def aep(request: BatchRequest, now: float) -> BatchResponse | None:
         if len(request.pieces) == 4:
-            return multi(yes(0), yes(1), yes(2), no(503, "later"))
+            return multi_status(
+                entry_accepted(0), entry_accepted(1), entry_accepted(2), entry_refused(503, "later")
+            )
         return None
 
     bench = Bench(aep, partitions=2, max_messages=4, linger_s=0.0)
-    bench.read(cut(0, pieces(2)), cut(0, pieces(2, name="x"), OTHER)).settle(5.0)
+    bench.read(record_slice(0, pieces(2)), record_slice(0, pieces(2, name="x"), OTHER)).settle(5.0)
 
     assert (partition(bench, SOURCE)["in_flight"], partition(bench, OTHER)["in_flight"]) == (0, 1)
 
@@ -74,12 +90,16 @@ def test_a_batch_of_another_partition_is_not_its_reason() -> None:
     """Two datasets, two partitions: the one that is accepted waits for nothing."""
     routes = (Route("t", Format.RAW, "inlet", "ds"), Route("u", Format.RAW, "inlet", "other"))
     bench = Bench(
-        lambda request, now: whole(503) if b"x" in request.pieces[0] else accepted(len(request.pieces)),
+        lambda request, now: (
+            request_refused(503) if b"x" in request.pieces[0] else all_accepted(len(request.pieces))
+        ),
         routes=routes,
         linger_s=0.0,
         policy={"backoff_base_s": 60.0},
     )
-    bench.read(cut(0, pieces(1)), cut(0, pieces(1, name="x"), TopicPartition("u", 0))).turn(10)
+    bench.read(record_slice(0, pieces(1)), record_slice(0, pieces(1, name="x"), TopicPartition("u", 0))).turn(
+        10
+    )
 
     assert partition(bench, SOURCE)["waits"] is None
     assert partition(bench, TopicPartition("u", 0))["waits"].startswith("status 503")

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from bridge.engine.events import Observers, OffsetsStored, PartitionsRevoked, ResponseReceived
 from bridge.model import BatchRequest, BatchResponse, Fault, TopicPartition
 from bridge.ops.telemetry import Telemetry
-from tests.support.engine import SOURCE, Bench, broken, cut, pieces, sound, whole
+from tests.support.engine_bench import Bench
+from tests.support.engine_values import SOURCE, pieces, record_slice
+from tests.support.scripted_aep import healthy_aep, no_response, request_refused
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -132,8 +134,12 @@ def engine(watch: Watch, aep: Any, **settings: Any) -> Bench:
 def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list[Any]) -> None:
     """Each probe in vain is logged."""
     bench = (
-        engine(watch, lambda post, now: whole(404) if now < 1600 else sound(post), linger_s=0.0)
-        .read(cut(0, pieces(3)))
+        engine(
+            watch,
+            lambda request, now: request_refused(404) if now < 1600 else healthy_aep(request),
+            linger_s=0.0,
+        )
+        .read(record_slice(0, pieces(3)))
         .settle(700.0)
     )
 
@@ -151,11 +157,15 @@ def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list
 def test_a_second_hold_is_counted_too(watch: Watch) -> None:
     """Of whatever reason."""
     bench = engine(
-        watch, lambda post, now: whole(404) if now < 1010 or 1100 < now < 1110 else sound(post), linger_s=0.0
+        watch,
+        lambda request, now: (
+            request_refused(404) if now < 1010 or 1100 < now < 1110 else healthy_aep(request)
+        ),
+        linger_s=0.0,
     )
-    bench.read(cut(0, pieces(3))).settle(90.0)
-    bench.hand.now = 1101.0
-    bench.read(cut(3, pieces(3))).settle(90.0)
+    bench.read(record_slice(0, pieces(3))).settle(90.0)
+    bench.time.now = 1101.0
+    bench.read(record_slice(3, pieces(3))).settle(90.0)
 
     assert {SOURCE: 6} == bench.source.stored
     assert watch.value("holds_total", inlet="inlet", reason="address") == 2
@@ -163,10 +173,10 @@ def test_a_second_hold_is_counted_too(watch: Watch) -> None:
 
 def test_waits_are_counted_by_reason(watch: Watch) -> None:
     """A status, or why there was no answer."""
-    answers = iter([broken(Fault.CONNECTION), whole(503), whole(503)])
+    responses = iter([no_response(Fault.CONNECTION), request_refused(503), request_refused(503)])
     bench = (
-        engine(watch, lambda post, _: next(answers, None) or sound(post), linger_s=0.0)
-        .read(cut(0, pieces(1)))
+        engine(watch, lambda request, _: next(responses, None) or healthy_aep(request), linger_s=0.0)
+        .read(record_slice(0, pieces(1)))
         .settle(120.0)
     )
 
@@ -182,12 +192,12 @@ def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
     open_requests: list[BatchRequest] = []
     bench = engine(
         watch,
-        lambda post, _: open_requests.append(post),
+        lambda request, _: open_requests.append(request),
         max_messages=2,
         linger_s=0.0,
         policy={"max_in_flight": 2},
-    ).read(cut(0, pieces(6)))
-    bench.hand.now += 40.0
+    ).read(record_slice(0, pieces(6)))
+    bench.time.now += 40.0
     bench.turn(20)
     watch.status = bench.engine.status
 
@@ -198,14 +208,14 @@ def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
     assert watch.value("oldest_unsettled_seconds", topic="t", partition="0") == pytest.approx(40.0, abs=2.0)
     assert watch.value("watermark_age_seconds", topic="t", partition="0") == pytest.approx(40.0, abs=2.0)
     assert (watch.value("batch_records_count"), watch.value("batch_records_sum")) == (2, 4)
-    assert watch.value("batch_bytes_sum") == sum(post.size for post in open_requests)
+    assert watch.value("batch_bytes_sum") == sum(request.size for request in open_requests)
 
 
 def test_a_topic_created_anew_is_counted_with_what_was_unsettled(watch: Watch, logs: list[Any]) -> None:
     """The counter is there from the start, at 0: an alert watches it."""
     watch.telemetry.metrics.start_at_zero(["t"])
     assert watch.value("rewinds_total", topic="t") == 0
-    engine(watch, sound).read(cut(100, pieces(3))).read(cut(0, pieces(1))).settle()
+    engine(watch, healthy_aep).read(record_slice(100, pieces(3))).read(record_slice(0, pieces(1))).settle()
 
     assert watch.value("rewinds_total", topic="t") == 1
     told = next(each for each in logs if each["event"] == "partition.rewound")
@@ -232,7 +242,7 @@ def test_token_ages_and_failures_are_shown(watch: Watch) -> None:
 def test_events_that_profile_drops_are_counted(watch: Watch) -> None:
     """By the engine, out of the records' sizes."""
     big = b'{"good":"%s"}' % (b"x" * 10_001)
-    engine(watch, sound, linger_s=0.0).read(cut(0, [big, *pieces(2)])).settle()
+    engine(watch, healthy_aep, linger_s=0.0).read(record_slice(0, [big, *pieces(2)])).settle()
 
     assert watch.value("oversize_for_profile_total", topic="t") == 1
     assert watch.value("records_accepted_total", topic="t") == 3
