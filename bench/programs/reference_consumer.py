@@ -86,7 +86,7 @@ class Bodies:
 
 def main(arguments: list[str]) -> None:
     """Consume COUNT records, and write what that cost."""
-    tuning.allocator()
+    tuning.tune_allocator()
     kind, bootstrap, topic, wanted = arguments[0], arguments[1], arguments[2], int(arguments[3])
     consumer = Consumer(consumer_settings(bootstrap))
     consumer.subscribe([topic])
@@ -94,7 +94,7 @@ def main(arguments: list[str]) -> None:
     bodies, body_count, record_count = Bodies(), 0, 0
     cpu_before = started = 0.0
     threads_before: dict[str, float] = {}
-    tuning.collector()
+    tuning.tune_garbage_collector()
     while record_count < wanted:
         messages = consumer.consume(_READ_AT_ONCE, 0.02)
         if not messages:

@@ -1,1 +1,1 @@
-"""Puts the parts together: what `aep-bridge run` runs."""
+"""Builds the service out of its parts. `aep-bridge run` runs it."""

@@ -1,4 +1,4 @@
-"""Makes the parts of a process out of its settings: routes, inlets, endpoints, tokens."""
+"""Builds the parts of a process from its settings: routes, inlets, endpoints, token sources."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from bridge.http.tls import Tls
 log = structlog.get_logger("bridge")
 
 INLET_LABEL_CHARACTERS = 12
-"""How much of an inlet's id is its name in logs and metrics."""
+"""An inlet's name in logs and metrics begins with so many characters of its id."""
 T = TypeVar("T")
 ProxySource = str | Callable[[], str | None] | None
-"""A proxy's URL, a function that returns the one that holds now, or None for the environment's."""
+"""A proxy's URL, a function that returns the current one, or None for the proxy of the environment."""
 
 
 def inlet_names(settings: Settings) -> list[str]:
-    """Return the name of each topic's inlet, in the order of the mapping. Topics with the same inlet share
-    a name.
+    """Return the name of each topic's inlet, in the order of the mapping.
+
+    Topics with the same inlet share its name.
     """
     names: dict[object, str] = {}
     for topic in settings.topics:
@@ -45,7 +46,7 @@ def inlet_names(settings: Settings) -> list[str]:
 
 
 def routes(settings: Settings) -> list[Route]:
-    """Return the topic mapping, resolved."""
+    """Return the route of each entry of the topic mapping."""
     names = inlet_names(settings)
     return [_route(settings, topic, inlet) for topic, inlet in zip(settings.topics, names, strict=True)]
 
@@ -108,9 +109,7 @@ def _policy(settings: Settings, aep: AepSettings, *, shares_rate: bool) -> Polic
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
-    """Return what the engine needs of the configuration. Batch ids begin with a text that no other process
-    has.
-    """
+    """Return the engine's settings. Its name is random, so that no other process has the same batch ids."""
     delivery, batch = settings.delivery, settings.batch
     return EngineSettings(
         max_messages=batch.max_messages,
@@ -124,8 +123,9 @@ def engine_settings(settings: Settings) -> EngineSettings:
 
 
 def proxy(inlet: str, aep: AepSettings) -> ProxySource:
-    """Return the inlet's proxy. A file with its URL is read anew when it changes. Raises ValueError for a
-    bad one.
+    """Return the inlet's proxy. A file with its URL is read again when it changes.
+
+    Raises ValueError if the URL is not a proxy's.
     """
 
     def read() -> str | None:
@@ -143,7 +143,7 @@ def proxy(inlet: str, aep: AepSettings) -> ProxySource:
 def token_source(
     aep: AepSettings, proxy_url: ProxySource, on_failure: Callable[[str], None]
 ) -> TokenSource | None:
-    """Return where the inlet's tokens come from; None where it needs none."""
+    """Return the source of the inlet's access tokens, or None if it needs none."""
     auth = aep.auth
     if auth is None:
         return None
@@ -159,7 +159,10 @@ def token_source(
 
 
 def endpoint(inlet: str, aep: AepSettings, proxy_url: ProxySource, token: TokenSource | None) -> Endpoint:
-    """Return where and how requests to the inlet go. Header files are read anew when they change."""
+    """Return the address, headers and connection settings of the inlet.
+
+    Header files are read again when they change.
+    """
     headers: Mapping[str, str] | FileValue[dict[str, str]] = aep.header_values()
     if aep.header_files:
         headers = _reloaded(inlet, "headers", aep.header_files, aep.header_values)
@@ -176,7 +179,7 @@ def endpoint(inlet: str, aep: AepSettings, proxy_url: ProxySource, token: TokenS
 
 
 def tls(aep: AepSettings) -> Tls:
-    """Return whom the inlet's connections trust, and the certificate that they show."""
+    """Return the authorities that the inlet's connections trust, and their client certificate."""
     return Tls(_text(aep.ca_file), _text(aep.client_cert_file), _text(aep.client_key_file))
 
 

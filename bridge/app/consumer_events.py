@@ -1,4 +1,4 @@
-"""What Kafka's client reports beside the group's news, passed on to metrics, log, topic monitor and
+"""Reports of Kafka's client other than records and rebalances, passed on to metrics, log, topic monitor and
 engine.
 """
 
@@ -20,7 +20,7 @@ log = structlog.get_logger("bridge")
 
 
 class ConsumerEvents:
-    """Makes the consumer's callbacks. They come on the engine's thread, and none of them raises."""
+    """Makes the consumer's callbacks. They are called on the engine's thread, and none of them raises."""
 
     def __init__(
         self, settings: Settings, telemetry: Telemetry, topics: TopicMonitor, engine: Engine
@@ -28,29 +28,31 @@ class ConsumerEvents:
         self._settings, self._telemetry, self._topics, self._engine = settings, telemetry, topics, engine
 
     def callbacks(self) -> ConsumerCallbacks:
-        """Return a callback for everything that the consumer reports."""
+        """Return a callback for each kind of report."""
         telemetry = self._telemetry
         return ConsumerCallbacks(
-            on_commit=lambda error, done: telemetry.committed(None if error is None else error.str(), done),
+            on_commit=lambda error, offsets: telemetry.offsets_committed(
+                None if error is None else error.str(), offsets
+            ),
             on_error=lambda error: telemetry.kafka_error(error.str()),
             on_statistics=self._on_statistics,
-            on_offset_reset=lambda where, asked, at: telemetry.possible_loss(
-                where.topic, f"{where}: offset {asked} is gone, reading goes on at {at}"
+            on_offset_reset=lambda partition, gone, next_offset: telemetry.possible_loss(
+                partition.topic, f"{partition}: offset {gone} is gone, reading goes on at {next_offset}"
             ),
             on_partitions_ignored=self._on_partitions_ignored,
-            on_store_refused=telemetry.refused,
-            on_headers_renamed=telemetry.unreadable_headers,
+            on_store_refused=telemetry.offsets_not_stored,
+            on_headers_renamed=telemetry.headers_renamed,
             on_callback_failure=lambda name, error: log.error(
                 "callback.failed", callback=name, error=repr(error)
             ),
         )
 
     def is_ignored(self, topic: str) -> bool:
-        """Return whether a topic's partitions are not read, although the group gives them to us.
+        """Return whether a topic's partitions are not read, although the group assigns them to this member.
 
-        These are dead-letter topics, and topics that no entry of the mapping matches: the client has its
-        own reading of a regex. A topic that it alone finds must not end the process, which would end again
-        after every restart.
+        These are dead-letter topics, and topics that no entry of the mapping matches: Kafka's client reads
+        regexes in its own way. A topic that only the client matches must not end the process, because it
+        would end again after every restart.
         """
         settings = self._settings
         return settings.is_dead_letter_topic(topic) or settings.entry_for(topic) is None

@@ -1,4 +1,4 @@
-"""The last dead letters, for the status page."""
+"""The dead letters that were published last, for the status page."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from bridge.engine import events
 from bridge.engine.events import Observer
 
-KEPT = 20
+MAX_ENTRIES = 20
 ERROR_CHARACTERS = 300
 
 
 class LastDeadLetters(Observer):
-    """Keeps what the status page shows of the last dead letters. Any thread may read `entries`."""
+    """Keeps an entry for each of the last dead letters. Any thread may read `entries`."""
 
     def __init__(self) -> None:
-        self._entries: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._entries: deque[dict[str, Any]] = deque(maxlen=MAX_ENTRIES)
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        """The oldest first; `at` is in seconds since the epoch."""
+        """The entries, of which the oldest comes first. `at` is in seconds since the epoch."""
         return list(self._entries)
 
     def dead_letter_published(self, event: events.DeadLetterPublished) -> None:

@@ -1,11 +1,9 @@
-"""The whole bridge, put together out of its settings: what `aep-bridge run` runs, and `aep-bridge demo`
-too.
-"""
+"""The whole bridge of one process, built from its settings. `aep-bridge run` and `aep-bridge demo` run it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,11 +15,11 @@ from bridge.app import assembly
 from bridge.app.consumer_events import ConsumerEvents
 from bridge.app.last_dead_letters import LastDeadLetters
 from bridge.app.status import Status
+from bridge.app.topic_preparation import TopicPreparation
 from bridge.codec.routes import routes_by_topic
 from bridge.config.memory_ceiling import ceiling
 from bridge.config.secret_files import read_secret
 from bridge.config.settings import Settings
-from bridge.engine import events
 from bridge.engine.engine import Engine
 from bridge.engine.events import Observer
 from bridge.engine.skips import SkipOrder
@@ -42,15 +40,17 @@ from bridge.ports import Fatal
 log = structlog.get_logger("bridge")
 
 STALLED_S = 60.0
-"""`/livez` fails when the loop has not turned for so long. It turns while it drains, and while a revoke
-waits."""
+"""`/livez` fails if the loop has not turned for this long. It also turns while it drains, and while a revoke
+waits for open requests.
+"""
 STATISTICS_MS = 2000
-"""How often the client reports its statistics, which the lag is told from, unless `kafka.properties` says
-otherwise."""
+"""The interval at which Kafka's client reports its statistics, from which the lag is computed.
+`kafka.properties` may set another one.
+"""
 
 
 class Service:
-    """Everything that one process needs. Build it, `run` it once."""
+    """The parts of one process. Build it, and call `run` once."""
 
     def __init__(
         self,
@@ -58,10 +58,10 @@ class Service:
         telemetry: Telemetry | None = None,
         observers: Iterable[Observer] = (),
     ) -> None:
-        """`observers` are given the engine's events beside the service's own.
+        """`observers` receive the engine's events after the observers of the service itself.
 
-        Raises OSError, ValueError or ssl.SSLError for TLS files, proxies and an admin port that can't be
-        used, and `PropertiesRefused`.
+        Raises OSError, ValueError or ssl.SSLError if TLS files, a proxy or the admin port can't be used, and
+        `PropertiesRefused` if Kafka's client refuses its properties.
         """
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
@@ -71,7 +71,9 @@ class Service:
         proxies = {name: assembly.proxy(name, each) for name, each in aep.items()}
         self.tokens: dict[str, TokenSource] = {}
         for name, each in aep.items():
-            if (source := assembly.token_source(each, proxies[name], self._token_failure(name))) is not None:
+            if (
+                source := assembly.token_source(each, proxies[name], self._on_token_failure(name))
+            ) is not None:
                 self.tokens[name] = source
         self.sender = HttpSender(
             {
@@ -82,8 +84,9 @@ class Service:
             on_crash=lambda name, error: log.error("request.crashed", inlet=name, error=repr(error)),
         )
         self._no_topic_matches = False
-        """Whether the mapping has regexes only, and the brokers no topic that matches: there is no group to
-        join yet."""
+        """Whether the mapping has only regexes, and the brokers no topic that matches. Then there is no group
+        to join yet.
+        """
         self._error: Exception | None = None
         self.topics = TopicMonitor(
             settings,
@@ -111,7 +114,7 @@ class Service:
             observers=[
                 *self.telemetry.observers,
                 last_dead_letters,
-                _TopicPreparation(self.topics),
+                TopicPreparation(self.topics),
                 *observers,
             ],
         )
@@ -129,7 +132,7 @@ class Service:
         self.consumer_events = ConsumerEvents(settings, self.telemetry, self.topics, self.engine)
         self.admin = AdminServer(self._admin_operations(), settings.admin.host, settings.admin.port)
 
-    # -- what the admin port offers -----------------------------------------------------
+    # -- operations of the admin port -----------------------------------------------------
 
     def _admin_operations(self) -> AdminOperations:
         token_file = self.settings.admin.token_file
@@ -144,11 +147,11 @@ class Service:
 
     def alive(self) -> str | None:
         """Return what is wrong with the loop, or None."""
-        still_s = time.monotonic() - self.engine.beat
-        return f"the loop has not turned for {still_s:.0f} s" if still_s > STALLED_S else None
+        since_turn_s = time.monotonic() - self.engine.beat
+        return f"the loop has not turned for {since_turn_s:.0f} s" if since_turn_s > STALLED_S else None
 
     def ready(self) -> str | None:
-        """Return why this process is not ready, or None. An AEP outage is no reason."""
+        """Return why this process is not ready, or None. It stays ready while AEP is down."""
         if not isinstance(self.engine.state, Running):
             return "draining"
         if self.engine.joined or self._no_topic_matches:
@@ -160,17 +163,18 @@ class Service:
         return self._status.document(ready=self.ready() is None)
 
     def skip(self, topic: str, partition: int, offset: int, who: str, why: str) -> Future[str]:
-        """Order a record to its dead-letter topic. The future says in words what became of that. Any
-        thread.
+        """Order a record to its dead-letter topic. Any thread may call this.
+
+        The future's result says in words what became of the order.
         """
         order = SkipOrder(TopicPartition(topic, partition), offset, who, why)
         log.warning("skip.ordered", topic=topic, partition=partition, offset=offset, who=who, why=why)
         self.completions.put(order, None)
         return order.done
 
-    # -- what other threads report --------------------------------------------------------
+    # -- reports of other threads, and values for them --------------------------------------
 
-    def _token_failure(self, inlet: str) -> Any:
+    def _on_token_failure(self, inlet: str) -> Callable[[str], None]:
         return lambda error: self.telemetry.token_refresh_failed(inlet, error)
 
     def _token_ages(self) -> dict[str, float]:
@@ -188,10 +192,13 @@ class Service:
         self._error = error
         self.engine.stop()
 
-    # -- the life of the process ------------------------------------------------------------
+    # -- start and end ------------------------------------------------------------------------
 
     def run(self, *, signals: bool = True) -> int:
-        """Deliver until a SIGTERM (or `engine.stop`), then drain. Return the exit code."""
+        """Deliver until a SIGTERM (or `engine.stop`), then drain. Return the exit code.
+
+        Without `signals` no signal handler is set and no watchdog runs.
+        """
         self.telemetry.memory_ceiling(*ceiling(self.settings))
         for warning in self.settings.warnings:
             log.warning("configuration.warning", warning=warning)
@@ -207,15 +214,15 @@ class Service:
             if not signals:
                 return self._work()
             timeout_s = self.settings.delivery.drain_timeout_s
-            hung_s = max(shutdown.HUNG_S, timeout_s + 2 * shutdown.DRAIN_GRACE_S)
+            loop_timeout_s = max(shutdown.HUNG_S, timeout_s + 2 * shutdown.DRAIN_GRACE_S)
             on_signal = shutdown.drain_on_signal(self.engine.stop, self._is_leaving, timeout_s)
-            with on_signal, shutdown.watch_loop(lambda: self.engine.beat, hung_s):
+            with on_signal, shutdown.watch_loop(lambda: self.engine.beat, loop_timeout_s):
                 return self._work()
         finally:
             self.close(1)
 
     def close(self, dead_letters_s: float) -> None:
-        """Close everything. Dead letters that are under way are waited for, for so many seconds."""
+        """Close everything. Wait at most `dead_letters_s` for dead letters that are being published."""
         self.topics.stop()
         self.dead_letters.close(dead_letters_s)
         self.sender.close()
@@ -234,7 +241,7 @@ class Service:
             self.consumer_events.callbacks(),
         )
         self.topics.start()
-        tuning.collector()
+        tuning.tune_garbage_collector()
         try:
             self.engine.run(consumer)
         except Fatal as error:
@@ -252,15 +259,3 @@ class Service:
             return 2
         log.info("bridge.stopped", uptime_s=self._status.uptime_s)
         return 0
-
-
-class _TopicPreparation(Observer):
-    """Has the dead-letter topics of newly assigned partitions looked at, and created where they are
-    missing.
-    """
-
-    def __init__(self, topics: TopicMonitor) -> None:
-        self._topics = topics
-
-    def partitions_assigned(self, event: events.PartitionsAssigned) -> None:
-        self._topics.request_checks(partition.topic for partition in event.partitions)

@@ -1,4 +1,4 @@
-"""The document at `/api/status`: the engine's snapshot, and what the rest of the process adds to it."""
+"""The document at `/api/status`: the engine's snapshot, with additions of the rest of the process."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bridge.http.oauth import TokenSource
 from bridge.kafka.topic_monitor import TopicMonitor
 from bridge.model import TopicPartition
 from bridge.ops.process_memory import memory_used
-from bridge.ops.status_page import routed
+from bridge.ops.status_page import add_route_names, route_totals
 from bridge.ops.telemetry import Telemetry
 
 
 class Status:
-    """Puts the status together. Any thread may ask."""
+    """Composes the status. Any thread may call `document`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Status:
 
     @property
     def uptime_s(self) -> float:
-        """Seconds since the process was put together."""
+        """The seconds since the service was built."""
         return round(time.monotonic() - self._started, 1)
 
     def document(self, *, ready: bool) -> dict[str, Any]:
@@ -51,12 +51,12 @@ class Status:
         for entry in snapshot.get("partitions", []):
             end = ends.get(TopicPartition(entry["topic"], entry["partition"]))
             partitions.append({**entry, "end": end, "lag": lag(entry, end)})
-        routes, partitions = routed(self._routes, partitions)
+        partitions = add_route_names(self._routes, partitions)
         limit, _ = ceiling(self._settings)
         now, peak = memory_used()
         return {
             **snapshot,
-            "routes": routes,
+            "routes": route_totals(self._routes, partitions),
             "partitions": partitions,
             "version": __version__,
             "uptime_s": self.uptime_s,

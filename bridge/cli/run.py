@@ -18,7 +18,7 @@ def run(config: ConfigOption) -> None:
     """
     from bridge.ops import tuning
 
-    tuning.allocator()
+    tuning.tune_allocator()
     settings = settings_of(config)
     from bridge.ops.logs import configure
 

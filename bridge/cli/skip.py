@@ -47,14 +47,14 @@ def skip(
     if not topic or not partition.isdecimal() or not rest.isdecimal():
         raise stop(f"{record}: write TOPIC/PARTITION/OFFSET, such as web-events/3/81723", 2)
     token = _token(token_file)
-    from bridge.ops.admin_client import NoAnswer, OrderRefused, SkipOrder, order_skip
+    from bridge.ops.admin_client import NoResponse, OrderRefused, SkipOrder, order_skip
 
     order = SkipOrder(topic, int(partition), int(rest), who or _user(), why)
     try:
         result = order_skip(admin, token, order)
     except OrderRefused as error:
         raise stop(str(error), 2) from None
-    except NoAnswer as error:
+    except NoResponse as error:
         raise stop(str(error), 3) from None
     if not result.moved:
         raise stop(result.text, 2 if result.wrong_order else 1)

@@ -44,12 +44,12 @@ def status(
 
     scripted = as_json(output)
     with Replicas(admin or ["http://127.0.0.1:8080"]) as replicas:
-        statuses = replicas.look()
+        statuses = replicas.fetch()
         if watch:
             _watch(replicas, statuses, scripted=scripted)
         if any("error" not in replica for replica in statuses):
             time.sleep(SAMPLE_S)
-            statuses = replicas.look()
+            statuses = replicas.fetch()
     if scripted:
         typer.echo(json.dumps(statuses, indent=2))
     else:
@@ -75,11 +75,11 @@ def _watch(replicas: Replicas, statuses: list[dict[str, Any]], *, scripted: bool
             while True:
                 typer.echo(json.dumps(statuses))
                 time.sleep(SAMPLE_S)
-                statuses = replicas.look()
+                statuses = replicas.fetch()
         with Live(_tables(statuses), auto_refresh=False) as live:
             while True:
                 time.sleep(SAMPLE_S)
-                live.update(_tables(replicas.look()), refresh=True)
+                live.update(_tables(replicas.fetch()), refresh=True)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -143,7 +143,7 @@ def _add_route(
 ) -> None:
     from rich.markup import escape
 
-    from bridge.ops.status_page.summary import why
+    from bridge.ops.status_page.summary import reason_for_waiting
 
     title = f"[bold]{escape(route['route'])}[/] → inlet {escape(route['inlet'])}"
     lags = [partition["lag"] for *_, partition in partitions]
@@ -157,6 +157,6 @@ def _add_route(
             *("–" if value is None else f"{value:,.0f}" for value in numbers),
             f"{partition['oldest_unsettled_s']:.1f} s",
             address,
-            why(partition),
+            reason_for_waiting(partition),
         ]
         table.add_row(f"  {escape(topic)}/{number}", *map(escape, cells))

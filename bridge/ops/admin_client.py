@@ -1,4 +1,4 @@
-"""Asks a running bridge over its admin port: for its status, or to skip a record. For the command line."""
+"""The client of a running bridge's admin port, for the command line: fetch the status, order a skip."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ import httpx
 
 STATUS_TIMEOUT_S = 5.0
 SKIP_TIMEOUT_S = 60.0
-"""The bridge itself answers within 30 s: while a request with the record is under way, that it is ordered."""
+"""The bridge itself responds within 30 s, even while the record has a request under way."""
 
 
-class NoAnswer(Exception):
-    """Nobody answered, or not as a bridge does. The text says which address and what came."""
+class NoResponse(Exception):
+    """There was no response, or not one of a bridge. The text says from which address, and what came."""
 
 
 class OrderRefused(Exception):
-    """The order can't be given as it is: a wrong address, text that is not UTF-8, a
-    bridge that takes no orders.
-    """
+    """The order can't be sent: the address is wrong, a text is not UTF-8, or the bridge takes no orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class SkipOrder:
-    """To move one record to its dead-letter topic, whatever AEP says of it."""
+    """The order to move one record to its dead-letter topic without asking AEP again."""
 
     topic: str
     partition: int
@@ -35,30 +33,30 @@ class SkipOrder:
 
 @dataclass(frozen=True, slots=True)
 class SkipResult:
-    """What the bridge says to an order."""
+    """The bridge's response to an order."""
 
     moved: bool
     text: str
     wrong_order: bool
-    """The order or its token is wrong: to be corrected, not to be tried again."""
+    """Whether the order or its token is wrong. Then it must be corrected before it is sent again."""
 
 
 def fetch_status(address: str) -> dict[str, Any]:
-    """Return what a bridge says of itself. Raises `NoAnswer`."""
+    """Return the status of a bridge. Raises `NoResponse`."""
     try:
         response = httpx.get(f"{address.rstrip('/')}/api/status", timeout=STATUS_TIMEOUT_S)
         status = response.json() if response.status_code == 200 else None
     except httpx.HTTPError as error:
-        raise NoAnswer(str(error) or type(error).__name__) from None
+        raise NoResponse(str(error) or type(error).__name__) from None
     except ValueError:
         status = None
     if not isinstance(status, dict) or "partitions" not in status or "summary" not in status:
-        raise NoAnswer(f"answered {response.status_code}, but not as a bridge does")
+        raise NoResponse(f"answered {response.status_code}, but not as a bridge does")
     return status
 
 
 def order_skip(address: str, token: str, order: SkipOrder) -> SkipResult:
-    """Order a bridge to skip a record. Raises `OrderRefused`, `NoAnswer`."""
+    """Order a bridge to skip a record. Raises `OrderRefused`, `NoResponse`."""
     try:
         response = httpx.post(
             f"{address.rstrip('/')}/api/skip",
@@ -72,15 +70,15 @@ def order_skip(address: str, token: str, order: SkipOrder) -> SkipResult:
         raise OrderRefused(f"{address}: {error}; write it like http://10.0.0.7:8080") from None
     except httpx.HTTPError as error:
         text = error or type(error).__name__
-        raise NoAnswer(f"{address}: {text}; is this the admin port of a running bridge?") from None
+        raise NoResponse(f"{address}: {text}; is this the admin port of a running bridge?") from None
     status = response.status_code
     if status == 404:
         raise OrderRefused(
             f"{address}: this bridge takes no orders; set admin.token_file in its configuration"
         )
     try:
-        answer = dict(response.json())
+        document = dict(response.json())
     except (ValueError, TypeError):
-        raise NoAnswer(f"{address}: answered {status}, but not as a bridge does") from None
-    text = answer.get("result") or answer.get("error") or f"status {status}"
-    return SkipResult(bool(answer.get("moved")), str(text), wrong_order=status in {400, 401})
+        raise NoResponse(f"{address}: answered {status}, but not as a bridge does") from None
+    text = document.get("result") or document.get("error") or f"status {status}"
+    return SkipResult(bool(document.get("moved")), str(text), wrong_order=status in {400, 401})

@@ -1,4 +1,4 @@
-"""How long stored offsets have waited for their commit."""
+"""The time that stored offsets have waited for their commit."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _Uncommitted(NamedTuple):
 
 
 class CommitAge:
-    """Follows each partition's stored offset until its commit. The age may be asked for by any thread."""
+    """Follows each partition's stored offset until its commit. Any thread may call `seconds`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._uncommitted: dict[TopicPartition, _Uncommitted] = {}
 
     def stored(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """These offsets were handed to the client."""
+        """Note that the client was told to commit these offsets."""
         now = self._clock()
         for partition, offset in offsets.items():
             before = self._uncommitted.get(partition, _Uncommitted(offset, offset, now))
@@ -32,16 +32,17 @@ class CommitAge:
             self._uncommitted[partition] = _Uncommitted(oldest, offset, before.since)
 
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """The client committed these offsets."""
+        """Note that the client committed these offsets."""
         for partition, offset in offsets.items():
             before = self._uncommitted.get(partition)
             if before is None or offset == before.latest:
                 self._uncommitted.pop(partition, None)
-            elif offset >= before.oldest:  # what was stored since then has waited for less than one commit
+            elif offset >= before.oldest:
+                # Offsets that were stored after the committed one have waited for less than one interval.
                 self._uncommitted[partition] = _Uncommitted(before.latest, before.latest, self._clock())
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
-        """These partitions went to another member: their commit never comes here."""
+        """Forget partitions that went to another member: this one never learns of their commit."""
         for partition in partitions:
             self._uncommitted.pop(partition, None)
 

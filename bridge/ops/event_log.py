@@ -1,5 +1,5 @@
-"""Log lines for what the engine reports: the event's name and its fields, in plain words where something is
-to be done.
+"""Log lines for the engine's events: a name, fields, and a `next_step` where there is something to do or to
+expect.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from bridge.ops.throttle import Throttle
 log = structlog.get_logger("bridge")
 
 DETAIL_CHARACTERS = 300
-"""Longer error texts are cut in the log; dead letters hold 8 KiB of them."""
+"""Longer error texts are cut in the log. A dead letter has up to 8 KiB of its error."""
 
 
 class EventLog(Observer):
-    """Logs the engine's events. Where many of a kind come in a second, one line stands for all of them."""
+    """Logs the engine's events; of a kind that can come many times a second, one line a second."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._throttle = Throttle(clock)
@@ -98,10 +98,10 @@ class EventLog(Observer):
             )
 
     def inlet_held(self, event: events.InletHeld) -> None:
-        log.error("inlet.held", **_hold(event))
+        log.error("inlet.held", **_hold_fields(event))
 
     def probe_failed(self, event: events.ProbeFailed) -> None:
-        log.error("inlet.probe_failed", **_hold(event))
+        log.error("inlet.probe_failed", **_hold_fields(event))
 
     def inlet_released(self, event: events.InletReleased) -> None:
         log.info("inlet.released", inlet=event.inlet, reason=event.reason, held_for_s=round(event.held_s, 3))
@@ -118,13 +118,13 @@ class EventLog(Observer):
     # -- the group ------------------------------------------------------------------
 
     def partitions_assigned(self, event: events.PartitionsAssigned) -> None:
-        log.info("partition.assigned", partitions=_names(event.partitions))
+        log.info("partition.assigned", partitions=_partition_names(event.partitions))
 
     def partitions_revoked(self, event: events.PartitionsRevoked) -> None:
         write = log.warning if event.lost or event.open_requests else log.info
         write(
             "partition.lost" if event.lost else "partition.revoked",
-            partitions=_names(event.partitions),
+            partitions=_partition_names(event.partitions),
             seconds=round(event.seconds, 3),
             open_requests=event.open_requests,
         )
@@ -141,10 +141,10 @@ class EventLog(Observer):
         )
 
     def partitions_paused(self, event: events.PartitionsPaused) -> None:
-        log.info("partition.paused", partitions=_names(event.partitions), reason=event.reason)
+        log.info("partition.paused", partitions=_partition_names(event.partitions), reason=event.reason)
 
     def partitions_resumed(self, event: events.PartitionsResumed) -> None:
-        log.info("partition.resumed", partitions=_names(event.partitions))
+        log.info("partition.resumed", partitions=_partition_names(event.partitions))
 
     def drain_started(self, event: events.DrainStarted) -> None:
         log.info("drain.started", unsettled_records=event.records, deadline_s=event.timeout_s)
@@ -154,7 +154,7 @@ class EventLog(Observer):
         write("drain.finished", abandoned_records=event.abandoned, seconds=round(event.seconds, 3))
 
 
-def _hold(event: events.InletHeld | events.ProbeFailed) -> dict[str, object]:
+def _hold_fields(event: events.InletHeld | events.ProbeFailed) -> dict[str, object]:
     return {
         "inlet": event.inlet,
         "reason": event.reason,
@@ -163,5 +163,5 @@ def _hold(event: events.InletHeld | events.ProbeFailed) -> dict[str, object]:
     }
 
 
-def _names(partitions: Iterable[TopicPartition]) -> list[str]:
+def _partition_names(partitions: Iterable[TopicPartition]) -> list[str]:
     return [str(partition) for partition in partitions]

@@ -1,4 +1,4 @@
-"""The gauges: what is true at the moment of a scrape, read off the engine's snapshot."""
+"""The gauges: values at the moment of a scrape, computed from the engine's snapshot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTITION = ("topic", "partition")
 
 
 class Gauges(Collector):
-    """Asks at each scrape for the snapshot, the ends of the partitions, the tokens' and the commits' age."""
+    """Reads the snapshot, the end offsets, and the ages of tokens and commits at each scrape."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Gauges(Collector):
         self._status, self._ends, self._token_ages, self._commit_age = status, ends, token_ages, commit_age
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return nothing: the client would otherwise collect once at registration, before there is a
+        """Return nothing. Otherwise the gauges would be collected when they are registered, before there is a
         snapshot.
         """
         return []
@@ -51,7 +51,7 @@ class Gauges(Collector):
 
     def _of_partitions(self, partitions: Iterable[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:
         text = "Records between the watermark and the end of the partition, which brokers are asked for."
-        behind = _family("consumer_lag", text, *PARTITION)
+        lags = _family("consumer_lag", text, *PARTITION)
         text = "Age of the oldest record that is read and not settled."
         oldest = _family("oldest_unsettled_seconds", text, *PARTITION)
         text = "Seconds since the watermark moved, while something is unsettled."
@@ -61,10 +61,10 @@ class Gauges(Collector):
             labels = [entry["topic"], str(entry["partition"])]
             records = lag(entry, ends.get(TopicPartition(entry["topic"], entry["partition"])))
             if records is not None:
-                behind.add_metric(labels, records)
+                lags.add_metric(labels, records)
             oldest.add_metric(labels, entry["oldest_unsettled_s"])
             age.add_metric(labels, entry["watermark_age_s"])
-        yield from (behind, oldest, age)
+        yield from (lags, oldest, age)
 
 
 def _of_inlets(inlets: Iterable[Mapping[str, Any]]) -> Iterator[GaugeMetricFamily]:

@@ -1,4 +1,4 @@
-"""Log lines: events with fields, as JSON where no person is reading."""
+"""The form of log lines: JSON for machines, coloured text on a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import structlog
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """`form` is auto, json or console; auto means console on a terminal. Lines go to standard output."""
+    """Set the level and the form of all log lines, which go to standard output.
+
+    `form` is auto, json or console; auto means console on a terminal and JSON elsewhere.
+    """
     out = stream or sys.stdout
     console = form == "console" or (form == "auto" and out.isatty())
     shared: list[Any] = [

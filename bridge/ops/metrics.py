@@ -1,5 +1,6 @@
-"""Counters and histograms of what the engine and Kafka's client report. Everything is counted for a batch,
-or more rarely.
+"""Counters and histograms of the engine's events and of reports of Kafka's client.
+
+Nothing is counted for each record: the counters increase once for a batch, or less often.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Metrics(Observer):
-    """Counts into a registry of its own."""
+    """Counts the engine's events in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -79,14 +80,14 @@ class Metrics(Observer):
         )
         build = Gauge("aep_bridge_build_info", "The version, as a label.", ["version"], registry=registry)
         build.labels(__version__).set(1)
-        # Looking up a label takes 2 µs, more than the counting does. These four are used for every request.
+        # Looking up a label takes 2 µs, longer than counting. These four are used for every request.
         self._read = cache(self._counters["records_read"].labels)
         self._accepted = cache(self._counters["records_accepted"].labels)
         self._requests = cache(self._counters["requests"].labels)
         self._request_seconds = cache(self._seconds.labels)
 
     def start_at_zero(self, topics: Iterable[str]) -> None:
-        """Create the series that alerts watch, so that their first increase is seen."""
+        """Create the series that alerts watch, at 0: from nothing to 1, Prometheus sees no increase."""
         for topic in topics:
             for name in ("records_accepted", "dead_letter_failures", "possible_loss", "rewinds"):
                 self._counters[name].labels(topic)
@@ -97,7 +98,7 @@ class Metrics(Observer):
         (counter.labels(*labels) if labels else counter).inc(by)
 
     def set_memory_ceiling(self, size: int) -> None:
-        """Publish what the settings allow, in bytes."""
+        """Publish the memory that the settings allow, in bytes."""
         self._ceiling.set(size)
 
     def records_read(self, event: events.RecordsRead) -> None:
@@ -149,5 +150,5 @@ class Metrics(Observer):
 
 
 def status_label(response: BatchResponse) -> str:
-    """Return the HTTP status, or why there was none."""
+    """Return the HTTP status, or the reason why there was none."""
     return response.fault.value if response.fault is not None else str(response.status)

@@ -1,7 +1,8 @@
-"""The end of the process: signals begin a drain, and watchdogs end what hangs.
+"""The end of the process: signals start a drain, and watchdogs end a process that hangs.
 
-The exit code is 70 where a drain hangs in this process, 1 where the loop stands still for good. Both print
-all stacks, and whoever runs the process starts it anew. What is not committed is read again.
+The exit code is 70 if a drain hangs in this process, and 1 if the loop stops turning. In both cases the
+stacks of all threads are printed, and the supervisor (Kubernetes, systemd) starts the process again. Records
+whose offsets are not committed are read again.
 """
 
 from __future__ import annotations
@@ -19,20 +20,21 @@ import structlog
 
 log = structlog.get_logger("bridge")
 
-LOOK_S = 10.0
-"""How often the watchdog of the loop looks whether it turns, at most."""
+CHECK_INTERVAL_S = 10.0
+"""The watchdog of the loop checks at least this often whether the loop turns."""
 HUNG_S = 120.0
-"""When the loop has not turned for so long the process ends, whether anybody asks `/livez` or not."""
+"""The process ends if the loop has not turned for this long, even if nothing probes `/livez`."""
 DRAIN_GRACE_S = 15.0
-"""What a drain may take beyond its deadline before the process is ended."""
+"""A drain may take this much longer than its deadline before the watchdog ends the process."""
 DRAIN_HANGS = 70
+"""The exit code."""
 _STDERR = 2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
 def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
-    """While this lasts the first SIGTERM or SIGINT calls `stop`, and the second ends the process at once."""
+    """In this context the first SIGTERM or SIGINT calls `stop`, and the second ends the process at once."""
 
     def first(_number: int, _frame: object) -> None:
         for which in _SIGNALS:
@@ -53,22 +55,24 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
 def drain_on_signal(
     stop: Callable[[], None], is_leaving: Callable[[], bool], drain_timeout_s: float
 ) -> AbstractContextManager[None]:
-    """Return a context manager like `stop_on_signal`, with a watchdog for the drain that `stop` begins.
+    """Return a context manager like `stop_on_signal`, with a watchdog for the drain that `stop` starts.
 
-    A drain that takes longer than `drain_timeout_s` and `DRAIN_GRACE_S` ends the process. `is_leaving` says
-    whether everything is settled, so that only the brokers are waited for: then that is no fault of this
-    process.
+    If the drain takes longer than `drain_timeout_s` and `DRAIN_GRACE_S`, the process ends. `is_leaving`
+    returns whether everything is settled and the process only waits for the brokers. Then the delay is not a
+    fault of this process, and the exit code is 0.
     """
 
     def drain() -> None:
         stop()
         limit_s = drain_timeout_s + DRAIN_GRACE_S
-        threading.Thread(target=_end_drain, args=(limit_s, is_leaving), name="watchdog", daemon=True).start()
+        threading.Thread(
+            target=_end_process_after, args=(limit_s, is_leaving), name="watchdog", daemon=True
+        ).start()
 
     return stop_on_signal(drain)
 
 
-def _end_drain(limit_s: float, is_leaving: Callable[[], bool]) -> None:
+def _end_process_after(limit_s: float, is_leaving: Callable[[], bool]) -> None:
     time.sleep(limit_s)
     if is_leaving():
         log.warning(
@@ -86,27 +90,27 @@ def _end_drain(limit_s: float, is_leaving: Callable[[], bool]) -> None:
 
 @contextmanager
 def watch_loop(beat: Callable[[], float], hung_s: float) -> Iterator[None]:
-    """While this lasts the process ends with code 1 when `beat`, in `time.monotonic` seconds, is older than
-    `hung_s`.
+    """In this context the process ends with code 1 when the last turn of the loop is `hung_s` ago.
 
-    It ends `LOOK_S` earlier at the earliest. A call into the Kafka client that never returns may hold the
-    interpreter, so that no Python thread runs any more, nor a signal handler. The clock that ends the
-    process runs without the interpreter; a thread puts it back as long as the loop turns.
+    `beat` returns the time of that turn, in `time.monotonic` seconds. The process may end up to
+    `CHECK_INTERVAL_S` earlier or later. A call into the Kafka client that never returns may hold the
+    interpreter's lock, so that no Python thread and no signal handler runs. The timer that ends the process
+    does not need the interpreter; a thread restarts it while the loop turns.
     """
-    over = threading.Event()
+    finished = threading.Event()
 
-    def look() -> None:
+    def restart_timer() -> None:
         while True:
-            if time.monotonic() - beat() < LOOK_S:
+            if time.monotonic() - beat() < CHECK_INTERVAL_S:
                 faulthandler.dump_traceback_later(hung_s, exit=True, file=_STDERR)
-            if over.wait(LOOK_S / 2):
+            if finished.wait(CHECK_INTERVAL_S / 2):
                 return
 
-    thread = threading.Thread(target=look, name="watch", daemon=True)
+    thread = threading.Thread(target=restart_timer, name="watch", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        finished.set()
         thread.join()
         faulthandler.cancel_dump_traceback_later()

@@ -1,5 +1,5 @@
-"""Metrics and logs of one process: what the engine reports, and what Kafka's client and the tokens report
-beside it.
+"""The metrics and the log of one process: events of the engine, and reports of Kafka's client and of the
+token sources.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger("bridge")
 
 
 class Telemetry(Observer):
-    """Holds the metrics and the log. `observers` is what the engine is given."""
+    """Holds the metrics and the log. Pass `observers` to the engine."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.metrics = Metrics()
@@ -39,16 +39,19 @@ class Telemetry(Observer):
         ends: Callable[[], Mapping[TopicPartition, int]],
         token_ages: Callable[[], Mapping[str, float]],
     ) -> None:
-        """Add the gauges, which ask for the snapshot, the end offsets and the tokens' ages at each scrape."""
+        """Add the gauges. They call these functions, and `commit_age`, at each scrape."""
         self.registry.register(Gauges(status, ends, token_ages, self.commit_age))
 
     def memory_ceiling(self, size: int, text: str) -> None:
-        """Publish and log what the settings allow, in bytes, and what it is made of."""
+        """Publish and log the memory that the settings allow, in bytes, and the parts that it consists of."""
         self.metrics.set_memory_ceiling(size)
         log.info("memory.ceiling", bytes=size, made_of=text)
 
     def commit_age(self) -> float:
-        """Return the seconds that the oldest stored offset has waited for its commit. Any thread."""
+        """Return the seconds that the oldest stored offset has waited for its commit.
+
+        Any thread may call this.
+        """
         return self._commits.seconds()
 
     # -- hooks of the engine ----------------------------------------------------------
@@ -59,30 +62,31 @@ class Telemetry(Observer):
     def partitions_revoked(self, event: events.PartitionsRevoked) -> None:
         self._commits.forget(event.partitions)
 
-    # -- what Kafka's client and the tokens report ------------------------------------
+    # -- reports of Kafka's client and of the token sources -----------------------------
 
     def token_refresh_failed(self, inlet: str, error: str) -> None:
-        """No access token could be got."""
+        """Count and log that no access token could be fetched."""
         self.metrics.count("token_refresh_failures", inlet)
         log.error("token.refresh_failed", inlet=inlet, error=error)
 
-    def committed(self, error: str | None, offsets: Mapping[TopicPartition, int]) -> None:
-        """The client committed these offsets, and failed to commit others if there is an error."""
+    def offsets_committed(self, error: str | None, offsets: Mapping[TopicPartition, int]) -> None:
+        """Note what the client committed. If there is an error, it failed to commit other offsets."""
         self._commits.committed(offsets)
         if error is not None:
             self.metrics.count("commit_failures")
             log.error("commit.failed", error=error)
 
-    def refused(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Offsets were not stored: their partitions went to another member, which reads on from the
-        commit.
+    def offsets_not_stored(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Log offsets that the client did not store, because their partitions went to another member.
+
+        That member reads from the last commit.
         """
-        if (suppressed := self._throttle.suppressed("refused")) is not None:
+        if (suppressed := self._throttle.suppressed("not stored")) is not None:
             by_name = {str(partition): offset for partition, offset in offsets.items()}
             log.warning("offsets.not_stored", offsets=by_name, suppressed=suppressed)
 
     def possible_loss(self, topic: str, detail: str) -> None:
-        """A committed offset was out of range."""
+        """Count and log that a committed offset was out of range."""
         self.metrics.count("possible_loss", topic)
         log.error(
             "offset.out_of_range",
@@ -92,8 +96,8 @@ class Telemetry(Observer):
             "or the topic was truncated or created again",
         )
 
-    def unreadable_headers(self, partition: TopicPartition, offsets: Sequence[int]) -> None:
-        """The records at these offsets have a header whose name is not UTF-8, and was replaced."""
+    def headers_renamed(self, partition: TopicPartition, offsets: Sequence[int]) -> None:
+        """Log that the records at these offsets have a header whose name is not UTF-8 and was replaced."""
         if (suppressed := self._throttle.suppressed("headers", partition.topic)) is not None:
             log.warning(
                 "record.header_renamed",
@@ -104,6 +108,6 @@ class Telemetry(Observer):
             )
 
     def kafka_error(self, error: str) -> None:
-        """The client reports trouble that it deals with itself."""
+        """Log an error that the client reports and handles itself."""
         if (suppressed := self._throttle.suppressed("kafka", error[:60])) is not None:
             log.warning("kafka.error", error=explain(error), suppressed=suppressed)

@@ -1,4 +1,4 @@
-"""At most one log line a second for each kind of event; the next line says how many were left out."""
+"""Write at most one log line a second for each kind of event; the next line says how many were left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 INTERVAL_S = 1.0
 MAX_KINDS = 1000
-"""Kinds that are remembered; a producer can invent new ones without end."""
+"""The throttle forgets all kinds when there are more: a producer can cause any number of them."""
 
 
 class Throttle:
@@ -17,8 +17,9 @@ class Throttle:
         self._last: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def suppressed(self, *kind: object) -> int | None:
-        """Return how many lines of this kind were left out since the last one; None: leave this one out
-        too.
+        """Return how many lines of this kind were left out since the last one that was written.
+
+        None means that this line must be left out too.
         """
         now = self._clock()
         last, count = self._last.get(kind, (float("-inf"), 0))

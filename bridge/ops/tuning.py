@@ -1,4 +1,7 @@
-"""What the process asks of the allocator and the garbage collector, once, at start. Nothing depends on it."""
+"""Settings of the memory allocator and of the garbage collector, made once at start.
+
+They make the process faster; nothing else depends on them.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,38 @@ import ctypes
 import gc
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-"""glibc's names for `mallopt`."""
+"""The numbers of M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX in glibc's malloc.h."""
 
 KEPT_BYTES = 48_000_000
-"""Freed memory that is kept for the next request or fetch, instead of going back to the kernel, which would
-have to clear its pages again."""
+"""Freed memory that the process keeps for the next request or fetch. The kernel would have to clear the pages
+of memory that goes back to it.
+"""
 MAPPED_BYTES = 33_554_432
-"""Blocks up to here, request bodies and Kafka's fetches among them, come from the heap; glibc allows no
-more."""
+"""Blocks up to this size come from the heap, request bodies and Kafka's fetches among them. This is the
+largest value that glibc allows.
+"""
 
 
-def allocator() -> None:
-    """Keeps the megabytes that every request and every fetch needs. Before the first thread starts. Without
-    glibc nothing happens.
+def tune_allocator() -> None:
+    """Keep the memory that every request and every fetch needs. Call this before the first thread starts.
+
+    Without glibc it does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    mallopt(_ARENA_MAX, 2)  # each thread's own arena would keep its own megabytes
+    # With an arena of its own, each thread would keep its own megabytes.
+    mallopt(_ARENA_MAX, 2)
     mallopt(_MMAP_THRESHOLD, MAPPED_BYTES)
     mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
 
 
-def collector() -> None:
-    """What exists by now stays, and is never looked at again; and a window full of records is not a reason
-    to look for cycles in it.
+def tune_garbage_collector() -> None:
+    """Exclude the objects that exist now from collections, and collect less often.
+
+    They live as long as the process. With the default thresholds, every window full of records would start
+    a search for cycles, and records have none.
     """
     gc.collect()
     gc.freeze()

@@ -42,7 +42,7 @@ from bridge.engine.engine import Engine
 from bridge.engine.loop import Loop
 from bridge.ops import shutdown
 
-shutdown.HUNG_S, shutdown.DRAIN_GRACE_S, shutdown.LOOK_S = 1.0, 0.1, 0.5
+shutdown.HUNG_S, shutdown.DRAIN_GRACE_S, shutdown.CHECK_INTERVAL_S = 1.0, 0.1, 0.5
 turn, assigned = Loop.turn, Engine.assigned
 has_partition = threading.Event()
 

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.codec.routes import Route
 from bridge.model import Format
-from bridge.ops.status_page import routed, summary
+from bridge.ops.status_page import add_route_names, route_totals, summary
 from bridge.simulator import Config, Rule, Simulator
 from tests.operators.conftest import ROOT, Configure, aep_bridge
 from tests.support.bridge import Bridge
@@ -110,7 +110,8 @@ def test_routes_in_sum() -> None:
         }
         for topic, number, lag, waits in (("a", 0, 3, "429"), ("a", 1, 4, None), ("ab", 0, None, None))
     ]
-    summed, entries = routed(routes, partitions)
+    entries = add_route_names(routes, partitions)
+    summed = route_totals(routes, entries)
 
     assert [entry["route"] for entry in entries] == ["a", "a", "^a.*"]
     assert [

@@ -1,5 +1,5 @@
-"""How a bridge stands, in one sentence and its reasons, out of its status. Pure; shared by the page, the
-command line and scripts.
+"""The summary of a status: one sentence, and the reasons for it. Pure; for the page, the command line and
+scripts.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LEVELS = ("ok", "waiting", "stopped")
-"""From good to bad."""
+"""From the best to the worst."""
 
 LATE_COMMIT_S = 10.0
 
 
 def summary(status: Mapping[str, Any]) -> dict[str, Any]:
-    """`level` (one of LEVELS), `title`, and `reasons`, the worst first, each with `level`, `text` and,
-    where known, `next_try_s`.
+    """Return `level` (one of LEVELS), `title`, and `reasons`, of which the worst comes first.
+
+    Each reason has `level`, `text`, `detail` and `next_try_s`, which is None where it is not known.
     """
     reasons = sorted(_reasons(status), key=lambda reason: -LEVELS.index(reason["level"]))
     level = reasons[0]["level"] if reasons else "ok"
@@ -32,12 +33,12 @@ def summary(status: Mapping[str, Any]) -> dict[str, Any]:
     return {"level": level, "title": title, "reasons": reasons}
 
 
-def why(entry: Mapping[str, Any]) -> str:
-    """Why a partition waits; empty where it does not."""
-    told = entry.get("waits") or ""
-    if not told and entry.get("paused"):
-        told = "paused: as much is read and not settled as the settings allow"
-    return str(told)
+def reason_for_waiting(entry: Mapping[str, Any]) -> str:
+    """Return why a partition waits; empty if it does not."""
+    reason = entry.get("waits") or ""
+    if not reason and entry.get("paused"):
+        reason = "paused: as much is read and not settled as the settings allow"
+    return str(reason)
 
 
 def _reasons(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -67,11 +68,11 @@ def _reasons(status: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 None,
                 f"for {seconds:.0f} s",
             )
-    seen = set()
+    reported = set()
     for wait in status.get("waits", []):
-        known = wait["inlet"], wait["reason"]
-        if known not in seen:
-            seen.add(known)
+        kind = wait["inlet"], wait["reason"]
+        if kind not in reported:
+            reported.add(kind)
             stopped = "dead-letter topic" in wait["reason"] or "flood guard" in wait["reason"]
             which = f" ({wait['first']}{' and more' * (wait['records'] > 1)})" if wait.get("first") else ""
             text = f"Batches of inlet {wait['inlet']} wait: {wait['reason']}{which}"

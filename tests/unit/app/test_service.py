@@ -1,4 +1,4 @@
-"""How the parts are put together: what the client tells is heard, and the probe sees a loop that stands still."""
+"""The parts work together: every report of Kafka's client arrives, and `/livez` fails when the loop stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app import service as room
+from bridge.app import service as service_module
 from bridge.app.service import Service
 from bridge.config.settings import Settings
 from bridge.demo.mock_cluster import MockCluster
@@ -23,7 +23,7 @@ from tests.support.scripted_ports import ScriptedSource, VirtualTime
 @pytest.fixture
 def service() -> Iterator[Service]:
     """A service whose brokers can't be reached, with its admin port open."""
-    made = Service(
+    running = Service(
         Settings.model_validate(
             {
                 "kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"},
@@ -33,32 +33,32 @@ def service() -> Iterator[Service]:
             }
         )
     )
-    made.admin.start()
-    yield made
-    made.sender.close()
-    made.dead_letters.close(0)
-    made.admin.stop()
+    running.admin.start()
+    yield running
+    running.sender.close()
+    running.dead_letters.close(0)
+    running.admin.stop()
 
 
-def test_everything_that_the_client_tells_is_heard(service: Service) -> None:
-    """No hook of the source is left out; those that only log are rate-limited."""
+def test_every_report_of_the_client_has_a_callback(service: Service) -> None:
+    """A callback that is left out would hide a failure. Those that only log write one line a second."""
     events = service.consumer_events.callbacks()
     where = TopicPartition("t", 0)
 
-    assert [
+    names = [
         field.name for field in fields(ConsumerCallbacks) if getattr(events, field.name) is field.default
-    ] == []
+    ]
+    assert names == []
     with capture_logs() as logs:
         for _ in range(3):
             events.on_headers_renamed(where, [7])
             events.on_store_refused({where: 9})
-    assert [("record.header_renamed", "warning"), ("offsets.not_stored", "warning")] == [
-        (each["event"], each["log_level"]) for each in logs
-    ]
+    lines = [(line["event"], line["log_level"]) for line in logs]
+    assert lines == [("record.header_renamed", "warning"), ("offsets.not_stored", "warning")]
 
 
 def test_inlets_share_the_organisations_rate_unless_they_have_their_own() -> None:
-    """A topic's own inlet inherits it, and counts together with the default one."""
+    """The quota is the organisation's: a topic's own inlet inherits it, and takes its part of it."""
     aep = {"inlet_url": "https://aep.example/collection/ab12", "max_messages_per_s": 6000}
     topics: list[dict[str, object]] = [
         {"topic": "t"},
@@ -66,32 +66,32 @@ def test_inlets_share_the_organisations_rate_unless_they_have_their_own() -> Non
         {"topic": "rated", "aep": {"max_messages_per_s": 90}},
         {"topic": "free", "aep": {"max_messages_per_s": None}},
     ]
-    made = Service(
+    service = Service(
         Settings.model_validate(
             {"kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}, "aep": aep, "topics": topics}
         )
     )
-    made.sender.close()
-    made.dead_letters.close(0)
+    service.sender.close()
+    service.dead_letters.close(0)
 
     rates = [
         (each.policy.max_messages_per_s, each.policy.shares_rate)
-        for each in (made.engine.view.inlets[route.inlet] for route in made.routes)
+        for each in (service.engine.view.inlets[route.inlet] for route in service.routes)
     ]
-    assert [(6000, True), (6000, True), (90, False), (None, False)] == rates
+    assert rates == [(6000, True), (6000, True), (90, False), (None, False)]
 
 
 def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And only then: a loop with nothing to do turns, and one that goes on is alive again."""
-    monkeypatch.setattr(room, "STALLED_S", 0.3)
-    stand, stood = threading.Event(), threading.Event()
+    """It fails only then: a loop with nothing to do turns, and one that goes on is alive again."""
+    monkeypatch.setattr(service_module, "STALLED_S", 0.3)
+    stall, is_stalled = threading.Event(), threading.Event()
     time = VirtualTime()
 
     class Hanging(ScriptedSource):
         def read(self, limit: int, timeout_s: float) -> Sequence[Slice]:
-            if stand.is_set():
-                stood.set()
-                until(lambda: not stand.is_set())
+            if stall.is_set():
+                is_stalled.set()
+                until(lambda: not stall.is_set())
             return super().read(limit, timeout_s)
 
     def probe() -> tuple[int, str]:
@@ -102,12 +102,12 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
     loop.start()
     until(lambda: probe() == (200, "ok"), 10)
 
-    stand.set()
+    stall.set()
     until(lambda: probe()[0] == 503, 10)
-    assert stood.is_set()
+    assert is_stalled.is_set()
     assert "the loop has not turned" in probe()[1]
 
-    stand.clear()
+    stall.clear()
     until(lambda: probe()[0] == 200, 10)
     service.engine.stop()
     loop.join(10)
@@ -115,8 +115,8 @@ def test_livez_fails_while_the_loop_stands_still(service: Service, monkeypatch: 
 
 
 @pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
-def test_a_topic_that_only_the_client_finds_is_left_out_and_told() -> None:
-    """It has no route. To raise would end the process at every restart, and stop the topics that have one."""
+def test_a_topic_that_only_the_client_matches_is_ignored_with_an_error() -> None:
+    """It has no route. An exception would end the process after every restart, and stop the other topics."""
     with MockCluster(topics=dict.fromkeys(("web-a", "web-12", "web-a.dlq"), 1)) as kafka:
         settings = Settings.model_validate(
             {
@@ -126,19 +126,18 @@ def test_a_topic_that_only_the_client_finds_is_left_out_and_told() -> None:
                 "admin": {"host": "127.0.0.1", "port": 0},
             }
         )
-        object.__setattr__(
-            settings.topics[1], "topic", "^web-[[:digit:]]+$"
-        )  # which the settings refuse: the client reads it, and Python does not
+        # The settings refuse this regex, which only the client reads as one.
+        object.__setattr__(settings.topics[1], "topic", "^web-[[:digit:]]+$")
         service = Service(settings)
         with capture_logs() as logs:
-            ended: list[int] = []
-            run = threading.Thread(target=lambda: ended.append(service.run(signals=False)), daemon=True)
+            exit_codes: list[int] = []
+            run = threading.Thread(target=lambda: exit_codes.append(service.run(signals=False)), daemon=True)
             run.start()
-            until(lambda: any(each["event"] == "topics.unmatched" for each in logs), 20)
-            until(lambda: [where.topic for where in service.engine.view.lanes] == ["web-a"], 20)
+            until(lambda: any(line["event"] == "topics.unmatched" for line in logs), 20)
+            until(lambda: [partition.topic for partition in service.engine.view.lanes] == ["web-a"], 20)
             service.engine.stop()
             run.join(20)
 
-    [told] = [each for each in logs if each["event"] == "topics.unmatched"]
-    assert ("error", ["web-12"], 1) == (told["log_level"], told["topics"], told["partitions"])
-    assert [0] == ended
+    [line] = [line for line in logs if line["event"] == "topics.unmatched"]
+    assert (line["log_level"], line["topics"], line["partitions"]) == ("error", ["web-12"], 1)
+    assert exit_codes == [0]

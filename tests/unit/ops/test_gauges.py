@@ -1,4 +1,4 @@
-"""The gauges that are computed when they are scraped."""
+"""The gauges, which are computed at each scrape."""
 
 from __future__ import annotations
 
@@ -21,12 +21,10 @@ from bridge.ops.telemetry import Telemetry
         (12, 12, 10, 0),
     ],
 )
-def test_the_lag_of_a_partition_of_which_nothing_was_read_counts_from_its_committed_offset(
+def test_the_lag_of_an_unread_partition_counts_from_its_committed_offset(
     watermark: int | None, stored: int | None, end: int | None, expected: int | None
 ) -> None:
-    """A partition starts paused where its inlet is full. Its lag is in the status and in the metric all the
-    same.
-    """
+    """A partition starts paused if its inlet is full. The status and the metric must show its lag even then."""
     entry = {
         "topic": "t",
         "partition": 0,

@@ -1,4 +1,4 @@
-"""How much memory this process uses."""
+"""The memory that this process uses now, and its peak."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bridge.ops.process_memory import memory_used
 
 
 def test_the_kernels_own_numbers_are_returned(tmp_path: Path) -> None:
-    """Where there is no /proc, only the peak is known."""
+    """The status page compares them with the ceiling. Without /proc, only the peak is known."""
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/status").write_text("Name:\tx\nVmHWM:\t  300 kB\nVmRSS:\t  200 kB\n")
 
@@ -16,6 +16,6 @@ def test_the_kernels_own_numbers_are_returned(tmp_path: Path) -> None:
     now, peak = memory_used()
     assert now is not None
     assert 0 < now <= peak
-    nothing, peak = memory_used(tmp_path / "nowhere")
-    assert nothing is None
+    unknown, peak = memory_used(tmp_path / "nowhere")
+    assert unknown is None
     assert peak > 0

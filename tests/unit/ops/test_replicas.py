@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.ops import replicas as replicas_module
-from bridge.ops.admin_client import NoAnswer
+from bridge.ops.admin_client import NoResponse
 from bridge.ops.replicas import Replicas
 
 
@@ -22,7 +22,7 @@ class FakeBridges:
 
     def status(self, address: str) -> dict[str, Any]:
         if address not in self.watermarks:
-            raise NoAnswer("refused")
+            raise NoResponse("refused")
         return {"partitions": [{"topic": "t", "partition": 0, "watermark": self.watermarks[address]}]}
 
 
@@ -34,7 +34,7 @@ def test_a_rate_needs_two_looks_at_a_watermark(monkeypatch: pytest.MonkeyPatch) 
         for watermark in (None, 10, 40, 5, 25):
             bridges.watermarks["http://a"] = watermark
             bridges.now += 2
-            (status,) = replicas.look()
+            (status,) = replicas.fetch()
             rates.append(status["partitions"][0]["per_s"])
 
     assert rates == [None, None, 15.0, None, 10.0]
@@ -45,10 +45,10 @@ def test_replicas_that_do_not_answer_are_shown_beside_those_that_do(monkeypatch:
     bridges = FakeBridges(monkeypatch)
     bridges.watermarks = {"http://a": 0, "https://b": 0}
     with Replicas(["a", "https://b", "c"]) as replicas:
-        replicas.look()
+        replicas.fetch()
         bridges.watermarks = {"http://a": 10, "https://b": 20}
         bridges.now += 1
-        first, second, third = replicas.look()
+        first, second, third = replicas.fetch()
 
     assert (first["admin"], first["partitions"][0]["per_s"]) == ("http://a", 10.0)
     assert (second["admin"], second["partitions"][0]["per_s"]) == ("https://b", 20.0)

@@ -1,4 +1,4 @@
-"""What is counted and logged for what happens: values, read off the registry as Prometheus would."""
+"""The metrics and log lines of events. Values are read from the registry, as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 class Watch:
-    """A telemetry with a clock that is moved by hand."""
+    """A telemetry with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -50,89 +50,91 @@ def watch() -> Watch:
 
 @pytest.fixture
 def logs() -> Iterator[list[Any]]:
-    with capture_logs() as found:
-        yield found
+    with capture_logs() as lines:
+        yield lines
 
 
 # -- the age of commits --------------------------------------------------------------------
 
 
 def test_the_commit_age_is_that_of_the_partition_that_waits_longest(watch: Watch) -> None:
-    """A commit of another partition does not hide it."""
+    """A commit of another partition must not hide that one partition's commits fail."""
     watch.stored({A: 5})
     watch.now = 10.0
     watch.stored({B: 7})
     watch.now = 100.0
-    watch.telemetry.committed(None, {B: 7})
+    watch.telemetry.offsets_committed(None, {B: 7})
     assert watch.age == 100.0
 
-    watch.telemetry.committed(None, {A: 5})
+    watch.telemetry.offsets_committed(None, {A: 5})
     assert watch.age == 0.0
 
 
 def test_a_commit_behind_the_latest_store_begins_the_age_anew(watch: Watch) -> None:
-    """A busy partition always has something stored that is not committed: its age stays below a commit's interval."""
+    """A busy partition always has an offset that is stored and not committed.
+
+    Its age stays below the interval of commits, so that no alert fires.
+    """
     for second in range(100):
         watch.now = float(second)
         watch.stored({A: 10 * second + 10})
-        watch.telemetry.committed(None, {A: 10 * second})
+        watch.telemetry.offsets_committed(None, {A: 10 * second})
         assert watch.age is not None
         assert watch.age <= 1.0
 
     watch.now += 50.0
-    watch.telemetry.committed(None, {A: 980})
-    assert watch.age == 50.0, "an old commit that is told late proves nothing"
+    watch.telemetry.offsets_committed(None, {A: 980})
+    assert watch.age == 50.0, "a late report of an old commit proves nothing"
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_a_partition_that_went_has_no_commit_age(watch: Watch, lost: bool) -> None:
-    """Its commit never comes here, and its next owner has an age of its own."""
+def test_a_revoked_partition_has_no_commit_age(watch: Watch, lost: bool) -> None:
+    """The member never learns of its commit, and the next owner measures an age of its own."""
     watch.stored({A: 5, B: 7})
     watch.now = 90.0
     watch.revoked(A, lost=lost)
-    watch.telemetry.committed(None, {B: 7})
+    watch.telemetry.offsets_committed(None, {B: 7})
 
     assert watch.age == 0.0
     assert watch.value("rebalances_total", kind="lost" if lost else "revoked") == 1
 
 
 def test_a_failed_commit_is_counted_and_the_age_goes_on(watch: Watch, logs: list[Any]) -> None:
-    """The partitions for which the same commit succeeded have none any more."""
+    """Partitions for which the same commit succeeded have no age any more."""
     watch.stored({A: 5, B: 7})
     watch.now = 30.0
-    watch.telemetry.committed("the coordinator is away", {B: 7})
+    watch.telemetry.offsets_committed("the coordinator is away", {B: 7})
     watch.revoked(A)
     assert watch.age == 0.0
 
     assert watch.value("commit_failures_total") == 1
-    assert [("commit.failed", "the coordinator is away")] == [
-        (each["event"], each["error"]) for each in logs if "error" in each
-    ]
+    errors = [(line["event"], line["error"]) for line in logs if "error" in line]
+    assert errors == [("commit.failed", "the coordinator is away")]
 
 
 def test_the_commit_age_of_a_log_that_began_anew_ends_with_its_own_commit(watch: Watch) -> None:
-    """A commit of the old log that is told late is not it."""
+    """The report of a commit to the old log may come late, and must not end the age."""
     watch.stored({A: 1000})
     watch.stored({A: 5})
     watch.now = 3.0
-    watch.telemetry.committed(None, {A: 1000})
+    watch.telemetry.offsets_committed(None, {A: 1000})
     watch.now = 7.0
     assert watch.age == 4.0
 
-    watch.telemetry.committed(None, {A: 5})
+    watch.telemetry.offsets_committed(None, {A: 5})
     assert watch.age == 0.0
 
 
-# -- faults, told by the engine itself --------------------------------------------------------
+# -- faults, reported by the engine itself -----------------------------------------------------
 
 
 def engine(watch: Watch, aep: Any, **settings: Any) -> Bench:
-    """A pump with scripted ports whose events are counted."""
+    """Return an engine with scripted ports, whose events are counted."""
     return Bench(aep, observers=watch.telemetry.observers, **settings)
 
 
 def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list[Any]) -> None:
-    """Each probe in vain is logged."""
+    """Each probe that fails is logged, and is no further hold."""
     bench = (
         engine(
             watch,
@@ -143,9 +145,9 @@ def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list
         .settle(700.0)
     )
 
-    assert {SOURCE: 3} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 3}
     assert watch.value("holds_total", inlet="inlet", reason="address") == 1
-    events = [each["event"] for each in logs]
+    events = [line["event"] for line in logs]
     assert events.count("inlet.held") == events.count("inlet.released") == 1
     assert events.count("inlet.probe_failed") > 3
     assert (
@@ -155,7 +157,7 @@ def test_a_hold_is_counted_once_however_often_it_probes(watch: Watch, logs: list
 
 
 def test_a_second_hold_is_counted_too(watch: Watch) -> None:
-    """Of whatever reason."""
+    """The counter shows how often an inlet was held, also for the same reason."""
     bench = engine(
         watch,
         lambda request, now: (
@@ -167,12 +169,12 @@ def test_a_second_hold_is_counted_too(watch: Watch) -> None:
     bench.time.now = 1101.0
     bench.read(record_slice(3, pieces(3))).settle(90.0)
 
-    assert {SOURCE: 6} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 6}
     assert watch.value("holds_total", inlet="inlet", reason="address") == 2
 
 
 def test_waits_are_counted_by_reason(watch: Watch) -> None:
-    """A status, or why there was no answer."""
+    """The reason is a status, or the fault because of which there was no response."""
     responses = iter([no_response(Fault.CONNECTION), request_refused(503), request_refused(503)])
     bench = (
         engine(watch, lambda request, _: next(responses, None) or healthy_aep(request), linger_s=0.0)
@@ -180,15 +182,15 @@ def test_waits_are_counted_by_reason(watch: Watch) -> None:
         .settle(120.0)
     )
 
-    assert {SOURCE: 1} == bench.source.stored
+    assert bench.source.stored == {SOURCE: 1}
     assert watch.value("retries_total", inlet="inlet", reason="connection") == 1
     assert watch.value("retries_total", inlet="inlet", reason="status 503") == 2
     assert watch.value("requests_total", inlet="inlet", status="connection") == 1
     assert watch.value("request_seconds_count", inlet="inlet") == 4
 
 
-def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
-    """Off the pump's snapshot: requests, bytes, and how long the oldest record has waited."""
+def test_open_requests_and_unsettled_records_are_in_the_gauges(watch: Watch) -> None:
+    """They come from the engine's snapshot: requests, bytes, and the age of the oldest record."""
     open_requests: list[BatchRequest] = []
     bench = engine(
         watch,
@@ -212,26 +214,23 @@ def test_what_is_under_way_and_unsettled_is_shown(watch: Watch) -> None:
 
 
 def test_a_topic_created_anew_is_counted_with_what_was_unsettled(watch: Watch, logs: list[Any]) -> None:
-    """The counter is there from the start, at 0: an alert watches it."""
+    """The counter is there from the start, at 0, because an alert watches its increase."""
     watch.telemetry.metrics.start_at_zero(["t"])
     assert watch.value("rewinds_total", topic="t") == 0
     engine(watch, healthy_aep).read(record_slice(100, pieces(3))).read(record_slice(0, pieces(1))).settle()
 
     assert watch.value("rewinds_total", topic="t") == 1
-    told = next(each for each in logs if each["event"] == "partition.rewound")
-    assert (told["partition"], told["expected_offset"], told["offset"], told["unsettled_records"]) == (
-        "t/0",
-        103,
-        0,
-        3,
-    )
+    line = next(line for line in logs if line["event"] == "partition.rewound")
+    assert line["partition"] == "t/0"
+    assert (line["expected_offset"], line["offset"]) == (103, 0)
+    assert line["unsettled_records"] == 3
 
 
 # -- the rest ------------------------------------------------------------------------------------
 
 
 def test_token_ages_and_failures_are_shown(watch: Watch) -> None:
-    """By inlet."""
+    """An inlet without a fresh token soon delivers nothing, so both have the inlet as label."""
     watch.tokens = {"inlet": 12.5}
     watch.telemetry.token_refresh_failed("inlet", "invalid_client")
 
@@ -239,8 +238,8 @@ def test_token_ages_and_failures_are_shown(watch: Watch) -> None:
     assert watch.value("token_refresh_failures_total", inlet="inlet") == 1
 
 
-def test_events_that_profile_drops_are_counted(watch: Watch) -> None:
-    """By the engine, out of the records' sizes."""
+def test_records_that_profile_drops_are_counted(watch: Watch) -> None:
+    """AEP accepts them with a 207, so that only this counter shows them."""
     big = b'{"good":"%s"}' % (b"x" * 10_001)
     engine(watch, healthy_aep, linger_s=0.0).read(record_slice(0, [big, *pieces(2)])).settle()
 
@@ -249,31 +248,33 @@ def test_events_that_profile_drops_are_counted(watch: Watch) -> None:
 
 
 def test_a_committed_offset_that_is_gone_is_counted(watch: Watch, logs: list[Any]) -> None:
-    """With the topic as label; the log has the offsets."""
+    """The counter has the topic as label, and the log has the offsets."""
     watch.telemetry.possible_loss("t", "t/0: offset 1000 is gone, reading goes on at 0")
 
     assert watch.value("possible_loss_total", topic="t") == 1
-    assert [("offset.out_of_range", "error")] == [(each["event"], each["log_level"]) for each in logs]
+    assert [(line["event"], line["log_level"]) for line in logs] == [("offset.out_of_range", "error")]
 
 
-def test_renamed_headers_and_refused_offsets_are_logged_once_a_second(watch: Watch, logs: list[Any]) -> None:
-    """The next line says how many were left out."""
+def test_renamed_headers_and_offsets_that_are_not_stored_are_logged_once_a_second(
+    watch: Watch, logs: list[Any]
+) -> None:
+    """A producer can cause any number of them. The next line says how many were left out."""
     for second in (0.0, 0.1, 0.2, 2.0):
         watch.now = second
-        watch.telemetry.unreadable_headers(A, [1, 2])
-        watch.telemetry.refused({A: 5})
+        watch.telemetry.headers_renamed(A, [1, 2])
+        watch.telemetry.offsets_not_stored({A: 5})
 
-    assert [
+    assert [(line["event"], line["suppressed"]) for line in logs] == [
         ("record.header_renamed", 0),
         ("offsets.not_stored", 0),
         ("record.header_renamed", 2),
         ("offsets.not_stored", 2),
-    ] == [(each["event"], each["suppressed"]) for each in logs]
-    assert ([1, 2], {"t/0": 5}) == (logs[0]["offsets"], logs[1]["offsets"])
+    ]
+    assert (logs[0]["offsets"], logs[1]["offsets"]) == ([1, 2], {"t/0": 5})
 
 
-def test_an_answer_that_never_came_is_counted_by_its_fault(watch: Watch) -> None:
-    """And timed."""
+def test_a_request_without_a_response_is_counted_by_its_fault(watch: Watch) -> None:
+    """Its time counts too: otherwise timeouts would make the mean look better."""
     event = ResponseReceived("inlet", BatchResponse(fault=Fault.TIMEOUT, error="slow"), 30.0)
     watch.telemetry.metrics.response_received(event)
 
