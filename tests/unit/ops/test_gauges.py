@@ -24,7 +24,7 @@ from bridge.ops.telemetry import Telemetry
 def test_the_lag_of_an_unread_partition_counts_from_its_committed_offset(
     watermark: int | None, stored: int | None, end: int | None, expected: int | None
 ) -> None:
-    """A partition starts paused if its inlet is full. The status and the metric must show its lag even then."""
+    """A partition starts paused if its inlet is full. Status and metric must show its lag even then."""
     entry = {
         "topic": "t",
         "partition": 0,
