@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from bridge.engine.batch import Batch
 from bridge.engine.dispatcher import Dispatcher
@@ -23,7 +24,7 @@ from bridge.model import (
     DeadLetter,
     PublishResult,
 )
-from tests.support.engine_values import inlet
+from tests.support.engine_values import batch, inlet, pieces
 from tests.support.recording_observer import RecordingObserver
 from tests.support.scripted_aep import Aep
 
@@ -169,3 +170,18 @@ class _DriverDeadLetters:
         assert isinstance(ticket, Task)
         result = driver.publish(dead_letters, driver.now)
         driver.at(driver.now + driver.latency, lambda: driver.dispatcher.complete(ticket, result))
+
+
+def play(aep: Aep, *batches: list[bytes], until: float = 1e6, **policy: Any) -> Driver:
+    """Deliver these batches against an AEP, from the beginning to the end or until a time."""
+    driver = Driver(aep, inlet(**policy))
+    for number, content in enumerate(batches):
+        driver.start(batch(content, name=f"b-{number}"))
+    return driver.run(until)
+
+
+def add_other_batches(driver: Driver, until: float, every: float = 5.0, number: int = 1) -> None:
+    """Start another batch of the same inlet every few seconds."""
+    for at in range(int(until / every)):
+        content = pieces(number, name=f"other-{at}-")
+        driver.at(at * every, lambda content=content, at=at: driver.start(batch(content, name=f"other-{at}")))

@@ -17,7 +17,8 @@ from bridge.model import (
 )
 from tests.support.memory import MemoryRecord
 
-SOURCE = TopicPartition("t", 0)
+SOURCE, SOURCE_1 = TopicPartition("t", 0), TopicPartition("t", 1)
+"""The partitions that most tests use."""
 
 
 def record(offset: int, value: bytes | None = b"{}", source: TopicPartition = SOURCE) -> MemoryRecord:

@@ -167,15 +167,6 @@ def test_an_open_batch_can_be_taken_out_once() -> None:
     assert list(batches.open_batches()) == []
 
 
-def test_a_record_knows_its_lane() -> None:
-    """Also in a batch of two."""
-    batches, one, two = batcher(), lane("t", 0), lane("t", 1)
-    add(batches, one, [b"1"])
-    [(batch, _, _)] = add(batches, two, [b"2"])
-
-    assert [batch.lane_of(at) for at in range(2)] == [one, two]
-
-
 # -- any history ------------------------------------------------------------------------
 
 ADD = st.tuples(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bridge.engine.effects import Wait
-from bridge.engine.events import InletReleased
-from bridge.model import BatchRequest, BatchResponse
+from bridge.engine.events import InletHeld, InletReleased, ProbeFailed
+from bridge.model import BatchRequest, BatchResponse, Fault, TopicPartition
 from tests.support.dispatcher_driver import Driver
-from tests.support.engine_values import batch, inlet, pieces
-from tests.support.scripted_aep import all_accepted, healthy_aep, request_refused
+from tests.support.engine_bench import Bench
+from tests.support.engine_values import SOURCE, SOURCE_1, batch, inlet, pieces, record_slice
+from tests.support.scripted_aep import (
+    all_accepted,
+    healthy_aep,
+    never_answers,
+    no_response,
+    request_refused,
+    strict_aep,
+)
 
 
 def test_an_acceptance_outside_of_a_hold_wakes_nothing() -> None:
@@ -62,3 +72,140 @@ def test_a_task_that_brought_nothing_goes_behind_the_others() -> None:
     driver.run(requests=2)
 
     assert [request.batch for request in driver.log] == ["bad", "sound"]
+
+
+def test_requests_wait_for_their_inlet() -> None:
+    """Oldest first, never more than the ceiling."""
+    bench = (
+        Bench(never_answers, max_messages=1, policy={"max_in_flight": 2})
+        .read(record_slice(0, pieces(5)))
+        .turn(3)
+    )
+    assert pieces(5)[:2] == [request.pieces[0] for request in bench.sender.requests]
+    assert bench.engine.view.queued("inlet") == 3
+
+    bench.sender.respond(1)
+    bench.turn()
+    assert pieces(5)[:3] == [request.pieces[0] for request in bench.sender.requests]
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) -> None:
+    """It was made for the rate of then; batches that are made from now on are small themselves."""
+    bench = Bench(
+        never_answers,
+        max_messages=100,
+        ordered=ordered,
+        partitions=2,
+        policy={"max_in_flight": 1, "ordered": ordered},
+    )
+    bench.read(record_slice(0, pieces(100)), record_slice(0, pieces(100), TopicPartition("t", 1))).turn(3)
+    bench.inlets["inlet"].rate.configured = 100.0
+    bench.sender.respond()
+    bench.settle(0.5)
+    assert [len(request.pieces) for request in bench.sender.requests] == [100, 20]
+
+    bench.read(record_slice(100, pieces(40)))
+    while bench.engine.view.tasks:
+        bench.sender.respond()
+        bench.settle(2.0)
+    assert [len(request.pieces) for request in bench.sender.requests][1:] == [20] * 7
+    assert 0.0 == pytest.approx(bench.used)
+    assert bench.source.stored == {SOURCE: 140, TopicPartition("t", 1): 100}
+
+
+def test_only_what_probes_gets_small() -> None:
+    """A bucket too small for what waits is found by one batch, in parts; where it gets larger meanwhile, the others go as they were made."""
+    fit: list[int] = []
+
+    def aep(request: BatchRequest, _: float) -> BatchResponse:
+        if fit or len(request.pieces) <= 30:
+            fit.append(len(request.pieces))
+            return healthy_aep(request)
+        return request_refused(429)
+
+    bench = Bench(aep, max_messages=100).read(record_slice(0, pieces(1000)))
+    bench.settle(600.0)
+
+    assert bench.source.stored == {SOURCE: 1000}
+    assert fit[0] <= 30
+    assert fit.count(100) >= 7
+    assert sum(size for size in fit if size < 100) <= 300
+
+
+@pytest.mark.parametrize("bad", [2, 4, 20])
+def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> None:
+    """Nothing was ever accepted, and AEP refuses the whole request for each of them: the inlet only probes, and only the good records of another partition can end that."""
+    bench = Bench(strict_aep(), partitions=2).read(record_slice(0, pieces(bad, bad=range(bad))))
+    bench.settle(10.0)
+    bench.read(record_slice(0, pieces(20), TopicPartition("t", 1))).settle(300.0)
+    bench.read(record_slice(20, pieces(20), TopicPartition("t", 1))).settle(300.0)
+
+    assert bench.source.stored == {SOURCE: bad, TopicPartition("t", 1): 40}
+    assert bad == len(bench.dead_letters.published)
+
+
+def test_what_is_refused_again_and_again_does_not_keep_others_waiting() -> None:
+    """Where one request at a time is allowed, a batch with many bad records always has one that is due; those behind it get their turns."""
+    good = pieces(30, name="good")
+    bench = Bench(strict_aep(), partitions=2, max_messages=100, policy={"max_in_flight": 1}).read(
+        record_slice(0, pieces(100, bad=range(100)))
+    )
+    bench.read(record_slice(0, good[:10], TopicPartition("t", 1))).settle(30.0)
+    for at in (10, 20):
+        bench.read(record_slice(at, good[at : at + 10], TopicPartition("t", 1))).settle(60.0)
+    bench.settle(600.0)
+
+    assert bench.source.stored == {SOURCE: 100, TopicPartition("t", 1): 30}
+    assert len(bench.dead_letters.published) == 100
+
+
+def test_an_outage_wakes_everything_when_it_is_over() -> None:
+    """All that waited goes out at once."""
+    bench = Bench(
+        lambda request, now: request_refused(503) if now < 1600 else healthy_aep(request), max_messages=1
+    ).read(record_slice(0, pieces(30)))
+    bench.settle(700.0)
+
+    assert bench.source.stored == {SOURCE: 30}
+    assert bench.time.now < 1670
+    assert len(bench.events.of(InletReleased)) == 1
+    assert len(bench.events.of(InletHeld)) == 1
+    assert len(bench.events.of(ProbeFailed)) > 3
+    assert not any(isinstance(task.effect, Wait) for task in bench.engine.view.tasks)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [request_refused(503), request_refused(500), no_response(Fault.CONNECTION)],
+    ids=["503", "500", "connection"],
+)
+def test_a_request_that_fails_by_itself_keeps_its_back_off(response: BatchResponse) -> None:
+    """While others are accepted: it neither comes again with each of them, nor costs them their concurrency."""
+    poison = pieces(1)[0]
+    bench = Bench(
+        lambda request, now: response if poison in request.pieces else healthy_aep(request),
+        max_messages=1,
+        linger_s=0.0,
+    ).read(record_slice(0, [poison]))
+    began, at = bench.time.now, 1
+    while bench.time.now < began + 60:
+        bench.read(record_slice(at, pieces(4, name=str(at)))).turn(20)
+        at += 4
+
+    assert at > 200
+    assert 3 <= sum(poison in request.pieces for request in bench.sender.requests) <= 25
+
+
+def test_with_order_a_lanes_next_batch_waits_for_its_last() -> None:
+    """Other lanes do not."""
+    bench = Bench(never_answers, ordered=True, max_messages=2, partitions=2, policy={"ordered": True})
+    bench.read(record_slice(0, pieces(4)), record_slice(0, pieces(2, name="x"), SOURCE_1)).turn(3)
+    assert [tuple(request.pieces) for request in bench.sender.requests] == [
+        tuple(pieces(4)[:2]),
+        tuple(pieces(2, name="x")),
+    ]
+
+    bench.sender.respond(0)
+    bench.turn()
+    assert tuple(pieces(4)[2:]) == tuple(bench.sender.requests[-1].pieces)

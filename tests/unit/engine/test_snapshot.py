@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.codec.routes import Route
+from bridge.engine.events import BatchWaits
+from bridge.engine.skips import SkipOrder
 from bridge.model import BatchRequest, BatchResponse, Format, TopicPartition
 from tests.support.engine_bench import Bench
 from tests.support.engine_values import SOURCE, pieces, record_slice
@@ -14,6 +16,7 @@ from tests.support.scripted_aep import (
     entry_refused,
     multi_status,
     request_refused,
+    scripted_aep,
 )
 
 OTHER = TopicPartition("t", 1)
@@ -103,3 +106,30 @@ def test_a_batch_of_another_partition_is_not_its_reason() -> None:
 
     assert partition(bench, SOURCE)["waits"] is None
     assert partition(bench, TopicPartition("u", 0))["waits"].startswith("status 503")
+
+
+def order(bench: Bench, offset: int, source: TopicPartition = SOURCE) -> SkipOrder:
+    skip = SkipOrder(source, offset, "ann", "poison")
+    bench.time.put(skip, None)
+    bench.turn()
+    return skip
+
+
+def test_who_waits_is_told_by_its_coordinates() -> None:
+    """An operator needs the offset to order it away: that of the record, not of its batch."""
+    bench = (
+        Bench(
+            scripted_aep(
+                multi_status(entry_accepted(0), entry_refused(503), entry_refused(503)),
+                then=lambda request, now: request_refused(503),
+            ),
+            linger_s=0.0,
+        )
+        .read(record_slice(7, pieces(3)))
+        .turn(100)
+    )
+
+    [*_, event] = bench.events.of(BatchWaits)
+    assert (event.records, event.first) == (2, "t/0/8")
+    [wait] = bench.engine.status["waits"]
+    assert (2, "t/0/8") == (wait["records"], wait["first"])
