@@ -28,7 +28,7 @@ def missing_tools() -> list[str]:
 
 
 def cache() -> Path:
-    """Return `$XDG_CACHE_HOME/aep-bridge/kafka-…`, or without that variable the repository's `.cache/kafka`."""
+    """Return `$XDG_CACHE_HOME/aep-bridge/kafka-…`; without that variable, the repository's `.cache/kafka`."""
     home = os.environ.get("XDG_CACHE_HOME")
     if home:
         return Path(home) / "aep-bridge" / f"kafka-{VERSION}"

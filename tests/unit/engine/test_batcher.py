@@ -61,7 +61,7 @@ def test_a_first_record_always_fits() -> None:
 
 
 def test_a_full_batch_that_took_nothing_says_so() -> None:
-    """The caller dispatches it, and enters nothing into the ledger."""
+    """The caller dispatches it, and enters nothing into the offsets."""
     batches, home = batcher(max_bytes=FRAME_BYTES + 10), lane()
     add(batches, home, [b"x" * 8])
     taken = add(batches, home, [b"y" * 8], first=1)
@@ -190,7 +190,9 @@ OPS = st.lists(
 def test_nothing_is_lost_and_memory_sums_back_to_zero(
     ops: list[tuple[Any, ...]], max_messages: int, ordered: bool
 ) -> None:
-    """Every record is in one batch, in order, within the limits; a drop gives back just what its lanes' records hold, wrappers of entities included."""
+    """Every record is in one batch, in order and within the limits. A drop gives back exactly the memory that
+    the records of its lanes hold, wrappers of entities included.
+    """
     limit, most = [700], [max_messages]
     batches = Batcher(max_bytes=lambda _: limit[0], max_messages=lambda _: most[0], linger_s=1.0)
     lanes = [lane("t", at) for at in range(3)]

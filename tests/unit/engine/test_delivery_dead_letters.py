@@ -81,8 +81,10 @@ def test_each_record_goes_to_its_own_dead_letter_topic() -> None:
     ]
 
 
-def test_what_is_accepted_does_not_wait_for_its_neighbours_letters() -> None:
-    """Another partition's record is refused, and the dead-letter topic is silent: this partition's offsets go on."""
+def test_what_is_accepted_does_not_wait_for_other_records_dead_letters() -> None:
+    """Another partition's record is refused and the dead-letter topic does not respond: this partition's
+    offsets go on.
+    """
     here, there = lane(partition=0), lane(partition=1)
     delivery = deliver(batch(pieces(2, bad=[1]), [here, there]), inlet(), ["d"] * 2, 0.0)
     next(delivery)

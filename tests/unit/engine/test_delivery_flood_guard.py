@@ -9,14 +9,16 @@ from tests.support.scripted_aep import entry_refused, healthy_aep, multi_status
 
 
 def test_the_flood_guard_holds_a_dataset_that_refuses_everything() -> None:
-    """One short of the guard's number is dead-lettered; the rest waits, and is asked about again and again."""
+    """All but one of the guard's number are dead-lettered; the rest waits, and is sent again from time to
+    time.
+    """
     driver = Driver(healthy_aep, inlet(flood_guard=20))
     for number in range(5):
         driver.start(batch(pieces(6, bad=range(6), name=f"{number}-"), name=f"b-{number}"))
     driver.run(until=3600.0)
 
     assert len(driver.dead_letters) == 18
-    assert {"ds"} == set(driver.inlet.stopped)
+    assert set(driver.inlet.stopped) == {"ds"}
     assert "flood guard: everything is refused" in driver.reasons()
     assert len(driver.open) == 2
 
@@ -37,7 +39,7 @@ def test_a_guarded_batch_that_was_the_set_ups_fault_is_accepted_after_all() -> N
     driver.start(batch(pieces(1000)))
     driver.run()
 
-    assert (1000, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (1000, [])
 
 
 def test_the_guard_does_not_hold_a_batch_of_bad_records_among_good_batches() -> None:
@@ -57,7 +59,7 @@ def test_the_guard_watches_a_route_whose_values_are_never_valid() -> None:
     driver.start(refused_batch([Refusal(Reason.NOT_JSON, "no")] * 10))
     driver.run(until=600.0)
     assert driver.dead_letters == []
-    assert {"t"} == set(driver.inlet.stopped)
+    assert set(driver.inlet.stopped) == {"t"}
 
     driver.inlet.reset_refusals("t")
     driver.run()

@@ -38,9 +38,9 @@ def test_fresh_credentials_that_are_refused_hold_the_inlet(refusal: BatchRespons
     assert driver.inlet.hold.reason == "credentials"
     late = [request.at for request in driver.log if request.at > 300]
     assert all(0 < after - before <= 60.1 for before, after in pairwise(late))
-    assert {2} == set(driver.sizes)
+    assert set(driver.sizes) == {2}
     driver.run()
-    assert (10, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (10, [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 402, 404, 405, 407, 409, 410, 415, 451])
@@ -54,7 +54,7 @@ def test_an_address_that_is_wrong_holds_the_inlet(status: int) -> None:
     assert driver.inlet.hold is not None
     assert driver.inlet.hold.reason == "address"
     assert str(status) in driver.inlet.hold.detail
-    assert {4} == set(driver.sizes)
+    assert set(driver.sizes) == {4}
     assert len(driver.log) < 300
     driver.run()
-    assert (20, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (20, [])

@@ -57,7 +57,7 @@ def test_a_request_that_was_under_way_at_a_revoke_still_settles() -> None:
     assert list(driver.settled[-1][1].lanes) == [home]
 
 
-def test_a_post_whose_turn_never_came_is_looked_at_again() -> None:
+def test_a_queued_request_leaves_out_the_records_of_ended_lanes() -> None:
     """Lanes that end while it queues leave it."""
     one, two = lane("t", 0), lane("t", 1)
     delivery = deliver(batch(pieces(2), [one, two]), inlet(), ["d"] * 2, 0.0)

@@ -40,7 +40,9 @@ STORMS: dict[str, Aep] = {
 
 @pytest.mark.parametrize("storm", STORMS)
 def test_an_hour_of_trouble_that_hits_everything_dead_letters_nothing_healthy(storm: str) -> None:
-    """Good minutes, a bad hour, good minutes, with batches all the time: every good record is accepted, and only the bad ones are dead-lettered."""
+    """Batches come all the time, with an hour of trouble in the middle: every good record is accepted, and
+    only the bad ones are dead-lettered.
+    """
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
         return STORMS[storm](request, now) if 300 <= now < 300 + HOUR else healthy_aep(request, now)
@@ -58,7 +60,7 @@ def test_an_hour_of_trouble_that_hits_everything_dead_letters_nothing_healthy(st
     driver.run(until=300 + 2 * HOUR)
 
     assert driver.open == []
-    assert total == driver.accepted
+    assert driver.accepted == total
     assert all(b"bad" in value for value in driver.dead_lettered)
     assert len(driver.dead_lettered) == 22
     assert driver.inlet.hold is None

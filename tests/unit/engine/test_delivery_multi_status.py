@@ -58,7 +58,7 @@ def test_a_passing_status_of_one_message_sends_that_message_again_and_only_it(st
     assert driver.sizes == [3, 1, 1]
     assert (content[1],) == driver.log[1].pieces == driver.log[2].pieces
     assert driver.settled[0][1].accepted == {"t": 2}
-    assert (3, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (3, [])
 
 
 def test_a_429_of_one_message_lowers_the_limits() -> None:

@@ -30,8 +30,8 @@ def test_an_outage_is_retried_without_limit(outage: BatchResponse) -> None:
     driver.start(batch(pieces(3)))
     driver.run()
 
-    assert {3} == set(driver.sizes)
-    assert (3, []) == (driver.accepted, driver.dead_letters)
+    assert set(driver.sizes) == {3}
+    assert (driver.accepted, driver.dead_letters) == (3, [])
     assert 20 < len(driver.log) < 1000
     assert driver.now < 7200 + 180
 
@@ -54,7 +54,7 @@ def test_retry_after_is_honoured_up_to_its_cap(headers: dict[str, str], seconds:
 
     assert 0.05 + seconds <= driver.log[1].at <= 0.05 + seconds + min(1.0, seconds / 10)
     assert driver.log[2].at >= 0.05 + seconds
-    assert (4, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (4, [])
 
 
 def test_retry_after_of_a_multi_status_answer_is_honoured() -> None:

@@ -1,4 +1,4 @@
-"""A request refused as a whole: bisection finds the bad records, and an acceptance since then convicts them."""
+"""A request refused as a whole: bisection finds the bad records, and a later acceptance convicts them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_halving_finds_the_one_record(status: int, bad: int) -> None:
     assert len(alone) >= 2
     assert alone[-1] - alone[0] >= SECOND_LOOK_S
     assert len(driver.log) <= 16
-    assert status == driver.dead_letters[0].refusal.status
+    assert driver.dead_letters[0].refusal.status == status
     assert driver.inlet.bisecting is None
     assert driver.inlet.hold is None
 
@@ -70,7 +70,9 @@ def test_an_acceptance_that_was_under_way_proves_nothing() -> None:
 
 
 def test_an_acceptance_before_others_were_refused_too_is_not_enough() -> None:
-    """When the inlet began to refuse others after this record stood alone, it takes an acceptance since then."""
+    """Where the inlet began to refuse other records after this one stood alone, only an acceptance since then
+    is evidence.
+    """
     content = pieces(2, bad=[1])
     driver = Driver(strict_aep())
     driver.start(batch(content))
@@ -95,7 +97,7 @@ def test_where_every_half_fails_the_inlet_is_at_fault() -> None:
     assert driver.inlet.hold.reason == "refuses everything"
     assert len(driver.log) < 300
     driver.run()
-    assert (1000, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (1000, [])
     assert driver.inlet.hold is None
 
 
@@ -117,7 +119,9 @@ def test_one_bisection_at_a_time() -> None:
 
 @pytest.mark.parametrize("passing", [1, 2, 3])
 def test_an_inlet_that_begins_to_refuse_everything_in_mid_bisection_convicts_nobody(passing: int) -> None:
-    """A batch alone in its inlet: some of it passes, then everything is refused for a minute. All of it arrives."""
+    """The batch is alone in its inlet: some of it is accepted, then everything is refused for a minute. All
+    of it arrives.
+    """
     asked = 0
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:

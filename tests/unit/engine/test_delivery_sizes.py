@@ -32,7 +32,7 @@ def test_413_is_learned() -> None:
     driver.start(batch([b'{"x":"%b"}' % (b"x" * 990)] * 900))
     driver.run()
 
-    assert (900, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (900, [])
     assert 200_000 < driver.inlet.max_bytes <= 300_000
 
 
@@ -61,7 +61,7 @@ def test_what_is_too_large_for_the_rate_goes_in_parts(ordered: bool) -> None:
 
     assert driver.sizes == [21] * 5
     assert pieces(105, bad=[50]) == [piece for request in driver.log for piece in request.pieces]
-    assert (104, 1) == (driver.accepted, len(driver.dead_letters))
+    assert (driver.accepted, len(driver.dead_letters)) == (104, 1)
 
 
 def test_what_is_not_twice_as_large_goes_as_it_is() -> None:
@@ -77,7 +77,9 @@ def test_what_is_not_twice_as_large_goes_as_it_is() -> None:
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> None:
-    """While the inlet only probes, each 429 halves the next probe, down to some ten messages; nothing is lost, and nothing overtakes where order is kept."""
+    """While the inlet is held, each 429 halves the next probe, down to about ten messages. Nothing is lost,
+    and where order is kept no record overtakes another one.
+    """
     driver = Driver(
         lambda request, _: healthy_aep(request) if len(request.pieces) <= 60 else request_refused(429),
         inlet(ordered=ordered),
@@ -88,7 +90,7 @@ def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> 
 
     assert sorted(sent) == sorted(pieces(400))
     assert sent == pieces(400) or not ordered
-    assert (400, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (400, [])
     assert len(driver.log) < 40
 
 
@@ -101,10 +103,13 @@ def test_a_batch_that_never_fits_into_the_bucket_gets_smaller(ordered: bool) -> 
     ],
     ids=["whole", "each"],
 )
-def test_a_door_that_was_shut_for_an_hour_leaves_whole_batches(
+def test_after_an_hour_of_429_batches_are_sent_whole(
     refusal: Callable[[BatchRequest], BatchResponse], ordered: bool
 ) -> None:
-    """What probed in vain goes back to where it was cut off: ten messages find the door open, and the rest follows as one. Nothing overtakes where order is kept."""
+    """The part that probed without success is merged again with the remainder that it was split from: ten
+    messages are accepted first, and the rest follows as one request. Where order is kept no record overtakes
+    another one.
+    """
     driver = Driver(
         lambda request, now: healthy_aep(request) if now > 3600 else refusal(request), inlet(ordered=ordered)
     )
@@ -121,7 +126,7 @@ def test_a_door_that_was_shut_for_an_hour_leaves_whole_batches(
     )
 
 
-def test_a_shut_door_makes_nothing_tiny() -> None:
+def test_an_hour_of_429_makes_no_tiny_requests() -> None:
     """An hour of 429 leaves requests of ten messages or more; other outages leave them as they are."""
     for status, least in ((429, 10), (503, 80)):
         driver = play(
@@ -131,7 +136,7 @@ def test_a_shut_door_makes_nothing_tiny() -> None:
             pieces(80),
         )
 
-        assert least == min(driver.sizes)
+        assert min(driver.sizes) == least
         assert driver.accepted == 80
 
 

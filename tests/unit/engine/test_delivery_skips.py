@@ -39,7 +39,7 @@ def test_an_order_for_a_record_that_was_accepted_meanwhile_does_nothing() -> Non
     driver.at(0.01, lambda: started.batch.order_skip(0, Refusal(Reason.SKIPPED, "x")))
     driver.run()
 
-    assert (2, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (2, [])
 
 
 def test_an_order_moves_a_record_that_the_flood_guard_holds() -> None:

@@ -23,8 +23,8 @@ def test_a_500_waits_like_a_503() -> None:
     driver.start(batch(pieces(10)))
     driver.run()
 
-    assert {10} == set(driver.sizes)
-    assert (10, []) == (driver.accepted, driver.dead_letters)
+    assert set(driver.sizes) == {10}
+    assert (driver.accepted, driver.dead_letters) == (10, [])
 
 
 def test_a_record_that_is_answered_500_while_others_pass_is_convicted_after_a_long_series() -> None:
@@ -75,5 +75,5 @@ def test_without_acceptances_between_a_500_convicts_nobody() -> None:
     driver.start(batch(pieces(1), name="other"))
     driver.run(until=7200.0)
 
-    assert (1, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (1, [])
     assert len(driver.log) > SUSPECT_ATTEMPTS

@@ -33,7 +33,7 @@ def test_an_unreadable_answer_means_the_batch_once_more(response: BatchResponse)
     driver = play(scripted_aep(response), pieces(3))
 
     assert driver.sizes == [3, 3]
-    assert (3, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (3, [])
 
 
 def test_after_two_unreadable_answers_each_record_goes_alone() -> None:
@@ -46,7 +46,7 @@ def test_after_two_unreadable_answers_each_record_goes_alone() -> None:
     )
 
     assert driver.sizes == [3, 3, 1, 1, 1]
-    assert (3, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (3, [])
 
 
 def test_only_what_is_unknown_goes_again() -> None:
@@ -75,4 +75,4 @@ def test_where_every_answer_is_unreadable_the_inlet_holds() -> None:
     assert driver.inlet.hold.reason == "unreadable answers"
     assert len(driver.log) < 400
     driver.run()
-    assert (20, []) == (driver.accepted, driver.dead_letters)
+    assert (driver.accepted, driver.dead_letters) == (20, [])

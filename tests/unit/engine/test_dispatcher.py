@@ -110,12 +110,14 @@ def test_a_request_that_waited_while_the_rate_sank_goes_in_parts(ordered: bool) 
         bench.sender.respond()
         bench.settle(2.0)
     assert [len(request.pieces) for request in bench.sender.requests][1:] == [20] * 7
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
     assert bench.source.stored == {SOURCE: 140, TopicPartition("t", 1): 100}
 
 
 def test_only_what_probes_gets_small() -> None:
-    """A bucket too small for what waits is found by one batch, in parts; where it gets larger meanwhile, the others go as they were made."""
+    """One batch, split into parts, finds that AEP's bucket is too small; when the bucket grows meanwhile, the
+    other batches are sent whole.
+    """
     fit: list[int] = []
 
     def aep(request: BatchRequest, _: float) -> BatchResponse:
@@ -135,18 +137,22 @@ def test_only_what_probes_gets_small() -> None:
 
 @pytest.mark.parametrize("bad", [2, 4, 20])
 def test_bad_records_that_came_first_do_not_keep_good_ones_waiting(bad: int) -> None:
-    """Nothing was ever accepted, and AEP refuses the whole request for each of them: the inlet only probes, and only the good records of another partition can end that."""
+    """Nothing was ever accepted, and AEP refuses the whole request for each bad record. The inlet is held,
+    and only the good records of another partition can end the hold.
+    """
     bench = Bench(strict_aep(), partitions=2).read(record_slice(0, pieces(bad, bad=range(bad))))
     bench.settle(10.0)
     bench.read(record_slice(0, pieces(20), TopicPartition("t", 1))).settle(300.0)
     bench.read(record_slice(20, pieces(20), TopicPartition("t", 1))).settle(300.0)
 
     assert bench.source.stored == {SOURCE: bad, TopicPartition("t", 1): 40}
-    assert bad == len(bench.dead_letters.published)
+    assert len(bench.dead_letters.published) == bad
 
 
 def test_what_is_refused_again_and_again_does_not_keep_others_waiting() -> None:
-    """Where one request at a time is allowed, a batch with many bad records always has one that is due; those behind it get their turns."""
+    """Where one request at a time is allowed, a batch with many bad records always has one that is due; the
+    batches behind it are sent in between.
+    """
     good = pieces(30, name="good")
     bench = Bench(strict_aep(), partitions=2, max_messages=100, policy={"max_in_flight": 1}).read(
         record_slice(0, pieces(100, bad=range(100)))
@@ -181,7 +187,9 @@ def test_an_outage_wakes_everything_when_it_is_over() -> None:
     ids=["503", "500", "connection"],
 )
 def test_a_request_that_fails_by_itself_keeps_its_back_off(response: BatchResponse) -> None:
-    """While others are accepted: it neither comes again with each of them, nor costs them their concurrency."""
+    """While other requests are accepted, it is not sent again after each of them, and it does not lower the
+    inlet's concurrency.
+    """
     poison = pieces(1)[0]
     bench = Bench(
         lambda request, now: response if poison in request.pieces else healthy_aep(request),

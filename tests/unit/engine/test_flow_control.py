@@ -50,7 +50,7 @@ def test_a_full_window_stops_reading_then_pauses_and_resumes_at_half() -> None:
         bench.turn(20)
     bench.settle()
     assert bench.source.paused == set()
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_a_full_inlet_pauses_its_own_partitions_only() -> None:
@@ -110,7 +110,8 @@ def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
             bench.time.now += ENOUGH_S
             bench.turn()
 
-    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
+    # The scripted source returns what it was fed; this one never ends.
+    bench.source.read = endless  # type: ignore[method-assign]
     turns()
     assert SOURCE in bench.source.paused
     assert most / 2 <= max(ahead) <= most
@@ -125,7 +126,9 @@ def test_a_lane_is_never_further_ahead_than_allowed(most: int) -> None:
 
 @pytest.mark.parametrize("inlets", ["one", "two"])
 def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
-    """Answers are waited for first, and not for long: then reading goes on. Where another inlet has nothing to send, it goes on at once."""
+    """The loop waits for responses first, but only for a short time, and then reads again. Where another
+    inlet has nothing to send, it reads at once.
+    """
     routes = [Route("t", Format.RAW, "inlet", "ds"), Route("u", Format.RAW, "other", "ds")][
         : 2 if inlets == "two" else 1
     ]
@@ -137,7 +140,8 @@ def test_nothing_is_read_while_enough_waits_to_be_sent(inlets: str) -> None:
         first = 100 * (len(reads) - 1)
         return [record_slice(first, pieces(100))]
 
-    bench.source.read = endless  # type: ignore[method-assign]  # the scripted source reads what it was fed; this one never ends
+    # The scripted source returns what it was fed; this one never ends.
+    bench.source.read = endless  # type: ignore[method-assign]
     bench.turn(3)
     assert len(reads) == 3  # 300 records are six batches: four are under way, two wait
     bench.turn(5)

@@ -44,7 +44,9 @@ def test_evidence_is_the_latest_request_that_was_accepted() -> None:
 
 
 def test_what_producers_write_where_a_dataset_belongs_does_not_grow_memory() -> None:
-    """An id of its own in each record, all refused: so many rows are counted, the latest, and none that is longer than an id could be."""
+    """Each record is refused with an id of its own in the message. Only the latest of these rows are counted,
+    and no row is longer than an id can be.
+    """
     one = inlet(flood_guard=10)
     for at in range(5 * MAX_COUNTED_KEYS):
         assert one.guard_refusals(f"dataset-{at}", 1, 0.0).allowed
@@ -85,7 +87,9 @@ def test_requests_that_were_under_way_count_once() -> None:
 
 
 def test_what_probes_after_429s_is_halved_each_time() -> None:
-    """Whatever it was a part of, and down to some ten messages; a batch of less than twice as many goes as it is. An acceptance ends it."""
+    """A 429 halves a probe whatever it was a part of, down to about ten messages; a batch of less than twice
+    as many is sent as it is. An acceptance ends it.
+    """
     one, probes = inlet(), [400]
     one.note_throttled(400, one.request_sent(400, 0.0), 0.0)
     assert one.messages_to_send(400) == 400
@@ -103,7 +107,9 @@ def test_what_probes_after_429s_is_halved_each_time() -> None:
 
 
 def test_429s_that_were_under_way_halve_once() -> None:
-    """Eight requests of a hundred that come back from one outage are no reason to send one message; and those of another kind halve nothing."""
+    """Eight requests of a hundred messages that fail in one outage are no reason to send one message at a
+    time; other failures than 429 halve nothing.
+    """
     one = inlet()
     for _ in range(100):
         one.place_hold("status 503", "", one.request_sent(1, 0.0), 0.0)
@@ -170,7 +176,9 @@ DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
     ],
 )
 def test_retry_after_in_seconds_or_as_a_date(value: str, date: str | None, seconds: float | None) -> None:
-    """A date is measured against the answer's own; both are capped; what can't be read, or asks for no wait, is as if it were not there."""
+    """A date is measured against the response's own date; both forms are capped; a value that can't be read,
+    or asks for no wait, is ignored.
+    """
     found = inlet(retry_after_max_s=300.0).retry_after(
         {"retry-after": value} | ({"date": date} if date else {})
     )
@@ -182,7 +190,9 @@ def test_retry_after_in_seconds_or_as_a_date(value: str, date: str | None, secon
     ("value", "seconds", "jitter"), [("1", 1.0, 0.1), ("7", 7.0, 0.7), ("60", 60.0, 1.0), ("301", 300.0, 1.0)]
 )
 def test_retry_after_has_a_jitter(value: str, seconds: float, jitter: float) -> None:
-    """Upwards only, of a tenth, a second at most: replicas that were told the same don't come back in the same moment."""
+    """The jitter only adds: a tenth of the wait, at most a second. Replicas that got the same Retry-After do
+    not all come back in the same moment.
+    """
     found = [
         inlet(seed=seed, retry_after_max_s=300.0).retry_after({"retry-after": value}) or 0.0
         for seed in range(100)
@@ -265,7 +275,9 @@ def test_the_flood_guard_counts_refusals_in_a_row() -> None:
 
 
 def test_a_flood_in_one_stroke_dries_too() -> None:
-    """A thousand refused at once are stopped before anything was counted; still, an acceptance must end the alarm."""
+    """A thousand records refused at once are stopped before any was counted; an acceptance must still end the
+    alarm.
+    """
     one = inlet(flood_guard=10)
     one.guard_refusals("a", 10, 0.0)
     one.reset_refusals("a")

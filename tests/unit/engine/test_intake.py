@@ -1,4 +1,4 @@
-"""Slices become messages of batches: datasets, tombstones, ends of partitions, and offsets that go backwards."""
+"""Slices become messages of batches: datasets, tombstones, ends of partitions, offsets that go backwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.support.scripted_aep import never_answers
 
 
 def test_datasets_in_turn_are_a_batch_each_and_hold_back_what_lies_between() -> None:
-    """Batches of two: the first of `a` is full before any of `b` is taken, and what was accepted first stores nothing beyond what is still out."""
+    """Batches hold two records: the first one of `a` is full before a record of `b` is taken. A batch that is
+    accepted first stores no offset beyond the batches that are still open.
+    """
     a, b = (b'{"header":{"datasetId":"%b"}}' % name for name in (b"a", b"b"))
     envelopes = Route("t", Format.ENVELOPE, "inlet", None)
     bench = (
@@ -74,7 +76,9 @@ def test_offsets_that_go_backwards_start_another_lane() -> None:
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_nowhere(ordered: bool) -> None:
-    """It can't be read again. A revoke of the new lane meanwhile changes nothing, for no other member will ever read it."""
+    """It can't be read again. A revoke of the new lane changes nothing for it, because no other member will
+    ever read it.
+    """
     old, new = pieces(3, name="old"), pieces(2, bad=[1], name="new")
     bench = Bench(linger_s=10.0, max_messages=2, ordered=ordered).read(record_slice(100, old))
     bench.read(record_slice(0, new)).turn()
@@ -86,7 +90,7 @@ def test_what_was_read_of_a_topic_that_is_created_anew_is_delivered_and_stored_n
     assert set(old) <= set.union(*sent)
     assert not any(batch & set(old) and batch & set(new) for batch in sent)
     assert all(offset <= 2 for _, offset in bench.source.history[1:]), bench.source.history
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
     assert bench.engine.view.is_idle
 
 
@@ -107,7 +111,7 @@ def test_records_of_a_partition_that_is_not_ours_are_left() -> None:
     assert bench.source.stored == {}
 
 
-def test_a_topic_without_a_route_stops_the_pump() -> None:
+def test_a_topic_without_a_route_stops_the_engine() -> None:
     """It was subscribed by mistake: reading it further would lose it."""
     bench = Bench()
     bench.engine._offsets.begin(TopicPartition("other", 0), 0.0)

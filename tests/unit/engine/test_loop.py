@@ -70,7 +70,7 @@ def test_a_bad_record_is_dead_lettered_before_its_offset_is_stored() -> None:
         (2, Reason.REFUSED),
     }
     assert len(bench.events.of(DeadLetterPublished)) == 2
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_a_drain_settles_what_was_read_and_reads_no_more() -> None:
@@ -109,7 +109,7 @@ def test_partitions_that_come_during_a_drain_start_paused() -> None:
     assert SOURCE_1 in bench.source.paused
 
 
-def test_the_pump_says_what_is_going_on() -> None:
+def test_the_status_says_what_is_going_on() -> None:
     """A snapshot for the status page, made anew twice a second."""
     bench = Bench(strict_aep(503), linger_s=0.0).read(record_slice(0, pieces(3, bad=[1]))).turn(100)
 

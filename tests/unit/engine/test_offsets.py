@@ -80,7 +80,9 @@ def test_an_end_of_partition_advances_past_control_records() -> None:
 
 
 def test_an_end_of_partition_below_what_was_read_moves_nothing_back() -> None:
-    """After a truncation the end comes first; were it believed, the records after it would look like new ones of the same lane."""
+    """After a truncation the end of the partition comes first. If it were taken as the next offset, the
+    records after it would look like new ones of the same lane.
+    """
     ledger = Offsets()
     lane = ledger.begin(T0, 0.0)
     read(ledger, lane, "b", 100)
@@ -93,7 +95,9 @@ def test_an_end_of_partition_below_what_was_read_moves_nothing_back() -> None:
 
 
 def test_a_dead_lane_is_fenced() -> None:
-    """An outcome that comes after the revoke touches neither the old lane nor the new one of the same partition."""
+    """An outcome that comes after the revoke touches neither the old lane nor the new one of the same
+    partition.
+    """
     ledger = Offsets()
     old = ledger.begin(T0, 0.0)
     read(ledger, old, "b", 5)
@@ -161,7 +165,9 @@ OPS = st.one_of(
 
 
 class World:
-    """One partition's truth is the set of its unsettled offsets; the log is written as it is first read, and is read again after a revoke."""
+    """The model of a partition is the set of its unsettled offsets. The log is written when it is first read,
+    and is read again after a revoke.
+    """
 
     def __init__(self) -> None:
         self.ledger = Offsets()
@@ -237,7 +243,9 @@ class World:
 @settings(max_examples=400)
 @given(st.lists(OPS, max_size=40))
 def test_any_history_gives_the_highest_safe_offset(ops: list[tuple[Any, ...]]) -> None:
-    """Gaps, mixed routing, out-of-order outcomes, revoke and return: never skips, never goes back, always the highest safe offset."""
+    """Through gaps, several batches at once, outcomes in any order, revokes and returns, the watermark never
+    skips a record, never goes back, and is always the highest safe offset.
+    """
     world = World()
     for op in ops:
         match op:

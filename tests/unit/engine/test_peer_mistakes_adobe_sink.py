@@ -28,7 +28,9 @@ from tests.support.scripted_aep import (
 
 
 def test_1_a_filtered_record_does_not_shift_the_blame() -> None:
-    """Adobe's sink drops what is not JSON and applies the failure's index to the unfiltered list: its dead letter names the wrong record."""
+    """Adobe's sink drops what is not JSON and applies the failure's index to the unfiltered list: its dead
+    letter names the wrong record.
+    """
     values = [b"not json", *pieces(2), None, b"[]", b'{"bad":"1"}', b'{"good":"last"}']
     bench = Bench(linger_s=0.0).read(record_slice(0, values)).settle()
 
@@ -59,7 +61,9 @@ def test_1_a_filtered_record_does_not_shift_the_blame() -> None:
 @pytest.mark.parametrize("name", ["status", "statusCode"])
 @pytest.mark.parametrize("form", [int, str])
 def test_2_a_failure_in_either_spelling_is_a_failure(name: str, form: type) -> None:
-    """Adobe's sink knows only `status`: the documented `statusCode` form counts as success, and the record is gone."""
+    """Adobe's sink knows only `status`: the documented `statusCode` form counts as success, and the record is
+    gone.
+    """
     bench = (
         Bench(scripted_aep(multi_status(entry_accepted(0), {name: form(400), "message": "m"})), linger_s=0.0)
         .read(record_slice(0, pieces(2)))
@@ -92,7 +96,9 @@ def test_3_a_failed_entry_without_an_id_concerns_one_record() -> None:
     ids=lambda response: str(response.status or response.fault),
 )
 def test_4_an_outage_dead_letters_nothing_and_moves_no_offset(outage: BatchResponse) -> None:
-    """Adobe's sink sends the batch to the dead-letter topic after a second; without one it swallows the refusal, and the offset moves on."""
+    """Adobe's sink sends the batch to the dead-letter topic after a second; without one it swallows the
+    refusal, and the offset moves on.
+    """
     bench = Bench(lambda request, now: outage, linger_s=0.0).read(record_slice(0, pieces(3))).settle(1800.0)
 
     assert bench.dead_letters.published == []
@@ -171,7 +177,9 @@ def test_6_a_401_drops_the_cached_token() -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 407])
 def test_6_a_refused_token_or_proxy_never_stops_the_bridge(status: int) -> None:
-    """A proxy's 407 kills the task of Adobe's sink. Here it is a hold that everybody can see, and that ends by itself."""
+    """A proxy's 407 kills the task of Adobe's sink. Here the inlet is held, which the status shows, and the
+    hold ends by itself.
+    """
     bench = (
         Bench(
             lambda request, now: request_refused(status) if now < 4000 else healthy_aep(request), linger_s=0.0
@@ -202,7 +210,9 @@ def test_7_no_secret_is_shown(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("sign", ["é", "€", "😀", "\U0010ffff"])
 def test_8_batches_are_measured_in_bytes_before_adding(sign: str) -> None:
-    """Adobe's sink counts UTF-16 characters, after adding, and has no guard at 1 MB: with these signs its requests are up to three times too large."""
+    """Adobe's sink counts UTF-16 characters, after adding, and has no guard at 1 MB: with these signs its
+    requests are up to three times too large.
+    """
     value = ('{"x":"' + sign * 20_000 + '"}').encode()
     bench = Bench(linger_s=0.0).read(record_slice(0, [value] * 60)).settle()
     sizes = [len(body(request.pieces)) for request in bench.sender.requests]

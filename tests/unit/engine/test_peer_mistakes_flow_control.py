@@ -13,7 +13,9 @@ from tests.support.scripted_aep import all_accepted, healthy_aep, never_answers,
 
 
 def test_records_of_a_paused_partition_are_taken_in_like_any() -> None:
-    """arroyo #412: "paused, so poll returns nothing" is false during a rebalance; there it was an assertion that ended the process."""
+    """arroyo #412: "paused, so poll returns nothing" is false during a rebalance; there it was an assertion
+    that ended the process.
+    """
     bench = (
         Bench(never_answers, max_messages=1, linger_s=0.0, max_uncommitted_records=5)
         .read(record_slice(0, pieces(10)))
@@ -32,7 +34,9 @@ def test_records_of_a_paused_partition_are_taken_in_like_any() -> None:
 
 @pytest.mark.parametrize("what", ["window", "ahead", "assigned while full", "revoked while paused"])
 def test_no_partition_stays_paused_for_ever(what: str) -> None:
-    """parallel-consumer #857, librdkafka #1849, #5113: a partition that was paused, or came back after a pause, is read on when there is room."""
+    """parallel-consumer #857, librdkafka #1849, #5113: a partition that was paused, or came back after a
+    pause, is read on when there is room.
+    """
     policy = {} if what == "ahead" else {"window_bytes": 5000}
     bench = Bench(
         never_answers,
@@ -64,7 +68,9 @@ def test_no_partition_stays_paused_for_ever(what: str) -> None:
 
 
 def test_an_hour_of_429_grows_no_queue() -> None:
-    """vector #17276: a request queue without a bound. The window is all that is ever held, and the rest stays in Kafka."""
+    """vector #17276: a request queue without a bound. Here the window bounds what is held, and the rest stays
+    in Kafka.
+    """
     value = b'{"x":"%b"}' % (b"x" * 1000)
     bench = Bench(
         lambda request, now: request_refused(429),

@@ -11,7 +11,9 @@ from tests.support.scripted_aep import healthy_aep, never_answers, request_refus
 
 @pytest.mark.parametrize("failed", range(4))
 def test_a_failed_batch_is_not_passed_over_by_a_later_one(failed: int) -> None:
-    """vector #24543, #24215; faststream #2618: the next batch stored a higher offset, and the failed one was never sent again."""
+    """vector #24543, #24215; faststream #2618: the next batch stored a higher offset, and the failed one was
+    never sent again.
+    """
     stuck = pieces(8)[failed * 2]
     bench = Bench(
         lambda request, now: request_refused(503) if stuck in request.pieces else healthy_aep(request),

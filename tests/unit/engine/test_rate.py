@@ -31,7 +31,9 @@ def test_the_rate_is_learned_from_what_got_through() -> None:
 
 
 def test_a_further_429_cuts_once_a_second_at_most() -> None:
-    """A volley of 429 is one message; and where nothing got through since the last one, a door is shut, which says nothing of a rate."""
+    """Several 429 of one moment count once. Where nothing was accepted since the last one, AEP refuses
+    everything, which says nothing about a rate.
+    """
     rate = Rate()
     rate.accepted(1000, 0.0)
     for tenth in range(10):
@@ -68,7 +70,9 @@ def test_the_rate_never_sinks_below_a_request_a_second() -> None:
 
 
 def test_no_rate_is_learned_where_nothing_got_through_lately() -> None:
-    """A 429 as the first answer, or before anything got through, must not stall an inlet: back-off is enough."""
+    """A 429 as the first response, or before anything was accepted, must not stall an inlet: back-off is
+    enough.
+    """
     rate = Rate()
     rate.pushed_back(0.0)
     rate.sent(1000, 3601.0)
@@ -99,7 +103,9 @@ def test_a_batch_may_overdraw_and_the_next_one_waits() -> None:
 
 
 def test_a_rate_that_is_in_use_is_calm_and_then_searches() -> None:
-    """At once after the first 429, which says little; then it drifts by 5% of a request each second, and searches after 8 seconds (4 while unsettled)."""
+    """It searches at once after the first 429, which says little. Later it drifts by 5% of a request each
+    second, and searches after 8 seconds (4 while it is unsettled).
+    """
     rate = Rate()
     rate.accepted(10_000, 0.0)
     rate.pushed_back(1.0)
@@ -132,7 +138,9 @@ def use(rate: Rate, start: float, seconds: float, messages: int = 1000) -> float
 
 
 def test_the_rate_moves_with_the_partitions() -> None:
-    """A third of them is a third of the rate, and the whole is the whole again; where nothing is learned there is nothing to move."""
+    """A third of the partitions has a third of the rate, and all of them have all of it again. Where nothing
+    is learned, nothing changes.
+    """
     rate = Rate()
     rate.hold(0.5)
     assert rate.limit == math.inf
@@ -147,7 +155,9 @@ def test_the_rate_moves_with_the_partitions() -> None:
 
 
 def test_a_first_search_goes_on_when_another_member_joins() -> None:
-    """A second after the first 429: were the search put off, those that joined last would find all that there is."""
+    """It joins a second after the first 429. If the search were put off, the members that joined last would
+    take all that is left.
+    """
     rate = Rate()
     rate.hold(0.5)
     rate.accepted(8000, 0.0)
@@ -183,7 +193,9 @@ def test_a_share_searches_more_rarely_but_searches(share: float, calm_s: float) 
 
 
 def test_after_a_search_a_share_is_what_it_was_or_half_of_what_it_got() -> None:
-    """How much of what got through was the others' nobody knows, but a search that went far found something."""
+    """Nobody knows which part of what was accepted belonged to the other members, but a search that went far
+    found unused quota.
+    """
     near, far = settled(0.5), settled(0.5)
     before = near.limit
     near.pushed_back(use(near, 3.0, 36.0))
@@ -197,7 +209,9 @@ def test_after_a_search_a_share_is_what_it_was_or_half_of_what_it_got() -> None:
 
 
 def test_who_has_little_grows_by_as_much_as_who_has_a_lot() -> None:
-    """Messages a second: the request that the whole quota would allow counts, not the own one. So shares become equal."""
+    """The growth in messages a second depends on the request that the whole quota would allow, not on the
+    member's own. So shares become equal.
+    """
     little, much = settled(1 / 3, 2000), settled(1 / 3, 5000)
     gained = []
     for rate in (little, much):
@@ -231,7 +245,9 @@ def settled(share: float, quota: int = 10_000) -> Rate:
 
 
 def test_an_idle_inlet_learns_nothing() -> None:
-    """A request every 20 seconds is waited for a hundredth of a second: however long that goes on, the rate stays what it was."""
+    """A request every 20 seconds waits for a hundredth of a second: however long that goes on, the rate stays
+    what it was.
+    """
     rate = Rate()
     rate.accepted(1000, 0.0)
     rate.pushed_back(1.0)
@@ -384,7 +400,9 @@ EVENTS = st.lists(
 def test_whatever_happens_a_request_goes_out_some_time(
     events: list[tuple[str, int, float]], configured: float | None
 ) -> None:
-    """The learned rate never sinks below one message a second, never stops being a number, and no wait is negative or endless."""
+    """The learned rate never sinks below one message a second, never stops being a number, and no wait is
+    negative or endless.
+    """
     rate, now = Rate(configured), 0.0
     for what, messages, later in events:
         now += later

@@ -61,7 +61,9 @@ def test_a_quota_that_changes_is_found_within_seconds(latency_s: float, factor: 
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
-    """95% of one and a half times the quota is used after 12 seconds at most, after 8 on average, wherever in the calm it is raised."""
+    """The quota is raised by half: 95% of it is used after 12 seconds at most, and after 8 on average,
+    wherever in its calm the rate is.
+    """
     took = []
     for moment in range(100, 116):
         it = quota_simulation(latency_s, seed=moment)
@@ -86,9 +88,11 @@ def test_a_raised_quota_is_found_whenever_it_rises(latency_s: float) -> None:
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 @pytest.mark.parametrize("apart_s", [0.0, 1.5, 40.0])
 def test_three_processes_refuse_little_and_share_fairly(latency_s: float, apart_s: float) -> None:
-    """From 60 seconds after the last one started: in 90 seconds, and in the minutes after them, less than 1% of requests are refused.
+    """From 60 seconds after the last one started: in 90 seconds, and in the minutes after them, less than 1%
+    of requests are refused.
 
-    Each hit is chance, some 7 in 90 seconds: what is asked of each run is little more than the goal, what is asked of all of them together is the goal.
+    Each refusal is chance, some 7 in 90 seconds: each run may have a little more than the goal, and all of
+    them together must meet the goal.
     """
     at = 60 + 2 * apart_s
     early, late, least = [], [], []
@@ -126,7 +130,9 @@ def test_a_replica_that_leaves_gives_its_share_at_once(latency_s: float) -> None
 
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 def test_processes_that_know_nothing_of_each_other_share_a_quota(latency_s: float) -> None:
-    """Of different groups, each with all of its partitions: they refuse more, since each searches as if it were alone, and none starves."""
+    """The members are of different groups, each with all of its partitions. More is refused, since each
+    searches as if it were alone, but none starves.
+    """
     it = quota_simulation(latency_s, 3)
     it.rebalance = lambda now: None  # type: ignore[method-assign]
     it.run(400)
@@ -139,7 +145,9 @@ def test_processes_that_know_nothing_of_each_other_share_a_quota(latency_s: floa
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> None:
-    """A minute in which so many requests are refused whatever the rate: 40 seconds after it (back-off included) nearly as much gets through as before."""
+    """For a minute so many requests are refused whatever the rate. 40 seconds after it (back-off included)
+    nearly as much is accepted as before.
+    """
     it = quota_simulation(0.03, seed=seed)
     it.quota = Storm(30_000, 10_000, share=share, dice=Random(seed))
     it.run(230)
@@ -149,7 +157,9 @@ def test_a_storm_of_429_is_forgotten_within_seconds(share: float, seed: int) -> 
 
 
 def test_a_configured_rate_is_kept_by_all_together() -> None:
-    """Three processes with a third of 6,000 each never pass it, although the quota would allow more: no second has more than a request of each beyond it."""
+    """Three processes with a third of 6,000 each never pass it, although the quota would allow more: no
+    second has more than one request of each beyond it.
+    """
     it = quota_simulation(0.03, 3)
     for replica in it.replicas:
         replica.inlet.rate.configured = 2000.0
@@ -166,7 +176,9 @@ def test_a_configured_rate_is_kept_by_all_together() -> None:
 @pytest.mark.parametrize("latency_s", [0.03, 0.3])
 @pytest.mark.parametrize(("quota", "most"), [(2000, 0.022), (1000, 0.022), (500, 0.022), (50, 0.025)])
 def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota: float, most: float) -> None:
-    """From the second minute on some 2% of requests are refused, and nearly all of the quota is used: requests are as small as the rate."""
+    """From the second minute on some 2% of requests are refused, and nearly all of the quota is used:
+    requests are as small as the rate.
+    """
     for seed in range(3):
         it = quota_simulation(latency_s, seed=seed, quota=quota)
         it.run(360)
@@ -189,7 +201,9 @@ def test_a_small_quota_is_used_as_evenly_as_a_large_one(latency_s: float, quota:
 def test_many_processes_share_a_quota_that_is_small_for_each(
     latency_s: float, replicas: int, quota: float, early: float, late: float
 ) -> None:
-    """With less than a full request a second for each, few are refused, and none starves: not the one, either, whose first request finds nothing left."""
+    """With less than a full request a second for each, few requests are refused and no member starves, not
+    even one whose first request finds nothing left.
+    """
     for seed in range(2):
         it = quota_simulation(latency_s, replicas, seed=seed, quota=quota)
         it.run(360)
@@ -204,7 +218,9 @@ def test_many_processes_share_a_quota_that_is_small_for_each(
     ("replicas", "factor", "most"), [(1, 0.05, 0.025), (1, 0.01, 0.03), (3, 0.05, 0.025)]
 )
 def test_a_quota_that_sinks_far_is_kept_to(replicas: int, factor: float, most: float) -> None:
-    """What was made into large batches before goes in parts: a minute later few requests are refused, and what there is is used."""
+    """Batches that were made large before are sent in parts: a minute later few requests are refused, and the
+    available quota is used.
+    """
     for seed in range(3):
         it = quota_simulation(0.03, replicas, seed=seed)
 

@@ -29,7 +29,9 @@ class Listening:
 
 
 def test_a_revoke_after_a_storm_of_429_repeats_nothing() -> None:
-    """What probed at its end was small, and the rest of its batch goes whole: a revoke waits in vain for dozens of requests, one after another."""
+    """The last probe was small, and the rest of its batch is sent as one request. Otherwise a revoke would
+    have to wait for dozens of requests, one after another.
+    """
     for seed in range(6):
         accepted: list[int] = []
 
@@ -80,11 +82,13 @@ def test_a_revoke_ends_at_its_deadline() -> None:
     bench.sender.respond()
     bench.turn(3)
     assert bench.source.stored == {SOURCE: 3}
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_the_loop_is_alive_while_a_revoke_waits() -> None:
-    """However long it may wait: `/livez` fails after a minute without a turn, and would end the process in the middle of it."""
+    """A revoke may wait for long, but `/livez` fails after a minute without a turn, and would end the process
+    in the middle of it.
+    """
     bench = Bench(never_answers, linger_s=0.0, revoke_timeout_s=140.0).read(record_slice(0, pieces(3))).turn()
     stood = [0.0]
     bench.engine.loop._completions = Listening(
@@ -109,7 +113,7 @@ def test_a_revoke_leaves_what_was_not_sent_to_the_next_owner() -> None:
     assert [tuple(request.pieces) for request in bench.sender.requests] == [tuple(pieces(3, name="x"))]
     assert bench.source.stored.get(SOURCE, 0) == 0
     assert bench.source.stored[SOURCE_1] == 3
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_a_revoke_takes_queued_and_waiting_requests_back() -> None:
@@ -130,7 +134,7 @@ def test_a_revoke_takes_queued_and_waiting_requests_back() -> None:
     bench.turn(5)
 
     assert not bench.engine.view.tasks
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
     assert bench.source.stored.get(SOURCE, 0) == 0
 
 
@@ -144,7 +148,7 @@ def test_lost_partitions_store_nothing() -> None:
 
     assert bench.source.stored == {}
     assert [event.lost for event in bench.events.of(PartitionsRevoked)] == [True]
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_partitions_that_we_do_not_hold_can_be_revoked() -> None:
@@ -192,7 +196,7 @@ def test_with_order_a_revoke_forgets_the_batches_that_wait_for_their_turn() -> N
     bench.turn(3)
 
     assert len(bench.sender.requests) == 1
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
     assert bench.source.stored[SOURCE] == 0
 
 
@@ -213,7 +217,7 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
 def test_a_replaced_lanes_records_are_settled_after_its_partition_went_and_store_nothing(
     ordered: bool, end: str
 ) -> None:
-    """No other member can read them again, for their topic was created anew; and its offsets are not theirs."""
+    """Their topic was created anew, so that no other member can read them. Its offsets are reused now."""
     old, new = pieces(4, bad=[2], name="old"), pieces(2, name="new")
     bench = Bench(
         never_answers,

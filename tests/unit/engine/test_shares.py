@@ -10,14 +10,16 @@ from tests.support.engine_bench import Bench
 
 
 def test_the_learned_rate_moves_with_the_partitions() -> None:
-    """Of its own inlet, at once; what is held of another topic counts for that topic's inlet, and between two assignments nothing is forgotten."""
+    """The rate of the topic's own inlet changes at once; partitions of another topic count for that topic's
+    inlet. Between two assignments nothing is forgotten.
+    """
     bench = Bench(routes=(Route("t", Format.RAW, "a", "ds"), Route("u", Format.RAW, "b", "ds")), partitions=3)
     bench.engine.note_partition_counts({"t": 3, "u": 12})
     bench.engine.loop.balance(bench.source, force=True)
     for inlet in bench.inlets.values():
         inlet.rate.accepted(40_000, 0.0)
         inlet.rate.pushed_back(1.0)
-    assert (40_000, 10_000) == (bench.inlets["a"].rate.limit, bench.inlets["b"].rate.limit)
+    assert (bench.inlets["a"].rate.limit, bench.inlets["b"].rate.limit) == (40_000, 10_000)
 
     def limits() -> tuple[float, ...]:
         bench.engine.loop.balance(bench.source, force=True)

@@ -1,4 +1,4 @@
-"""An operator's order moves a stuck record to its dead-letter topic, or its answer says why it was not moved."""
+"""An operator's order moves a stuck record to its dead-letter topic, or says why it was not moved."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_an_operator_moves_a_record_that_is_stuck() -> None:
 
 @pytest.mark.parametrize(("end", "stored"), [("accepted", 2), ("moved", 2), ("lost", 0)])
 def test_an_order_that_nobody_waits_for_any_more_ends_nothing(end: str, stored: int) -> None:
-    """The admin port gives up after 30 seconds; the record is accepted, moved, or goes to another member after that."""
+    """The admin port gives up after 30 seconds; the record is accepted, moved, or goes to another member
+    after that.
+    """
     asked: list[BatchRequest] = []
     bench = (
         Bench(lambda request, _: asked.append(request) if not asked else healthy_aep(request), linger_s=0.0)
@@ -63,12 +65,14 @@ def test_an_order_that_nobody_waits_for_any_more_ends_nothing(end: str, stored: 
     bench.sender.respond(0, request_refused(503) if end == "moved" else None)
     bench.settle(300.0)
 
-    assert stored == bench.source.stored[SOURCE]
+    assert bench.source.stored[SOURCE] == stored
     assert (end == "moved") == bool(bench.dead_letters.published)
 
 
 def test_an_order_for_a_record_that_is_settled_already_says_so() -> None:
-    """Its batch may wait for another one: the watermark is the first offset of the batch, not the one that waits."""
+    """Its batch may wait for another record: the watermark is the first offset of the batch, not the offset
+    of the record that waits.
+    """
     bench = (
         Bench(
             scripted_aep(
@@ -113,11 +117,13 @@ def test_an_order_for_a_record_of_a_topic_that_was_created_anew_is_carried_out(o
 
     assert skip.done.result(0) == "moved to t.dlq"
     assert [dead_letter.record.offset() for dead_letter in bench.dead_letters.published] == [100]
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
-    """A partition was cut off and is read again: the same offset is stuck twice, and here the second time no other member is to be asked."""
+    """A partition was truncated and is read again, so the same offset is stuck twice. The second time no
+    other member can be asked.
+    """
     stuck = pieces(2, name="stuck")
     bench = (
         Bench(lambda request, now: request_refused(503), linger_s=0.0, max_messages=2)
@@ -135,7 +141,7 @@ def test_an_order_reaches_what_an_order_before_it_did_not() -> None:
     skip = order(bench, 6)
     bench.turn(20)
     assert skip.done.result(0) == "moved to t.dlq"
-    assert 0.0 == pytest.approx(bench.used)
+    assert bench.used == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(

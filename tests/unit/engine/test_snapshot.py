@@ -33,7 +33,9 @@ def partition(bench: Bench, where: TopicPartition) -> dict[str, Any]:
 
 
 def test_the_reason_is_that_of_the_oldest_batch_however_it_was_postponed() -> None:
-    """The dispatcher sends a batch of bad records behind the others; the partition still waits for that batch."""
+    """The dispatcher sends a batch of bad records behind the others; the partition still waits for that
+    batch.
+    """
     old, young = b'{"bad":1}', b'{"late":1}'
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
@@ -56,7 +58,9 @@ def test_the_reason_is_that_of_the_oldest_batch_however_it_was_postponed() -> No
 
 
 def test_only_partitions_with_unsettled_records_of_a_batch_wait_for_it() -> None:
-    """One record of a shared batch gets a 503: the other partition's records are settled, and wait for nothing."""
+    """One record of a shared batch gets a 503: the other partition's records are settled, and wait for
+    nothing.
+    """
 
     def aep(request: BatchRequest, now: float) -> BatchResponse:
         if len(request.pieces) == 4:
@@ -115,7 +119,7 @@ def order(bench: Bench, offset: int, source: TopicPartition = SOURCE) -> SkipOrd
     return skip
 
 
-def test_who_waits_is_told_by_its_coordinates() -> None:
+def test_a_waiting_record_is_named_by_its_coordinates() -> None:
     """An operator needs the offset to order it away: that of the record, not of its batch."""
     bench = (
         Bench(

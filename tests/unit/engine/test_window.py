@@ -6,7 +6,7 @@ from bridge.engine.window import Window
 
 
 def test_a_window_is_full_from_its_limit_until_less_than_half_is_held() -> None:
-    """Were it open again right below its limit, partitions would be paused and resumed with every response."""
+    """If it opened right below its limit, partitions would be paused and resumed with every response."""
     window = Window(1000)
     window.take(999)
     assert not window.is_full(1.0)
