@@ -47,14 +47,18 @@ def test_fresh_histories() -> None:
 def test_histories_that_failed_once() -> None:
     """What was looked for too early, or where it could not be.
 
-    589186314: a healthy record, accepted before its elder, was refused by AEP when it was sent again to restore the order. 8773: the inlet that lives had a
-    request out at the moment of the look. 9290: the last answer was stored and committed behind two reads that leapt. 8121:
-    the same again and again, in a lane that is paused after every ten records. 400992269: a log was cut off above what had been read, which looks like a gap. 341878202:
-    one healthy victim, whose letter the broker did not take twice, counted as three. 958656211: order was kept, and the time was up that had been waited for the
-    record before, until an operator skipped it. 882670987: AEP refused everything, accepted something, and refused everything again: each record that
-    was refused alone both times looks like poison.
+    589186314: a healthy record, accepted before its elder, was refused by AEP when it was sent again
+    to restore the order. 8773: the healthy inlet had a request out at the moment of the look.
+    9290: the last response was stored and committed behind two reads that skipped ahead in time.
+    8121: the same repeatedly, in a lane that is paused after every ten records.
+    400992269: a log was cut off above what had been read, which looks like a gap.
+    341878202: one healthy victim, whose dead letter the broker refused twice, counted as three.
+    958656211: the order was kept, and the time to wait for the record before was over, until an
+    operator skipped it. 882670987: AEP refused everything, accepted something, and refused everything
+    again: each record that was refused alone both times looks like poison.
+    164564143: a log was truncated whose committed offset lay before its start.
     """
-    for seed in (589186314, 8773, 9290, 8121, 400992269, 341878202, 958656211, 882670987):
+    for seed in (589186314, 8773, 9290, 8121, 400992269, 341878202, 958656211, 882670987, 164564143):
         simulate(seed)
 
 

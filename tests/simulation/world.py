@@ -275,12 +275,18 @@ class World:
             self._append(topic, where)
 
     def _truncate(self, where: TopicPartition, rng: Random) -> None:
-        """A replica that lagged becomes the leader: what only the others had is gone. And retention has deleted some of what is committed."""
-        log, committed = self.truth.logs[where], self.broker.committed.get(where, 0)
-        if log.end <= committed:
+        """Make a replica that lagged the leader, so that the records which only the others had are lost.
+
+        Retention deletes some of the records that are committed. A member that reads again from the
+        log's start commits less than was committed before, so the committed offset may lie before the
+        start: the log then keeps its start, and is cut off behind it.
+        """
+        log = self.truth.logs[where]
+        deletable = max(log.start, self.broker.committed.get(where, 0))
+        if log.end <= deletable:
             return
-        log.end = rng.randint(committed, log.end - 1)
-        log.start = rng.randint(log.start, committed)
+        log.end = rng.randint(deletable, log.end - 1)
+        log.start = rng.randint(log.start, deletable)
         del log.recs[bisect_left(log.recs, log.end, key=lambda rec: rec.at) :]
         log.checked, log.cut_off = min(log.checked, len(log.recs)), True
         log.incarnation += 1
