@@ -21,7 +21,7 @@ from bridge.engine.skips import SkipOrder
 from bridge.engine.task import Task
 from bridge.model import BatchRequest, DeadLetter, PublishResult, TopicPartition
 from tests.simulation.conduct import Conduct
-from tests.simulation.court import Court
+from tests.simulation.dead_letter_oracle import DeadLetterOracle
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
 from tests.simulation.truth import CUT_OFF, Life, Nature, Rec, Request, Violation
 from tests.simulation.window import Window
@@ -89,7 +89,7 @@ class Member:
         """What it read of logs that are gone, and was not settled then: nobody else can deliver it."""
         self.conduct = {each: Conduct(each, name, scenario.policy) for each in scenario.inlets}
         self.windows = {each: Window(name, scenario.policy.window_bytes) for each in scenario.inlets}
-        self.court = Court(world.truth, name, scenario.policy.flood_guard)
+        self.dead_letter_oracle = DeadLetterOracle(world.truth, name, scenario.policy.flood_guard)
         self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
         self._seq = count()
         self.engine = Engine(
@@ -195,7 +195,7 @@ class Member:
         for rec in request.recs:
             rec.under_way.discard(self.name)
         truth.learn(request)
-        self.court.answered(request)
+        self.dead_letter_oracle.answered(request)
         self.conduct[request.inlet].arrived(request)
         if self.say:
             told = Counter(request.told)
@@ -291,7 +291,7 @@ class Member:
             if not isinstance(rec, Rec):
                 raise Violation(f"a dead letter of something else: {rec!r}")
             life = self.life(ticket, rec)
-            self.court.judge(rec, letter, ticket, life, f"{rec.where.topic}.dlq")
+            self.dead_letter_oracle.judge(rec, letter, ticket, life, f"{rec.where.topic}.dlq")
             carried.append((rec, life))
             lost = share > 0 and self._rng.random() < share
             if lost:
@@ -393,7 +393,7 @@ class Member:
             if (earlier := rec.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
                 rec.before.setdefault(self.name, []).append(earlier)
             rec.lives[self.name], rec.read[self.name] = life, self.world.truth.tick()
-            self.court.read(rec)
+            self.dead_letter_oracle.read(rec)
             if rec.piece is not None or not self.world.truth.settled(rec, self.now):
                 window.read(rec, life)
 

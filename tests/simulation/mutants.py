@@ -475,4 +475,11 @@ MUTANTS = (
         "self.limit = max(1.0, self.limit / 2)",
         "pass",
     ),
+    _bug(
+        "the watermark of a replaced lane is stored",
+        offsets,
+        "Offsets.resolve",
+        "if lane.state is not LaneState.REPLACED:",
+        "if True:",
+    ),
 )

@@ -1,4 +1,6 @@
-"""Whether a dead letter is a just one: the right record, for a reason that is true, with the evidence that the design asks for, in the log of requests."""
+"""Judge each dead letter: is it the right record, is the reason true, and does the log of requests hold
+the evidence that the design requires?
+"""
 
 from __future__ import annotations
 
@@ -6,50 +8,55 @@ from bridge.model import DeadLetter, Reason
 from tests.simulation.truth import PERMANENT, UNSENDABLE, Life, Nature, Rec, Request, Truth, Violation, final
 
 SECOND_LOOK_S, FEW, SUSPECT_ATTEMPTS, SUSPECT_S = 1.0, 2, 8, 300.0
-"""The design's numbers, written here again on purpose."""
+"""The design's numbers, repeated here so that a wrong constant in the engine is found."""
 
 
-class Court:
-    """Judges the letters of one member."""
+class DeadLetterOracle:
+    """Judge the dead letters of one member."""
 
     def __init__(self, truth: Truth, member: str, flood_guard: int) -> None:
         self._truth, self._member, self._guard = truth, member, flood_guard
         self._valid: dict[tuple[str, str], int] = {}
-        """(inlet, dataset or topic) → the tick at which one of its records was accepted, or a valid one read, last."""
+        """(inlet, dataset or topic) → the tick at which one of its records was last accepted, or a valid record
+        of it was last read."""
         self._flood: dict[tuple[str, str], set[tuple[int, Life]]] = {}
-        """The same → the records refused in a row since."""
+        """The same key → the records that were refused in a row since then."""
 
     # -- what the member sees -------------------------------------------------------
 
     def read(self, rec: Rec) -> None:
-        """A record that can be sent breaks the row of those of its topic that can't."""
+        """End the row of unsendable records of a topic: one that can be sent was read."""
         if rec.piece is not None:
-            self._dry((rec.inlet, rec.where.topic), rec.read[self._member])
+            self._end_row((rec.inlet, rec.where.topic), rec.read[self._member])
 
     def answered(self, request: Request) -> None:
-        """An acceptance breaks the row of refusals of its dataset."""
+        """End the row of refusals of a dataset when a response accepts a record of it."""
         if request.some_accepted and request.arrived_seq is not None:
-            self._dry((request.inlet, request.recs[0].dataset or ""), request.arrived_seq)
+            self._end_row((request.inlet, request.recs[0].dataset or ""), request.arrived_seq)
 
-    def _dry(self, key: tuple[str, str], tick: int) -> None:
+    def _end_row(self, key: tuple[str, str], tick: int) -> None:
         self._valid[key] = tick
         self._flood.pop(key, None)
 
-    def _counts(self, rec: Rec, life: Life, key: tuple[str, str], refused: int) -> None:
-        """One more in a row. What was refused before the last good one does not count: that has broken its row."""
+    def _add_to_row(self, rec: Rec, life: Life, key: tuple[str, str], refused: int) -> None:
+        """Add a dead letter to its row, which the flood guard limits.
+
+        A refusal from before the last good record does not count: that record ended its row.
+        """
         if not self._guard or refused <= self._valid.get(key, 0):
             return
         row = self._flood.setdefault(key, set())
         row.add((rec.id, life))
         if len(row) >= self._guard:
             raise Violation(
-                f"{rec} is number {len(row)} in a row that is dead-lettered for {key[1]} of {key[0]}, none accepted; the guard is {self._guard}"
+                f"{rec} is number {len(row)} in a row that is dead-lettered for {key[1]} of {key[0]}, "
+                f"none accepted; the guard is {self._guard}"
             )
 
     # -- judging ---------------------------------------------------------------------
 
     def judge(self, rec: Rec, letter: DeadLetter, ticket: object, life: Life, expected_topic: str) -> None:
-        """Raises where the letter, of the batch that goes by `ticket`, is wrong."""
+        """Raise `Violation` where the dead letter is wrong. `ticket` names the batch that it comes from."""
         truth = self._truth
         if letter.topic != expected_topic:
             raise Violation(f"{rec} goes to {letter.topic}, not {expected_topic}")
@@ -65,7 +72,7 @@ class Court:
                 raise Violation(f"{rec} is dead-lettered, but tombstones are skipped")
             if reason is not UNSENDABLE.get(rec.nature, Reason.TOMBSTONE):
                 raise Violation(f"{rec} is dead-lettered as {reason.value}")
-            self._counts(rec, life, (rec.inlet, rec.where.topic), rec.read[self._member])
+            self._add_to_row(rec, life, (rec.inlet, rec.where.topic), rec.read[self._member])
             return
         if reason is not Reason.REFUSED:
             raise Violation(f"{rec} is dead-lettered as {reason.value}")
@@ -77,10 +84,14 @@ class Court:
             truth.residue[how] += rec.id not in victims
             victims.add(rec.id)
             if how == "whole":
-                self._victim(rec, ticket)
+                self._judge_victim(rec, ticket)
 
-    def _victim(self, rec: Rec, ticket: object) -> None:
-        """AEP refused everything while it was looked at. Where it accepted something between the two looks, it did so twice; where not, few are hit each time."""
+    def _judge_victim(self, rec: Rec, ticket: object) -> None:
+        """Judge a healthy record that was convicted while AEP refused everything.
+
+        If AEP accepted something between the record's two tests, it must have refused everything twice.
+        If it accepted nothing between them, each time of refusal may hit only a few records.
+        """
         truth, times = self._truth, self._truth.flapping.get(rec.inlet, 0)
         mine = [
             request
@@ -91,18 +102,20 @@ class Court:
         if self._another_accepted(mine[-1], alone.arrived_seq):
             if times < 2:
                 raise Violation(
-                    f"{rec} is healthy, was refused alone before and after something else was accepted, and AEP refused everything {times} times"
+                    f"{rec} is healthy, was refused alone before and after something else was accepted, "
+                    f"and AEP refused everything {times} times"
                 )
             return
         silent = truth.victims.setdefault((rec.inlet, "silent"), set())
         silent.add(rec.id)
         if len(silent) > FEW * times:
             raise Violation(
-                f"{rec} is healthy, and number {len(silent)} that is convicted for {times} times of refusal, with nothing accepted between the looks"
+                f"{rec} is healthy, and number {len(silent)} that is convicted for {times} times of refusal, "
+                f"with nothing accepted between its two tests"
             )
 
     def _evidence(self, rec: Rec, letter: DeadLetter, ticket: object, life: Life) -> str:
-        """By which rule the record was convicted; the evidence is looked up in the requests."""
+        """Return the rule that convicted the record; raise `Violation` where no request is evidence."""
         mine = [
             request
             for request in rec.requests
@@ -115,7 +128,7 @@ class Court:
         last = mine[-1]
         told = last.told[last.recs.index(rec)]
         first = next((request.arrived_seq for request in mine if _refuses(request, rec)), None)
-        self._counts(rec, life, (rec.inlet, rec.dataset or ""), first or 0)
+        self._add_to_row(rec, life, (rec.inlet, rec.dataset or ""), first or 0)
         if 200 <= last.status < 300:
             if told is not None and 400 <= told < 500 and told not in (401, 403, 408, 425, 429):
                 return "each"
@@ -131,7 +144,7 @@ class Court:
         raise Violation(f"{rec} is dead-lettered after {last.status} ({last.note}): {letter.refusal.error}")
 
     def _follow(self, rec: Rec, last: Request) -> None:
-        """Where order is kept, a conviction settles what the same answer said of the messages behind it."""
+        """Enter what the same response said of the messages behind a convicted one, where order is kept."""
         at = last.recs.index(rec)
         for place in range(at + 1, len(last.recs)):
             told = last.told[place]
@@ -143,7 +156,7 @@ class Court:
     # -- the evidence ------------------------------------------------------------------
 
     def _another_accepted(self, request: Request, after: int | None) -> bool:
-        """Whether this member saw an acceptance of a request sent after `after`, before `request` went out."""
+        """Whether this member, before it sent `request`, saw a request accepted that it sent after `after`."""
         assert after is not None
         return any(
             each.sent_seq > after and each.arrived_seq is not None and each.arrived_seq < request.sent_seq
@@ -158,26 +171,28 @@ class Court:
             raise Violation(
                 f"{rec} is convicted without having been refused alone, and again alone a second later"
             )
-        first = next(
-            (request for request in refused if request.status != 413), refused[0]
-        )  # what passes after a 413 is smaller, and says nothing of a 400
+        # A request that passes after a 413 is smaller, and is no evidence about a 400.
+        first = next((request for request in refused if request.status != 413), refused[0])
         if not self._another_accepted(last, first.arrived_seq):
             raise Violation(
-                f"{rec} is convicted, but nothing else was accepted since its first refusal (request {first.number})"
+                f"{rec} is convicted, but nothing else was accepted since its first refusal "
+                f"(request {first.number})"
             )
         if self._another_accepted(last, alone[0].arrived_seq):
             return
         if other := self._others_refused(last, alone[0]):
             raise Violation(
-                f"{rec} is convicted, but since it was refused alone all that AEP did was to refuse another batch too (request {other.number})"
+                f"{rec} is convicted, but since it was refused alone AEP accepted nothing, and refused "
+                f"another batch too (request {other.number})"
             )
         if last.refusals_in_a_row > FEW:
             raise Violation(
-                f"{rec} is convicted after {last.refusals_in_a_row} refusals in a row: the inlet refuses everything"
+                f"{rec} is convicted after {last.refusals_in_a_row} refusals in a row: "
+                f"the inlet refuses everything"
             )
 
     def _others_refused(self, last: Request, alone: Request) -> Request | None:
-        """A request of another batch that was refused as a whole between two looks."""
+        """Return a request of another batch that was refused as a whole between the two tests, if any."""
         assert alone.arrived_seq is not None
         assert last.arrived_seq is not None
         for each in reversed(self._truth.refused.get((last.member, last.inlet), ())):
@@ -199,13 +214,15 @@ class Court:
             if self._another_accepted(request, after):
                 counted, after = counted + 1, request.arrived_seq
         if counted < SUSPECT_ATTEMPTS or mine[-1].arrived_at - since < SUSPECT_S:
+            seconds = mine[-1].arrived_at - since
             raise Violation(
-                f"{rec} is convicted of 500 after {counted} answers with an acceptance between, in {mine[-1].arrived_at - since:.0f} s"
+                f"{rec} is convicted of 500 after {counted} responses with an acceptance between, "
+                f"in {seconds:.0f} s"
             )
 
 
 def _refuses(request: Request, rec: Rec) -> bool:
-    """Whether the answer may be the record's fault."""
+    """Whether the response may be the fault of the record."""
     told = request.told[request.recs.index(rec)]
     return (
         request.status in PERMANENT
