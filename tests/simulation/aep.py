@@ -1,4 +1,7 @@
-"""Simulated AEP: what it does with a request, and what it answers. It reads the pieces themselves, and believes nothing that the engine says of them."""
+"""Simulated AEP: what it does with a request, and how it responds.
+
+It reads the messages of the request, and uses nothing that the engine says about them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,10 @@ class Aep:
     def receive(
         self, member: str, ticket: object, life_of: Callable[[Rec], Life], post: BatchRequest, now: float
     ) -> tuple[Request, BatchResponse]:
-        """Takes a request of the batch that goes by `ticket`; returns the truth about it and the answer that arrives at its `arrives_at`."""
+        """Take a request of the batch that `ticket` names.
+
+        Return what really happened to it, and the response, which arrives at its `arrives_at`.
+        """
         self.number += 1
         recs = [self._identify(piece, post.inlet) for piece in post.pieces]
         size = FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1

@@ -1,4 +1,4 @@
-"""What a member may do to an inlet after the answers that it got: the Conviction table's holds, halvings and lessons, read from the log of requests alone.
+"""What a member may do to an inlet after the responses that it got, read from the log of requests alone.
 
 The engine's state is not asked. Where several rules of the engine meet, the looser reading is taken: a rule here may come late, and is never wrong.
 """

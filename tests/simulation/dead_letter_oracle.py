@@ -17,8 +17,8 @@ class DeadLetterOracle:
     def __init__(self, truth: Truth, member: str, flood_guard: int) -> None:
         self._truth, self._member, self._guard = truth, member, flood_guard
         self._valid: dict[tuple[str, str], int] = {}
-        """(inlet, dataset or topic) → the tick at which one of its records was last accepted, or a valid record
-        of it was last read."""
+        """(inlet, dataset or topic) → the tick at which one of its records was last accepted, or a
+        valid record of it was last read."""
         self._flood: dict[tuple[str, str], set[tuple[int, Life]]] = {}
         """The same key → the records that were refused in a row since then."""
 
@@ -156,7 +156,7 @@ class DeadLetterOracle:
     # -- the evidence ------------------------------------------------------------------
 
     def _another_accepted(self, request: Request, after: int | None) -> bool:
-        """Whether this member, before it sent `request`, saw a request accepted that it sent after `after`."""
+        """Whether a request sent after `after` was accepted before this member sent `request`."""
         assert after is not None
         return any(
             each.sent_seq > after and each.arrived_seq is not None and each.arrived_seq < request.sent_seq

@@ -1,4 +1,7 @@
-"""The hunt for the deliberate bugs: the engine with one of them, histories until one breaks the contract, and the table of how many that took."""
+"""Run histories against the engine with one deliberate bug until one history breaks the contract.
+
+It also writes the table of how many histories each bug took.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,10 @@ class Caught:
 
 
 def hunt(number: int, limit: int, *, pinned: bool = False) -> Caught:
-    """Runs histories from seed 0 on, with `pinned` after the one that is known to find it, until one of them finds the bug."""
+    """Run histories from seed 0 on until one of them finds the bug.
+
+    With `pinned`, the seed that is known to find it comes first.
+    """
     mutant = MUTANTS[number]
     first = [PINNED[mutant.title]] if pinned and mutant.title in PINNED else []
     with broken(mutant):
@@ -106,9 +112,8 @@ def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caugh
     found = []
     with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
         for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
-            say(
-                f"{each.mutant}: {'NOT CAUGHT in' if each.seed is None else 'caught after'} {each.histories} histories  {each.what[:150]}"
-            )
+            result = "NOT CAUGHT in" if each.seed is None else "caught after"
+            say(f"{each.mutant}: {result} {each.histories} histories  {each.what[:150]}")
             found.append(each)
     return found
 

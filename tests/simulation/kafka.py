@@ -1,4 +1,7 @@
-"""Simulated Kafka: partitions with gaps, a group that rebalances in good order or loses partitions, commits that are fenced, and the members' sources."""
+"""Simulated Kafka: partitions with gaps, a consumer group, fenced commits, and the members' sources.
+
+The group rebalances in good order, or a member loses its partitions without a revoke.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class Broker:
         self.quota.changes.append(at)
 
     def rebalance(self, members: Sequence[Member], now: float) -> None:
-        """Draws who shall own what; owners that must give something up hear of it in one of their next reads."""
+        """Draw the new owner of each partition. A member that must give one up learns it in a later read."""
         if not members:
             return
         revokes: dict[str, list[TopicPartition]] = {}
@@ -96,7 +99,8 @@ class _Position:
     incarnation: int
     end_told: int = -1
     gone: tuple[Life, int] | None = None
-    """Of a log that is gone: the life in it, and where the next record would have been, until the first of the new log is read."""
+    """The life in a log that is gone, and the offset of its next record. None once the first record of the
+    new log was read."""
 
 
 class SimulatedSource:

@@ -1,4 +1,7 @@
-"""One simulated process: a real engine with a clock, completions, a sender and dead letters, and the checks that belong to a process."""
+"""One simulated process: a real engine with a clock, completions, a sender and dead letters.
+
+The checks that concern one process are here too.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ class Watcher(Observer):
 
 
 class Member:
-    """A member of the group. Its clock runs on its own; the world lets the one that is furthest behind go next."""
+    """A member of the group. It has a clock of its own; the member furthest behind takes the next turn."""
 
     def __init__(self, world: World, name: str, now: float, rng: Random) -> None:
         scenario = world.scenario

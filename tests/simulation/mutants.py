@@ -1,4 +1,4 @@
-"""Deliberate bugs in the engine. A proof that can't fail proves nothing: the simulation has to catch each of them."""
+"""Deliberate bugs in the engine. The simulation has to catch each one: a proof that can't fail is none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bridge.engine import (
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A bug: in the source of `name` (a function, or `Class.method`) of a module, every `old` becomes its `new`."""
+    """A bug: in the source of `name` (a function or `Class.method`), every `old` becomes its `new`."""
 
     title: str
     module: Any

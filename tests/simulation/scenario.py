@@ -1,4 +1,4 @@
-"""A seed → one scenario: the settings, the topics, and the timeline of records and faults. Everything random about a history's plan is drawn here."""
+"""Draw a scenario from a seed: the settings, the topics, and the timeline of records and faults."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ class Scenario:
     spite_from: float = math.inf
     """From here on AEP takes one message at a time, and answers 413 to more."""
     spite_s: float = 0.0
-    """Seconds in which it refuses everything after the first acceptance that follows such a 413, which says nothing of that."""
+    """Seconds in which AEP refuses everything, from the first acceptance after such a 413 on. That acceptance
+    gives no sign of it."""
     stalls: float = 0.0
     """The share of turns in which a process stands still for a while."""
     value_bytes: int = 80

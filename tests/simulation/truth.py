@@ -1,4 +1,7 @@
-"""What really happened to every record, and the contract checked against it. Nothing here asks the engine what it believes."""
+"""What really happened to every record, and the contract checked against it.
+
+Nothing here uses what the engine believes.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ UNSENDABLE = {
 
 @dataclass(slots=True, eq=False)
 class Life:
-    """One assignment of one partition to one member (or what follows a rewind in it): what the engine calls a lane."""
+    """One assignment of a partition to a member, or its part after a rewind: the engine's lane."""
 
     member: str
     where: TopicPartition
@@ -197,13 +200,13 @@ class Truth:
     recs: list[Rec] = field(default_factory=list)
     logs: dict[TopicPartition, Log] = field(default_factory=dict)
     passed: dict[tuple[str, str], list[Request]] = field(default_factory=dict)
-    """(member, inlet) → the requests that were answered with some acceptance, in the order of their answers."""
+    """(member, inlet) → its requests of which AEP accepted something, in the order of their responses."""
     refused: dict[tuple[str, str], list[Request]] = field(default_factory=dict)
     """The same for those that were refused as a whole, perhaps for a record."""
     causes: Counter[str] = field(default_factory=Counter)
     """Why records were accepted more than once."""
     residue: Counter[str] = field(default_factory=Counter)
-    """Healthy records that were dead-lettered, where AEP's answers look exactly as they do for a poison record."""
+    """Healthy dead-lettered records, where AEP responded exactly as it does to a poison record."""
     victims: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """(inlet, rule) → them. A letter that the broker does not take is judged again with each attempt; its record is one victim all the same."""
     seq: int = 0

@@ -1,4 +1,7 @@
-"""What a member holds in memory, counted from what it read; and the organisation's rate, counted from what went out. The engine's own counts are not asked."""
+"""A member's memory, counted from what it read, and the organisation's rate, counted from its requests.
+
+Nothing here uses the engine's own counts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheduler of one history: whose turn it is, what happens when, and the end, at which everything must have drained."""
+"""The scheduler of one history: whose turn it is, what happens when, and whether all is drained at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.simulation.window import Quota
 
 MAX_TURNS = 200_000
 TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
-"""At the end a healthy record a partition, every so often: convictions need others that pass. Then the operator skips what is stuck."""
+"""At the end each partition gets a healthy record at this interval, because a conviction needs others that
+pass. Then the operator skips what is stuck."""
 QUIET = int(3 * LEAP_S / TRICKLE_EVERY_S)
 """What an answer settled is stored behind the read after it and committed behind the next, and here a read with nothing to come leaps."""
 
@@ -45,7 +46,10 @@ class History:
 
 
 def _refusals(intervals: Sequence[Interval]) -> int:
-    """How often an inlet begins to refuse everything. Where intervals overlap, the first of them counts, so that one may begin twice."""
+    """Return how often an inlet begins to refuse everything.
+
+    Where intervals overlap, the first of them counts, so that one may begin twice.
+    """
     edges = sorted({edge for each in intervals for edge in (each.start, each.end)})
     modes = [next((each.mode for each in intervals if each.start <= edge < each.end), "") for edge in edges]
     return sum(mode in WHOLE_MODES and before not in WHOLE_MODES for before, mode in pairwise(["", *modes]))
