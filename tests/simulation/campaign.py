@@ -60,13 +60,16 @@ class Report:
     def lines(self) -> Iterator[str]:
         """For people."""
         yield (
-            f"{self.histories:,} histories in {self.seconds:.0f} s: {self.records:,} records, {self.requests:,} requests, "
-            f"{self.letters:,} dead letters, {self.turns:,} turns, {self.simulated / 3600:,.0f} simulated hours"
+            f"{self.histories:,} histories in {self.seconds:.0f} s: {self.records:,} records, "
+            f"{self.requests:,} requests, {self.letters:,} dead letters, {self.turns:,} turns, {self.simulated / 3600:,.0f} simulated hours"
         )
         for what, number in self.causes.most_common():
             yield f"  accepted again {number:,} times: {what}"
         for what, number in self.residue.most_common():
-            yield f"  healthy records in the dead-letter topic, AEP having refused them as it does a poison record ({what}): {number:,}"
+            yield (
+                f"  healthy records in the dead-letter topic, which AEP refused as it does a poison record "
+                f"({what}): {number:,}"
+            )
         yield f"  skipped by the operator at the end (poison whose conviction lacks evidence): {self.skipped:,}"
         for failure in self.failures:
             yield f"FAILED: SEED={failure.seed} make simulate\n    {failure.what}"

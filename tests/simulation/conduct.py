@@ -76,13 +76,15 @@ class Conduct:
             raise Violation(f"{flying + 1} requests in flight to {self.inlet}")
         if flying and self._held is not None and self._held[0] < now:
             raise Violation(
-                f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), and a second request goes out"
+                f"{self.inlet} is to be held since {self._held[0]:.3f} ({self._held[1]}), "
+                f"and a second request goes out"
             )
         limit = max(each.at_once for each in self._limits)
         limit = max(limit, self._before_cut[1]) if self._before_cut[0] >= now else limit
         if flying >= max(1, int(limit)):
             raise Violation(
-                f"{flying + 1} requests in flight to {self.inlet}, which has answered so that {limit:.2f} are allowed"
+                f"{flying + 1} requests in flight to {self.inlet}, "
+                f"which has responded so that {limit:.2f} are allowed"
             )
         since, until = self._quiet
         if since < now < until - 1e-6:
@@ -104,7 +106,8 @@ class Conduct:
         self._probed_at = None
         if len(self._waits) == PROBES and sum(self._waits) < PROBES_S:
             raise Violation(
-                f"{PROBES} probes of {self.inlet}, all in vain, have waited {sum(self._waits):.2f} s together: no back-off"
+                f"{PROBES} probes of {self.inlet}, "
+                f"which all failed, have waited {sum(self._waits):.2f} s together: no back-off"
             )
 
     def _fits(self, request: Request) -> None:
@@ -113,7 +116,8 @@ class Conduct:
         most = min((size for seq, size in self._sizes if seq < newest), default=math.inf)
         if len(request.recs) > 1 and request.size > most:
             raise Violation(
-                f"request {request.number}, read after a 413, has {request.size} bytes; {most} were to be learned from it"
+                f"request {request.number}, read after a 413, "
+                f"has {request.size} bytes; the limit to learn from it was {most}"
             )
 
     def _bisects(self, request: Request, course: _Course) -> None:
@@ -132,7 +136,8 @@ class Conduct:
         )
         if other is not None:
             raise Violation(
-                f"request {request.number} is half of a refused one, while half of another batch is under way (request {other.number})"
+                f"request {request.number} is half of a refused one, "
+                f"while half of another batch is under way (request {other.number})"
             )
 
     def _has_time(self, request: Request, course: _Course) -> None:
@@ -144,7 +149,8 @@ class Conduct:
         needed = max((course.at_least.get(rec, 0.0) for rec in request.recs), default=0.0)
         if not needed <= request.timeout_s <= MAX_TIMEOUT_S:
             raise Violation(
-                f"request {request.number} has {request.timeout_s:.0f} s, after two that timed out; it should have {needed:.0f}"
+                f"request {request.number} has {request.timeout_s:.0f} s, "
+                f"after two that timed out; it should have {needed:.0f}"
             )
 
     # -- an answer arrives ----------------------------------------------------------

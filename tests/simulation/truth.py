@@ -163,7 +163,10 @@ class Request:
     half: bool = False
     """It carries a part of what was refused as a whole."""
     refusals_in_a_row: int = 0
-    """With a refusal of the whole: how many of them the member had from this inlet by then, nothing accepted between and second looks not counted."""
+    """With a refusal of the whole request: how many the member had in a row from this inlet by then.
+
+    An acceptance ends the row. A second test of a record alone is not counted.
+    """
 
     @property
     def some_accepted(self) -> bool:
@@ -208,7 +211,8 @@ class Truth:
     residue: Counter[str] = field(default_factory=Counter)
     """Healthy dead-lettered records, where AEP responded exactly as it does to a poison record."""
     victims: dict[tuple[str, str], set[int]] = field(default_factory=dict)
-    """(inlet, rule) → them. A letter that the broker does not take is judged again with each attempt; its record is one victim all the same."""
+    """(inlet, rule) → those records. A dead letter that the broker refused is judged again with each attempt,
+        but its record is one victim."""
     seq: int = 0
     say: Callable[[str], None] | None = None
 
