@@ -16,18 +16,17 @@ from bridge.cli.dlq.options import (
     SourceTopic,
     Topic,
     open_reader,
-    print_table,
     selection_of,
 )
+from bridge.cli.dlq.replay_output import plan_as_json, print_plan, print_result, result_as_json
 from bridge.cli.loading import ConfigOption, settings_of
-from bridge.cli.output import Form, Output, as_json, printable, stop
+from bridge.cli.output import Form, Output, as_json, stop
 
 if TYPE_CHECKING:
     from bridge.config.settings import Settings
     from bridge.model import TopicPartition
     from bridge.replay.patch import Patch
     from bridge.replay.plan import Plan
-    from bridge.replay.progress import ReplayProgress
     from bridge.replay.replay import Replay
     from bridge.replay.selection import Selection
 
@@ -108,9 +107,9 @@ def replay(
     correction = _patch_of(patch)
     plan = _plan(settings, topic or [], selection, correction, max_replays, again=again)
     if not scripted:
-        _print_plan(plan, to)
+        print_plan(plan, to)
     _check(plan, settings, to_source=to_source, leave_unpatched=leave_unpatched)
-    facts = _plan_as_json(plan, settings, to, executed=execute)
+    facts = plan_as_json(plan, settings, to, executed=execute)
     if not execute:
         note = "Nothing was sent: this was a dry run. Give --yes to do it."
         typer.echo(json.dumps(facts) if scripted else note)
@@ -123,9 +122,9 @@ def replay(
     position = _run(run, total)
     progress = run.progress
     if scripted:
-        typer.echo(json.dumps(facts | _result_as_json(progress, total, position)))
+        typer.echo(json.dumps(facts | result_as_json(progress, total, position)))
     else:
-        _print_result(plan, progress, total, position)
+        print_result(plan, progress, total, position)
     raise typer.Exit(0 if progress.finished and not progress.dead_lettered_again else 1)
 
 
@@ -193,66 +192,6 @@ def _replay(settings: Settings, plan: Plan, **options: Any) -> Replay:
         return Replay(settings, plan, **options)
     except PropertiesRefused as error:  # of the producer; the reader's were accepted before
         raise stop(f"kafka.properties: {error}", 2) from None
-
-
-def _plan_as_json(plan: Plan, settings: Settings, to: str, *, executed: bool) -> dict[str, Any]:
-    from bridge.replay.lock import replay_group
-
-    return {
-        "group": replay_group(settings),
-        "to": to,
-        **plan.counts_as_json(),
-        "executed": executed,
-        "where_to": plan.destinations_as_json(),
-    }
-
-
-def _result_as_json(
-    progress: ReplayProgress, total: int, position: dict[TopicPartition, int]
-) -> dict[str, Any]:
-    return {
-        "accepted": progress.accepted,
-        "dead_lettered_again": progress.dead_lettered_again,
-        "parked": progress.parked,
-        "left": max(0, total - progress.settled),
-        "finished": progress.finished,
-        "position": {str(partition): offset for partition, offset in sorted(position.items())},
-    }
-
-
-def _print_plan(plan: Plan, to: str) -> None:
-    from bridge.replay.plan import Action
-
-    names = {Action.SEND: "AEP" if to == "aep" else "their topic", Action.PARK: "parking topic"}
-    rows = [
-        [source_topic, names[action], f"{count:,}"]
-        for (source_topic, action), count in plan.destinations.items()
-    ]
-    print_table(["records of", "to", "dead letters"], rows)
-    typer.echo(
-        f"{plan.total:,} dead letters: {plan.to_send:,} to replay, {plan.to_park:,} to park, "
-        f"{plan.count(Action.DONE):,} replayed already, {plan.repeats:,} repeats of the same record, "
-        f"{plan.count(Action.NOT_SELECTED):,} not selected, "
-        f"{plan.count(Action.UNPATCHABLE):,} that the patch does not fit"
-    )
-    for error, count in plan.frequent_errors:
-        typer.echo(f"  {count:,} × {printable(error)}")
-
-
-def _print_result(
-    plan: Plan, progress: ReplayProgress, total: int, position: dict[TopicPartition, int]
-) -> None:
-    left = max(0, total - progress.settled)
-    typer.echo(
-        f"{progress.accepted:,} delivered, {progress.dead_lettered_again:,} dead-lettered again, "
-        f"{progress.parked:,} parked, {left:,} left"
-    )
-    if not progress.finished:
-        stands = [
-            f"{offset} of {plan.bounds.end[partition]} in {partition}"
-            for partition, offset in sorted(position.items())
-        ]
-        typer.echo(f"Interrupted at {', '.join(stands)}. Nothing is lost: run the same command to go on.")
 
 
 def _run(run: Replay, total: int) -> dict[TopicPartition, int]:
