@@ -28,7 +28,7 @@ class SkipOrder:
     """What became of the order, in words."""
 
     def answer(self, result: str) -> None:
-        """Say what became of the order. Whoever gave it may be gone."""
+        """Say what became of the order. The one who gave it may be gone."""
         with suppress(InvalidStateError):
             self.done.set_result(result)
 

@@ -28,7 +28,7 @@ def test_schema_prints_the_json_schema() -> None:
 
 
 def test_explain_prints_a_key_in_words() -> None:
-    """Text for people, JSON for scripts. An unknown key ends with exit code 2 and the key that was perhaps meant."""
+    """Text for people, JSON for scripts. An unknown key ends with exit code 2 and the key that is nearest."""
     text = aep_bridge("config", "explain", "batch.linger_ms").stdout
     as_json = json.loads(aep_bridge("config", "explain", "batch.linger_ms", "-o", "json").stdout)
     error = aep_bridge("config", "explain", "batch.lingerms", code=2).stderr

@@ -110,11 +110,11 @@ def test_on_a_terminal_it_asks_for_what_is_missing(kafka: Kafka, tmp_path: Path)
             terminal.type_text("my-client\n")
             assert terminal.wait() == 0
         config = yaml.safe_load((tmp_path / "auth.yaml").read_text())
-        assert ("my-client", "envelope", EXAMPLE_INLET) == (
+        assert (
             config["aep"]["auth"]["client_id"],
             config["topics"][0]["format"],
             config["aep"]["inlet_url"],
-        )
+        ) == ("my-client", "envelope", EXAMPLE_INLET)
 
         with on_a_terminal("init", tmp_path / "flags.yaml", *flags, "--inlet-url", sim.inlet_url) as terminal:
             assert terminal.wait() == 0

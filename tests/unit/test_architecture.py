@@ -1,4 +1,4 @@
-"""The architecture page agrees with the folders, with the layers contract and with the package's docstring."""
+"""The architecture page agrees with the folders, the layers contract and the docstring of the package."""
 
 from __future__ import annotations
 

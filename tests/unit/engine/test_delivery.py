@@ -38,13 +38,13 @@ def test_what_a_delivery_yields_is_all_there_is() -> None:
     assert effect == InletChanged(accepted=True, events=())
     effect = delivery.send(EffectResult(1.0))
     assert isinstance(effect, Settled)
-    assert ({"t": 1}, []) == (effect.accepted, list(effect.lanes))
+    assert (effect.accepted, list(effect.lanes)) == ({"t": 1}, [])
     effect = delivery.send(EffectResult(1.0))
     assert isinstance(effect, PublishDeadLetters)
     assert [dead_letter.record.offset() for dead_letter in effect.letters] == [1]
     effect = delivery.send(EffectResult(2.0, published=PublishResult()))
     assert isinstance(effect, Settled)
-    assert ({}, []) == (effect.accepted, list(effect.lanes))
+    assert (effect.accepted, list(effect.lanes)) == ({}, [])
     effect = delivery.send(EffectResult(2.0))
     assert isinstance(effect, Wait | BatchRequest)
     if isinstance(effect, Wait):

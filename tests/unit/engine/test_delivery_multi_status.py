@@ -35,12 +35,12 @@ def test_a_permanent_status_of_one_message_convicts_it(status: int) -> None:
     [dead_letter] = driver.dead_letters
     assert pieces(3)[1] == dead_letter.record.value()
     assert Refusal(Reason.REFUSED, "wrong format", status, 1) == dead_letter.refusal
-    assert ("t.dlq", "b-0", "inlet-id", "ds") == (
+    assert (
         dead_letter.topic,
         dead_letter.batch_id,
         dead_letter.inlet_id,
         dead_letter.dataset_id,
-    )
+    ) == ("t.dlq", "b-0", "inlet-id", "ds")
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 425, 429, 502, 503, 504])

@@ -151,7 +151,7 @@ def test_two_timeouts_halve_and_double() -> None:
     by_size = {len(request.pieces): request.timeout_s for request in driver.log}
 
     assert by_size == {16: 30.0, 8: 60.0, 4: 120.0, 2: 240.0, 1: 300.0}
-    assert {16: 2, 8: 4, 4: 8, 2: 16, 1: 16} == Counter(driver.sizes)
+    assert Counter(driver.sizes) == {16: 2, 8: 4, 4: 8, 2: 16, 1: 16}
     assert driver.accepted == 16
 
 

@@ -29,7 +29,7 @@ def test_ticks_count_requests_and_answers() -> None:
     """So that before and after can be told without a clock."""
     one = inlet()
 
-    assert [1, 2] == [one.request_sent(1, 0.0), one.request_sent(1, 0.0)]
+    assert [one.request_sent(1, 0.0), one.request_sent(1, 0.0)] == [1, 2]
     one.response_received()
     assert one.request_sent(1, 0.0) == 4
 

@@ -209,7 +209,7 @@ def test_with_order_a_long_chain_can_be_revoked() -> None:
     bench.engine.revoked([SOURCE])
 
     assert bench.source.stored == {SOURCE: 1}
-    assert 0.0 == pytest.approx(bench.used, abs=1e-6)
+    assert pytest.approx(bench.used, abs=1e-6) == 0.0
 
 
 @pytest.mark.parametrize("end", ["revoked", "lost"])

@@ -43,7 +43,7 @@ def test_an_operator_moves_a_record_that_is_stuck() -> None:
 
     assert skip.done.result(0) == "moved to t.dlq"
     [dead_letter] = bench.dead_letters.published
-    assert (1, Reason.SKIPPED) == (dead_letter.record.offset(), dead_letter.refusal.reason)
+    assert (dead_letter.record.offset(), dead_letter.refusal.reason) == (1, Reason.SKIPPED)
     assert dead_letter.refusal.extra == (("aep.skipped.by", b"ann"), ("aep.skipped.why", b"poison"))
     assert bench.source.stored == {SOURCE: 3}
 

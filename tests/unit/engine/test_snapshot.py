@@ -136,4 +136,4 @@ def test_a_waiting_record_is_named_by_its_coordinates() -> None:
     [*_, event] = bench.events.of(BatchWaits)
     assert (event.records, event.first) == (2, "t/0/8")
     [wait] = bench.engine.status["waits"]
-    assert (2, "t/0/8") == (wait["records"], wait["first"])
+    assert (wait["records"], wait["first"]) == (2, "t/0/8")
