@@ -10,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.app import assembly
 from bridge.app import service as service_module
 from bridge.app.service import Service
 from bridge.config.settings import Settings
@@ -66,18 +67,13 @@ def test_inlets_share_the_organisations_rate_unless_they_have_their_own() -> Non
         {"topic": "rated", "aep": {"max_messages_per_s": 90}},
         {"topic": "free", "aep": {"max_messages_per_s": None}},
     ]
-    service = Service(
-        Settings.model_validate(
-            {"kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}, "aep": aep, "topics": topics}
-        )
+    settings = Settings.model_validate(
+        {"kafka": {"bootstrap_servers": "127.0.0.1:9", "group_id": "g"}, "aep": aep, "topics": topics}
     )
-    service.sender.close()
-    service.dead_letters.close(0)
+    inlets = assembly.inlets(settings)
 
-    rates = [
-        (each.policy.max_messages_per_s, each.policy.shares_rate)
-        for each in (service.engine.view.inlets[route.inlet] for route in service.routes)
-    ]
+    policies = [inlets[route.inlet].policy for route in assembly.routes(settings)]
+    rates = [(policy.max_messages_per_s, policy.shares_rate) for policy in policies]
     assert rates == [(6000, True), (6000, True), (90, False), (None, False)]
 
 
