@@ -49,7 +49,8 @@ class Aep:
             raise Violation(f"a request says that its body has {post.size} bytes; it has {size}")
         if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(recs) > 1):
             raise Violation(
-                f"a request of {size} bytes with {len(recs)} messages; the limit is {self.scenario.policy.max_bytes}"
+                f"a request of {size} bytes with {len(recs)} messages; "
+                f"the limit is {self.scenario.policy.max_bytes}"
             )
         if len({rec.dataset for rec in recs}) > 1:
             raise Violation(f"a request with several datasets: {recs}")
@@ -241,8 +242,9 @@ class Aep:
 
 
 def _date(when: int) -> str:
-    seconds = when - EPOCH
-    return f"Tue, 14 Nov 2023 {22 + (13 * 60 + 20 + seconds) // 3600:02d}:{(13 * 60 + 20 + seconds) // 60 % 60:02d}:{(20 + seconds) % 60:02d} GMT"
+    since_22 = 13 * 60 + 20 + when - EPOCH  # `EPOCH` is 22:13:20
+    hours, minutes, seconds = 22 + since_22 // 3600, since_22 // 60 % 60, since_22 % 60
+    return f"Tue, 14 Nov 2023 {hours:02d}:{minutes:02d}:{seconds:02d} GMT"
 
 
 def multi_status(rng: Random, statuses: Sequence[int], *, odd: bool) -> tuple[bytes, list[int | None]]:

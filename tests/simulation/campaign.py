@@ -61,7 +61,8 @@ class Report:
         """For people."""
         yield (
             f"{self.histories:,} histories in {self.seconds:.0f} s: {self.records:,} records, "
-            f"{self.requests:,} requests, {self.letters:,} dead letters, {self.turns:,} turns, {self.simulated / 3600:,.0f} simulated hours"
+            f"{self.requests:,} requests, {self.letters:,} dead letters, {self.turns:,} turns, "
+            f"{self.simulated / 3600:,.0f} simulated hours"
         )
         for what, number in self.causes.most_common():
             yield f"  accepted again {number:,} times: {what}"
@@ -70,7 +71,8 @@ class Report:
                 f"  healthy records in the dead-letter topic, which AEP refused as it does a poison record "
                 f"({what}): {number:,}"
             )
-        yield f"  skipped by the operator at the end (poison whose conviction lacks evidence): {self.skipped:,}"
+        why = "poison whose conviction lacks evidence"
+        yield f"  skipped by the operator at the end ({why}): {self.skipped:,}"
         for failure in self.failures:
             yield f"FAILED: SEED={failure.seed} make simulate\n    {failure.what}"
 

@@ -1,6 +1,7 @@
 """What a member may do to an inlet after the responses that it got, read from the log of requests alone.
 
-The engine's state is not asked. Where several rules of the engine meet, the looser reading is taken: a rule here may come late, and is never wrong.
+The engine's state is not asked. Where several rules of the engine meet, the looser reading is taken: a rule
+here may come late, and is never wrong.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from bridge.model import Fault
 from tests.simulation.truth import PERMANENT, Rec, Request, Violation
 
 FAILURES, UNREADABLE, REFUSALS = 5, 3, 3
-"""In a row, with nothing accepted, after which an inlet is held: failures, answers that say nothing, refusals of parts of one batch."""
+"""In a row, with nothing accepted, after which an inlet is held: failures, answers that say nothing,
+refusals of parts of one batch."""
 MIN_LEARNED_BYTES, MAX_TIMEOUT_S = 10_000, 300.0
 PROBES, PROBES_S = 10, 1.0
-"""So many probes of a held inlet, one after the other, have waited so long together. Each wait is drawn from zero up; a sum as low as this has a chance of 1e-11."""
+"""So many probes of a held inlet, one after the other, have waited so long together. Each wait is drawn
+from zero up; a sum as low as this has a chance of 1e-11."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,8 @@ class Conduct:
         self._held: tuple[float, str] | None = None
         """Since when, and why."""
         self._limits = [_Limit(float(policy.max_in_flight))]
-        """What it may be. A lone 500 that convicts its record cuts nothing, and which one does is not known here."""
+        """What it may be. A lone 500 that convicts its record cuts nothing, and which one does is not known
+        here."""
         self._before_cut = (-math.inf, 0.0)
         """At this moment the limit was so high."""
         self._sizes: list[tuple[int, int]] = []
@@ -241,7 +245,9 @@ class Conduct:
         return True
 
     def _cut(self, request: Request, *, certain: bool = True) -> None:
-        """Half as many at once; what went out before the last cut says nothing new, and what went out at its very moment may have."""
+        """Half as many at once; what went out before the last cut says nothing new, and what went out at
+        its very moment may have.
+        """
         if self._before_cut[0] < request.arrived_at:
             self._before_cut = (request.arrived_at, max(each.at_once for each in self._limits))
         found = []

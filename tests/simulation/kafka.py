@@ -235,9 +235,8 @@ class SimulatedSource:
             )
             self.stored.pop(where, None)
         if member.say:
-            member.say(
-                f"assigned {', '.join(map(str, coming))} at {[broker.committed.get(where) for where in coming]}"
-            )
+            committed = [broker.committed.get(where) for where in coming]
+            member.say(f"assigned {', '.join(map(str, coming))} at {committed}")
         self.paused.difference_update(coming)
         self.paused.update(member.engine.assigned({where: broker.committed.get(where) for where in coming}))
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 MAX_CALLS = 300_000
 OVERSHOOT = 400
-"""Records that may be read between two looks at the lanes, 50 ms apart, at the speed of the simulated source."""
+"""Records that may be read between two looks at the lanes, 50 ms apart, at the speed of the simulated
+source."""
 LEAP_S = 120.0
 """An idle process sleeps no longer than this at once."""
 
@@ -129,7 +130,9 @@ class Member:
         self.now += seconds
 
     def wait(self, timeout_s: float) -> None:
-        """Nothing to do now: time passes, to the next thing that concerns this process rather than for `timeout_s` only, so that hours cost little."""
+        """Nothing to do now: time passes, to the next thing that concerns this process rather than for
+        `timeout_s` only, so that hours cost little.
+        """
         view, source = self.engine.view, self.source
         wake = min(self._arrivals[0][0] if self._arrivals else math.inf, view.next_timer())
         if source.revoking_since is not None:
@@ -201,10 +204,9 @@ class Member:
         self.dead_letter_oracle.answered(request)
         self.conduct[request.inlet].arrived(request)
         if self.say:
-            told = Counter(request.told)
-            self.say(
-                f"answer to request {request.number}: {request.status or 'none'} ({request.note}) {dict(told) if request.status in (200, 207) else ''}"
-            )
+            told = dict(Counter(request.told)) if request.status in (200, 207) else ""
+            status = request.status or "none"
+            self.say(f"answer to request {request.number}: {status} ({request.note}) {told}")
 
     # -- ports.Sender --------------------------------------------------------------
 
@@ -229,13 +231,14 @@ class Member:
             self._in_order(request)
         self.world.quota.sends.append((self.now, inlet, len(request.recs)))
         if self.say:
-            self.say(
-                f"request {request.number} to {inlet}: {[f'{rec.where}@{rec.at}' for rec in request.recs]} {request.size} bytes → {request.note}"
-            )
+            records = [f"{rec.where}@{rec.at}" for rec in request.recs]
+            self.say(f"request {request.number} to {inlet}: {records} {request.size} bytes → {request.note}")
         heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
 
     def life(self, ticket: object, rec: Rec) -> Life:
-        """The life in which this batch got the record: where a partition was cut off and is read again, the engine's lane tells the two apart."""
+        """The life in which this batch got the record: where a partition was cut off and is read again, the
+        engine's lane tells the two apart.
+        """
         before = rec.before.get(self.name)
         if before is None or not isinstance(ticket, Task):
             return rec.lives[self.name]
@@ -250,17 +253,23 @@ class Member:
             rec.where in self.source.closing and not begun
         ):  # the rest of a batch that is settled in part is finished, or that part would be sent twice
             raise Violation(f"{rec} is sent while its partition is being revoked")
-        if self.name in rec.under_way and life.member == self.name and not life.ended:
-            if any(
+        if (
+            self.name in rec.under_way
+            and life.member == self.name
+            and not life.ended
+            and any(
                 request.arrived_seq is None and request.lives[request.recs.index(rec)] is life
                 for request in rec.requests[:-1]
-            ):
-                raise Violation(f"{rec} is sent while a request of {self.name} that carries it is under way")
+            )
+        ):
+            raise Violation(f"{rec} is sent while a request of {self.name} that carries it is under way")
         if rec.acked <= self.now and life in rec.known:
             raise Violation(f"{rec} is sent after its dead letter was acknowledged")
 
     def _in_order(self, request: Request) -> None:
-        """Where order is kept, all before it in its partition is settled when a record goes out, or goes out with it."""
+        """Where order is kept, all before it in its partition is settled when a record goes out, or goes
+        out with it.
+        """
         life, carried = request.lives[0], set(request.recs)
         if any(each.where != life.where for each in request.lives):
             raise Violation(f"request {request.number} mixes partitions")
@@ -303,7 +312,8 @@ class Member:
                 rec.letters += 1
         if self.say:
             self.say(
-                f"publishes {[f'{letter.record!r} {letter.refusal.reason.value}' for letter in letters]}, failing {failed}"
+                f"publishes {[f'{each.record!r} {each.refusal.reason.value}' for each in letters]}, "
+                f"failing {failed}"
             )
         when = self.now + self._rng.choice((0.005, 0.05, 0.5))
         heapq.heappush(
@@ -373,9 +383,11 @@ class Member:
             self.source.over.pop(what, None)
 
     def check_reading(self, life: Life, records: Sequence[Rec]) -> None:
-        """Nothing is read into a full window, beyond the read that fills it, nor for a lane that is too far ahead. Then they count as read.
+        """Nothing is read into a full window, beyond the read that fills it, nor for a lane that is too far
+        ahead. Then they count as read.
 
-        Where other inlets have room, their partitions are read on, and the full one's are paused within `PATIENCE_S`.
+        Where other inlets have room, their partitions are read on, and the full one's are paused within
+        `PATIENCE_S`.
         """
         name, where = records[0].inlet, life.where
         window = self.windows[name]
@@ -390,7 +402,8 @@ class Member:
             turn, since = self.source.over.get(what, (self.turns, self.now))
             if self.turns - turn > turns and self.turned_at - since >= seconds:
                 raise Violation(
-                    f"{where} is read on, though {what} is over its limit for {self.now - since:.2f} s ({window})"
+                    f"{where} is read on, though {what} is over its limit "
+                    f"for {self.now - since:.2f} s ({window})"
                 )
         for rec in records:
             if (earlier := rec.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
@@ -456,7 +469,8 @@ class Member:
             and len(repeats) == len(read)
         ):
             raise Violation(
-                f"{life.where} was revoked with everything settled, but committed at {committed}, not {life.read_to}"
+                f"{life.where} was revoked with everything settled, "
+                f"but committed at {committed}, not {life.read_to}"
             )
         most = self.world.scenario.settings.max_uncommitted_records
         recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
@@ -464,7 +478,8 @@ class Member:
             raise Violation(f"{len(repeats)} records of {life.where} will be sent again; the bound is {most}")
 
     def check_stored(self) -> None:
-        """Where all that was read is settled, the turn stores it: the client commits half a second later, and a crash repeats no more than that.
+        """Where all that was read is settled, the turn stores it: the client commits half a second later,
+        and a crash repeats no more than that.
 
         Of a log that was never made anew or cut off: of others a process may hold what is gone.
         """

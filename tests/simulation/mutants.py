@@ -183,7 +183,8 @@ MUTANTS = (
         delivery,
         "_Case.judge_refusal",
         "if len(indexes) == 1:",
-        "if True:\n        return {index: _refusal(part, answer.status, detail) for index in indexes}\n    if False:",
+        "if True:\n        return {index: _refusal(part, answer.status, detail) for index in indexes}\n"
+        "    if False:",
     ),
     _bug(
         "convicts of 500 without others that passed",

@@ -102,7 +102,8 @@ class Rec:
     under_way: set[str] = field(default_factory=set)
     """Members with a request out that carries it."""
     before: dict[str, list[Life]] = field(default_factory=dict)
-    """For each member that read it again after its partition was cut off, the lives before that: all are delivered."""
+    """For each member that read it again after its partition was cut off, the lives before that: all are
+    delivered."""
     read: dict[str, int] = field(default_factory=dict)
     """For each member that read it, the tick at which it did so last."""
 
@@ -290,7 +291,8 @@ class Truth:
             for rec in log.recs:
                 if not self.settled(rec, EVER):
                     raise Violation(f"{rec} was lost")
-                # One that AEP refused when it was sent again to restore the order is in the dead-letter topic: its last word was AEP's.
+                # One that AEP refused when it was sent again to restore the order is in the dead-letter
+                # topic: its last word was AEP's.
                 if (
                     rec.nature is Nature.HEALTHY
                     and self.ordered

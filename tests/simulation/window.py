@@ -28,14 +28,18 @@ def beside(rec: Rec) -> int:
 
 
 def held(rec: Rec) -> int:
-    """Bytes that a record holds until it is settled: the value, and the message made of it where that is another."""
+    """Bytes that a record holds until it is settled: the value, and the message made of it where that is
+    another.
+    """
     value = rec.data or b""
     copy = len(rec.piece) if rec.piece is not None and rec.piece is not rec.data else 0
     return beside(rec) + len(value) + copy
 
 
 class Window:
-    """One inlet's records in one member: read in a lane that lives, and not known to be settled; or on the wire."""
+    """One inlet's records in one member: read in a lane that lives, and not known to be settled; or on the
+    wire.
+    """
 
     def __init__(self, member: str, window_bytes: int) -> None:
         self._member, self._bytes = member, window_bytes
@@ -78,7 +82,9 @@ class Quota:
     """When a partition changed hands."""
 
     def check(self, inlets: Iterable[str], per_s: float, overdraft: int) -> None:
-        """A bucket that fills evenly, holds a tenth of a second's worth, and may be overdrawn by `overdraft` messages."""
+        """A bucket that fills evenly, holds a tenth of a second's worth, and may be overdrawn by
+        `overdraft` messages.
+        """
         for inlet in inlets:
             events = sorted(
                 [
@@ -96,5 +102,6 @@ class Quota:
                 level, at = min(per_s / 10, level + (now - at) * per_s) - messages, now
                 if level < -overdraft - 1e-6:
                     raise Violation(
-                        f"{-level:.0f} messages to {inlet} above its rate of {per_s:.0f} a second, at {now:.1f}"
+                        f"{-level:.0f} messages to {inlet} above its rate "
+                        f"of {per_s:.0f} a second, at {now:.1f}"
                     )

@@ -1,4 +1,6 @@
-"""The scheduler of one history: whose turn it is, what happens when, and whether all is drained at the end."""
+"""The scheduler of one history: whose turn it is, what happens when, and whether all is drained at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
 """At the end each partition gets a healthy record at this interval, because a conviction needs others that
 pass. Then the operator skips what is stuck."""
 QUIET = int(3 * LEAP_S / TRICKLE_EVERY_S)
-"""What an answer settled is stored behind the read after it and committed behind the next, and here a read with nothing to come leaps."""
+"""What an answer settled is stored behind the read after it and committed behind the next, and here a read
+with nothing to come leaps."""
 
 
 @dataclass(slots=True)
@@ -318,7 +321,9 @@ class World:
         self.broker.rebalance(self.members, self.now)
 
     def _isolated(self) -> None:
-        """One inlet has been dead all the while; the others' records are in AEP, or the other inlet is at work on them."""
+        """One inlet has been dead all the while; the others' records are in AEP, or the other inlet is at
+        work on them.
+        """
         now = min(member.now for member in self.members)
         others = [rec for rec in self.truth.recs if rec.inlet == "two"]
         latest = max((request.sent_at for rec in others for request in rec.requests), default=-math.inf)
@@ -341,7 +346,9 @@ class World:
                 self._step()
 
     def _wind_up(self) -> None:
-        """Turns until everything is settled and committed; a trickle of healthy records gives convictions their evidence."""
+        """Turns until everything is settled and committed; a trickle of healthy records gives convictions
+        their evidence.
+        """
         until = self.now + TRICKLE_EVERY_S
         trickles = quiet = done = 0
         orders: list[SkipOrder] = []
@@ -372,7 +379,9 @@ class World:
             self._append(topic, where, healthy=True)
 
     def _skip_stuck(self) -> list[SkipOrder]:
-        """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait for it."""
+        """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait
+        for it.
+        """
         orders = []
         for member in self.members:
             held = [
@@ -412,5 +421,7 @@ class World:
 
 
 def simulate(seed: int, say: Callable[[str], None] | None = None) -> History:
-    """Runs the history of a seed. Raises `Violation` where the contract is broken, and whatever the engine raises."""
+    """Runs the history of a seed. Raises `Violation` where the contract is broken, and whatever the engine
+    raises.
+    """
     return World(plan(seed), say).run()
