@@ -26,10 +26,11 @@ What holds at every moment:
 
 - An offset is stored only when every record at or below it in its partition is settled: accepted by AEP,
   acknowledged in its dead-letter topic, or skipped by a rule of the configuration. Kafka's client commits
-  what is stored, and nothing else commits.
+  what is stored. Beside it, only an offset that went backwards with its topic is committed.
 - A record is dead-lettered only for what it is. The bridge waits for the end of outages, and for correct
   credentials, addresses and limits.
-- A lane is one assignment of one partition. What comes back for a lane that has ended moves no offset.
+- A lane is one assignment of one partition, or the part of it since its offsets went backwards. What comes
+  back for a lane that has ended moves no offset.
 - The event's own bytes go out. They are checked and spliced, never parsed and serialised again.
 - Memory is bounded. What is read and not settled fits into the window of each inlet; otherwise reading
   stops.

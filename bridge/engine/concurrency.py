@@ -1,4 +1,4 @@
-"""How many requests of one inlet may be in flight: additive increase, multiplicative decrease. Pure."""
+"""How many requests of one inlet may be in flight: additive increase, multiplicative decrease."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """One batch's life, as a generator: it yields what it needs (`effects`) and returns when nothing of the
 batch is left.
 
-Retries, halving and convictions are decided here and nowhere else. The dispatcher and the unit tests only
-drive it: each effect is answered with an `EffectResult`. Whose fault a refusal is, and what follows, is the
-table "When is it the record's fault?" of the README; the evidence that it needs is kept by `inlet`.
+Retries, halving and convictions are decided here; only what the status of one message in a 207 means stands
+in `codec/multi_status`. The dispatcher and the unit tests drive the generator, and answer each effect with an
+`EffectResult`. The README's table "When is it the record's fault?" says whose fault a refusal is, and what
+follows; the evidence for it is kept by `inlet`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from bridge.model import BatchRequest, BatchResponse, DeadLetter, Fault, Reason,
 
 MAX_TIMEOUT_S = 300.0
 SECOND_LOOK_S = 1.0
-"""A record that was refused alone is asked about once more, after this."""
-FEW = 2
-"""Requests refused in a row, none accepted between, that may still be a record's fault in an inlet that is
-otherwise silent. If there are more, the inlet is at fault."""
+"""A record that was refused alone is sent once more, after this."""
+MAX_REFUSALS_OF_QUIET_INLET = 2
+"""If nothing else is sent to an inlet, so many refusals in a row may still be the fault of one record. If
+there are more, the inlet is at fault."""
 SUSPECT_ATTEMPTS, SUSPECT_S = 8, 300.0
 """What a record that draws 500 must have been through before it is convicted."""
 CREDENTIALS_CAP_S = 60.0
@@ -364,7 +365,7 @@ class _Case:
             return {}
         assert suspicion.first_refused is not None
         accepted_since = reply.evidence > suspicion.first_refused
-        silent = others == suspicion.others_refused and inlet.refusals_in_a_row <= FEW
+        silent = others == suspicion.others_refused and inlet.refusals_in_a_row <= MAX_REFUSALS_OF_QUIET_INLET
         not_only_refusing = reply.evidence > suspicion.alone_refused or silent
         if accepted_since and not_only_refusing and reply.now >= suspicion.second_look_at:
             refusal = _refusal(part, answer.status, error_text(answer.body))

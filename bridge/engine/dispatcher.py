@@ -102,14 +102,18 @@ class Dispatcher:
         for inlet in self._inlets.values():
             self._admit(inlet, now)
 
-    def end_holds(self) -> None:
-        """Retry now what waits for the end of a hold: a drain has no time for a back-off."""
+    def wake_all(self) -> None:
+        """Queue now what backs off because of a hold: a drain has no time for that.
+
+        The hold itself goes on, with the inlet's own back-off.
+        """
         for inlet in self._inlets.values():
             self._wake(inlet, self._clock())
 
     def look_again(self, task: Task) -> None:
-        """Have a task look at what changed: lanes that ended, orders to skip. One in flight looks by itself
-        later.
+        """Have a task look at what changed: lanes that ended, orders to skip.
+
+        A task that is in flight does so when its reply comes.
         """
         if task.in_flight:
             return
@@ -163,7 +167,8 @@ class Dispatcher:
     def open_requests(self, lanes: set[Lane]) -> int:
         """Count the batches of these lanes that a revoke waits for.
 
-        These are the ones that are in flight or settled in part: what is left open of them is sent twice.
+        A request or dead letters of them are out, or they are settled in part: if the revoke does not wait,
+        their next owner sends again what is open of them.
         """
         return sum(
             (task.in_flight or task.batch.is_partly_settled) and not lanes.isdisjoint(task.batch.lanes)

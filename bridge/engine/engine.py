@@ -137,7 +137,7 @@ class Engine:
         self.loop.note_partition_counts(counts)
 
     def note_joined(self) -> None:
-        """Note that the group is steady, although it gave this member nothing."""
+        """Note that this member has joined the group; it may have no partitions."""
         self.loop.note_joined()
 
     @property

@@ -175,6 +175,8 @@ class PartitionsPaused:
 
     partitions: tuple[TopicPartition, ...]
     reason: str
+    """`drain`; `window`: their inlet's window is full; or `max_uncommitted_records`: they are that far
+    ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,23 +108,25 @@ class FlowControl:
         self._balance_at = now + BALANCE_EVERY_S
         for name in {self._route(where.topic).inlet for where in self._offsets.lanes}:
             self.windows[name].is_full(now)
-        pause, resume = [], []
+        pause: dict[str, list[TopicPartition]] = {}
+        resume: list[TopicPartition] = []
         for where, lane in self._offsets.lanes.items():
             paused = where in self.paused
-            stop = (
-                draining
-                or self._is_too_far_ahead(lane, paused=paused)
-                or self._is_blocked(where, stalled=stalled)
-            )
-            if stop and not paused:
-                pause.append(where)
-            elif not stop and paused:
+            reason = ""
+            if draining:
+                reason = "drain"
+            elif self._is_too_far_ahead(lane, paused=paused):
+                reason = "max_uncommitted_records"
+            elif self._is_blocked(where, stalled=stalled):
+                reason = "window"
+            if reason and not paused:
+                pause.setdefault(reason, []).append(where)
+            elif not reason and paused:
                 resume.append(where)
-        if pause:
-            self.paused.update(pause)
-            source.pause(pause)
-            reason = "drain" if draining else "window"
-            self._observer.partitions_paused(events.PartitionsPaused(tuple(pause), reason))
+        for reason, partitions in pause.items():
+            self.paused.update(partitions)
+            source.pause(partitions)
+            self._observer.partitions_paused(events.PartitionsPaused(tuple(partitions), reason))
         if resume:
             self.paused.difference_update(resume)
             source.resume(resume)

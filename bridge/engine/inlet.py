@@ -1,6 +1,6 @@
 """What the batches of one inlet share: its hold, evidence, limits, the flood guard, and the turn to bisect.
 
-Only the inlet's own methods change it. Each returns what happened, for the observers.
+Only the inlet's own methods change it. Those that begin, prolong or end a hold return an event for it.
 
 Evidence is counted in ticks: one for each request that goes out and one for each response. "Another record
 was accepted since" means a request that *went out* after that tick, and whose acceptance *arrived* before
@@ -112,7 +112,7 @@ class Inlet:
     refusals_in_a_row: int = 0
     """Requests that were refused as a whole since anything was accepted. Second looks are not counted."""
     accepted_sent: int = -1
-    """The latest tick at which a request went out that was accepted."""
+    """Of the accepted requests, the latest tick at which one went out."""
     bisecting: object | None = None
     """The batch that has the turn to bisect."""
     refused_by_key: dict[str, int] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Inlet:
     stopped: dict[str, float] = field(default_factory=dict)
     """Datasets (or routes) that the flood guard holds, since when."""
     resets: dict[str, int] = field(default_factory=dict)
-    """How often the guard let go of each."""
+    """How often the guard has ended its stop of each."""
     _largest_accepted: int = 0
     concurrency: Concurrency = field(init=False)
     rate: Rate = field(init=False)
@@ -133,8 +133,9 @@ class Inlet:
     # -- may a request go out, and how large? ---------------------------------
 
     def ready_at(self, now: float) -> float:
-        """Return when the next request may go out: `now` or earlier means at once, infinity after a
-        response.
+        """Return when the next request may go out; infinity where a response has to come first.
+
+        The rate is brought up to date.
         """
         if self.in_flight >= (1 if self.hold else self.concurrency.allowed):
             return math.inf
@@ -196,7 +197,9 @@ class Inlet:
         self.rate.pushed_back(now)
 
     def note_failure(self, reason: str, detail: str, sent: int, now: float, attempt: int) -> Failure:
-        """A request failed through nobody's fault; return how long to wait, and whether a hold began."""
+        """A request failed through nobody's fault; return how long to wait, and the event of a hold if
+        there is one.
+        """
         self.failures += 1
         self.concurrency.pushed_back(sent, self.tick)
         event = None
@@ -228,7 +231,7 @@ class Inlet:
     ) -> InletHeld | ProbeFailed | None:
         """From now on one request at a time probes, each after a longer back-off, until one is accepted.
 
-        Requests that were under way at the last probe count once: they return None.
+        A response to a request that went out before the last probe changes nothing; the result is then None.
         """
         hold = self.hold
         if hold is None:
@@ -278,7 +281,7 @@ class Inlet:
         """Return the seconds that `Retry-After` asks for, capped; None where it asks for no wait.
 
         It is a number, or a date that is measured against the response's own `Date`. The result is a little
-        longer than what was asked for: replicas that were told the same would come back at the same moment.
+        longer than what was asked for: replicas that got the same value would send at the same moment.
         """
         value = headers.get("retry-after", "").strip()
         if not value:

@@ -81,7 +81,7 @@ class Loop:
         self._partition_counts = counts
 
     def note_joined(self) -> None:
-        """Note that this member has joined the group."""
+        """Note that this member has joined the group; it may have no partitions."""
         self.joined = True
 
     @property
@@ -101,7 +101,7 @@ class Loop:
         self._source = source
 
     def turn(self, source: Source) -> None:
-        """Go around once."""
+        """Do one turn."""
         now = self._clock()
         stalled, busy = self._flow.is_stalled(now), bool(self._dispatcher.tasks)
         # With something under way and nothing to read, replies are waited for; Kafka is asked in between.
@@ -177,7 +177,7 @@ class Loop:
         self._observer.drain_started(events.DrainStarted(unsettled, self._drain_timeout_s))
         self.balance(source, force=True)
         self.dispatch_due(everything=True)
-        self._dispatcher.end_holds()
+        self._dispatcher.wake_all()
         while not self._dispatcher.is_idle and (left := self.state.deadline - self._clock()) > 0:
             self.complete(min(BUSY_S, left))
             self.balance(source)

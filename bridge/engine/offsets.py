@@ -1,8 +1,9 @@
 """Which offset of each partition is safe to commit: the watermark.
 
-A lane is one assignment of one partition. It keeps `next`, the offset after the last record that was read,
-and `open`: for each batch that still holds records of the lane, the first offset that the batch took.
-Batches first touch a lane in offset order, so `open` is sorted by itself, and
+A lane is one assignment of one partition, or the part of it since its offsets went backwards. It keeps
+`next`, the offset after the last record that was read, and `open`: for each batch that still holds records
+of the lane, the first offset that the batch took. Batches first touch a lane in offset order, so `open` is
+sorted by itself, and
 
     watermark = the first value of `open`, or `next` where `open` is empty
 

@@ -1,4 +1,8 @@
-"""Operators' orders: this record goes to its dead-letter topic, whatever AEP says."""
+"""Operators' orders to move a record to its dead-letter topic, whatever AEP says of it.
+
+An order is noted in the record's batch. The batch's delivery carries it out (`delivery.skip`), and the
+order is answered here once the dead letter is acknowledged, or once it is clear that there will be none.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ class SkipOrder:
     """What became of the order, in words."""
 
     def answer(self, result: str) -> None:
-        """Say what became of the order. The one who gave it may be gone."""
+        """Say what became of the order. The caller may have gone already."""
         with suppress(InvalidStateError):
             self.done.set_result(result)
 
@@ -55,7 +59,7 @@ class SkipOrders:
         return len(self._open)
 
     def carry_out(self, order: SkipOrder) -> None:
-        """Have the record dead-lettered, or answer why not."""
+        """Note the order in the batch that holds the record, or answer why the record is not moved."""
         lane = self._offsets.lanes.get(order.source)
         where = f"{order.source}/{order.offset}"
         if found := self._find(lane, order):
@@ -73,8 +77,9 @@ class SkipOrders:
                 self._dispatcher.look_again(task)
         elif lane is None:
             order.answer(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
-        elif lane.next is not None and order.offset >= lane.next:
-            order.answer(f"not moved: {where} has not been read yet (next offset: {lane.next})")
+        elif lane.next is None or order.offset >= lane.next:
+            following = "unknown" if lane.next is None else lane.next
+            order.answer(f"not moved: {where} has not been read yet (next offset: {following})")
         else:
             order.answer(f"not moved: {where} is settled already (watermark: {lane.watermark})")
 

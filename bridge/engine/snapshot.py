@@ -1,4 +1,4 @@
-"""How the engine stands right now, as plain values: for metrics, the status page and the command line."""
+"""The state of the engine as plain values: for metrics, the status page and the command line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def lag(entry: Mapping[str, Any], end: int | None) -> int | None:
 
 
 def _in_flight(view: EngineView) -> Counter[Lane]:
-    """Count the requests in flight that may carry unsettled records of each lane."""
+    """Count what is out and may carry unsettled records of each lane: requests, and dead letters."""
     counts = Counter[Lane]()
     for task in view.tasks:
         if task.in_flight:

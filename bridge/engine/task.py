@@ -30,7 +30,8 @@ class Task:
     evidence_tick: int = -1
     """The inlet's `accepted_sent` when it went out."""
     fruitless_requests: int = 0
-    """Requests since the inlet last accepted anything. Those refused with 429 are left out."""
+    """Requests of this task from which nothing was accepted, since the inlet last accepted anything of
+    another task. Those refused with 429 are left out."""
 
     def resume(self, result: EffectResult | None) -> Effect | None:
         """Hand the delivery its result, or start it with None; return the next effect, or None at its end."""

@@ -1,5 +1,7 @@
-"""What may be seen of the engine: for the snapshot, and for the checks of the simulation. It changes
-nothing.
+"""What may be seen of the engine: for the snapshot, and for the checks of the simulation.
+
+Nothing here changes what the engine does. `next_timer` and `is_stalled` bring the rates and windows up to
+date.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.codec.routes import Route
+from bridge.engine.events import PartitionsPaused
 from bridge.engine.flow_control import ENOUGH_S, PAUSE_AFTER_S
 from bridge.model import Format, Slice, TopicPartition
 from tests.support.engine_bench import Bench
@@ -64,6 +65,7 @@ def test_a_full_inlet_pauses_its_own_partitions_only() -> None:
     )
     bench.read(record_slice(0, pieces(10), TopicPartition("a", 0))).turn(20)
     assert bench.source.paused == {TopicPartition("a", 0)}
+    assert [event.reason for event in bench.events.of(PartitionsPaused)] == ["window"]
 
     bench.read(record_slice(0, pieces(3), TopicPartition("b", 0))).turn(20)
     assert bench.source.stored == {TopicPartition("a", 0): 0, TopicPartition("b", 0): 3}
@@ -81,6 +83,7 @@ def test_a_lane_too_far_ahead_of_its_watermark_is_paused() -> None:
     )
     bench.read(record_slice(0, pieces(10)), record_slice(0, pieces(3, name="x"), SOURCE_1)).turn(30)
     assert bench.source.paused == {SOURCE}
+    assert bench.events.of(PartitionsPaused) == [PartitionsPaused((SOURCE,), "max_uncommitted_records")]
 
     bench.sender.respond()
     bench.turn(20)

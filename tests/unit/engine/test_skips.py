@@ -182,3 +182,10 @@ def test_an_order_for_a_record_whose_batch_is_over_but_for_others_says_so() -> N
 
     assert "not moved" in skip.done.result(0)
     assert bench.dead_letters.published == []
+
+
+def test_an_order_for_a_partition_of_which_nothing_was_read_yet_says_so() -> None:
+    """The operator must not believe that the record is settled: after a restart nothing is read at first."""
+    skip = order(Bench(), 500)
+
+    assert skip.done.result(0) == "not moved: t/0/500 has not been read yet (next offset: unknown)"
