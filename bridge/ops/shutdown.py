@@ -58,8 +58,8 @@ def drain_on_signal(
     """Return a context manager like `stop_on_signal`, with a watchdog for the drain that `stop` starts.
 
     If the drain takes longer than `drain_timeout_s` and `DRAIN_GRACE_S`, the process ends. `is_leaving`
-    returns whether everything is settled or given up, so that the process only waits for the brokers. Then the delay is not a
-    fault of this process, and the exit code is 0.
+    returns whether everything is settled or given up, so that the process only waits for the brokers. Then
+    the delay is not a fault of this process, and the exit code is 0.
     """
 
     def drain() -> None:
