@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from tests.simulation.campaign import campaign
-from tests.simulation.hunt import survey, table, write
+from tests.simulation.mutant_hunt import hunt_all_mutants, table, write
 from tests.simulation.world import simulate
 
 
@@ -27,10 +27,10 @@ def main() -> int:
     if chosen.seed is not None:
         return _replay(chosen.seed)
     if chosen.mutants:
-        found = survey(chosen.processes, limit=4000, say=print)
+        outcomes = hunt_all_mutants(chosen.processes, limit=4000, narrate=print)
         if chosen.write:
-            write(chosen.write, table(found))
-        return 0 if all(each.seed is not None for each in found) else 1
+            write(chosen.write, table(outcomes))
+        return 0 if all(each.seed is not None for each in outcomes) else 1
     report = campaign(range(chosen.first, chosen.first + chosen.histories), chosen.processes, _progress)
     print("\n".join(report.lines()))
     return 1 if report.failures else 0

@@ -12,8 +12,15 @@ from dataclasses import dataclass, field
 from random import Random
 
 from bridge.model import BatchRequest, BatchResponse, Fault
+from tests.simulation.ground_truth import (
+    GroundTruth,
+    LaneLife,
+    RecordKind,
+    Request,
+    SimulatedRecord,
+    Violation,
+)
 from tests.simulation.scenario import Interval, Scenario
-from tests.simulation.truth import Life, Nature, Rec, Request, Truth, Violation
 
 ID = re.compile(rb'"_id":"(\d+)"')
 FRAME = len(b'{"messages":[]}')
@@ -25,7 +32,7 @@ class Aep:
     """Every inlet of one organisation."""
 
     scenario: Scenario
-    truth: Truth
+    truth: GroundTruth
     rng: Random
     number: int = 0
     tokens: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -36,67 +43,72 @@ class Aep:
     good_tokens: set[tuple[str, str]] = field(default_factory=set)
 
     def receive(
-        self, member: str, ticket: object, life_of: Callable[[Rec], Life], post: BatchRequest, now: float
+        self,
+        member: str,
+        ticket: object,
+        life_of: Callable[[SimulatedRecord], LaneLife],
+        batch_request: BatchRequest,
+        now: float,
     ) -> tuple[Request, BatchResponse]:
         """Take a request of the batch that `ticket` names.
 
         Return what really happened to it, and the response, which arrives at its `arrives_at`.
         """
         self.number += 1
-        recs = [self._identify(piece, post.inlet) for piece in post.pieces]
-        size = FRAME + sum(map(len, post.pieces)) + len(post.pieces) - 1
-        if size != post.size:
-            raise Violation(f"a request says that its body has {post.size} bytes; it has {size}")
-        if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(recs) > 1):
+        records = [self._identify(piece, batch_request.inlet) for piece in batch_request.pieces]
+        size = FRAME + sum(map(len, batch_request.pieces)) + len(batch_request.pieces) - 1
+        if size != batch_request.size:
+            raise Violation(f"a request says that its body has {batch_request.size} bytes; it has {size}")
+        if size > 1_000_000 or (size > self.scenario.policy.max_bytes and len(records) > 1):
             raise Violation(
-                f"a request of {size} bytes with {len(recs)} messages; "
+                f"a request of {size} bytes with {len(records)} messages; "
                 f"the limit is {self.scenario.policy.max_bytes}"
             )
-        if len({rec.dataset for rec in recs}) > 1:
-            raise Violation(f"a request with several datasets: {recs}")
-        if len({id(rec) for rec in recs}) < len(recs):
-            raise Violation(f"a request with a record twice: {recs}")
+        if len({record.dataset for record in records}) > 1:
+            raise Violation(f"a request with several datasets: {records}")
+        if len({id(record) for record in records}) < len(records):
+            raise Violation(f"a request with a record twice: {records}")
         request = Request(
             self.number,
             member,
-            post.inlet,
-            recs,
+            batch_request.inlet,
+            records,
             [],
             size,
             self.truth.tick(),
             now,
-            post.timeout_s,
+            batch_request.timeout_s,
             ticket=ticket,
         )
-        for rec in recs:
-            if member not in rec.lives:
-                raise Violation(f"{rec} was sent by {member}, which never read it")
-            request.lives.append(life_of(rec))
-            rec.requests.append(request)
-        request.accepted, request.told = [False] * len(recs), [None] * len(recs)
-        answer = self._answer(request, post, now)
-        request.fault = answer.fault
+        for record in records:
+            if member not in record.lives:
+                raise Violation(f"{record} was sent by {member}, which never read it")
+            request.lives.append(life_of(record))
+            record.requests.append(request)
+        request.accepted, request.verdicts = [False] * len(records), [None] * len(records)
+        response = self._respond(request, batch_request, now)
+        request.fault = response.fault
         self.truth.accept(request)
-        return request, answer
+        return request, response
 
-    def _identify(self, piece: bytes, inlet: str) -> Rec:
-        found = ID.findall(piece)
-        if len(found) != 1:
+    def _identify(self, piece: bytes, inlet: str) -> SimulatedRecord:
+        ids = ID.findall(piece)
+        if len(ids) != 1:
             raise Violation(f"junk was sent: {piece[:80]!r}")
-        rec = self.truth.recs[int(found[0])]
-        if rec.piece != piece:
-            raise Violation(f"{rec} was sent as {piece[:200]!r}, not {(rec.piece or b'')[:200]!r}")
-        if rec.inlet != inlet:
-            raise Violation(f"{rec} was sent to inlet {inlet}")
-        return rec
+        record = self.truth.records[int(ids[0])]
+        if record.piece != piece:
+            raise Violation(f"{record} was sent as {piece[:200]!r}, not {(record.piece or b'')[:200]!r}")
+        if record.inlet != inlet:
+            raise Violation(f"{record} was sent to inlet {inlet}")
+        return record
 
     # -- what happens ------------------------------------------------------------
 
-    def _answer(self, request: Request, post: BatchRequest, now: float) -> BatchResponse:
+    def _respond(self, request: Request, batch_request: BatchRequest, now: float) -> BatchResponse:
         rng, calm = self.rng, now >= self.scenario.calm_at
         latency = rng.choice((0.02, 0.05, 0.3)) * rng.uniform(0.5, 1.5)
         if not calm and rng.random() < 0.03:
-            latency = rng.uniform(0.5, post.timeout_s * 1.2)
+            latency = rng.uniform(0.5, batch_request.timeout_s * 1.2)
         interval = self.spite.get(request.inlet) or self._interval(request.inlet, now + latency / 2)
         if interval is not None and not interval.start <= now + latency / 2 < interval.end:
             interval = None
@@ -120,14 +132,14 @@ class Aep:
                 )
             )
         if mode == "late":
-            latency = rng.uniform(0.5, post.timeout_s * 1.3)
+            latency = rng.uniform(0.5, batch_request.timeout_s * 1.3)
         request.processed_at, request.arrives_at, request.note = (
             now + latency / 2,
             now + latency,
             mode or "up",
         )
-        if mode in ("hang", "reset before", "reset after") or latency > post.timeout_s:
-            return self._no_answer(request, mode, post, now)
+        if mode in ("hang", "reset before", "reset after") or latency > batch_request.timeout_s:
+            return self._no_response(request, mode, batch_request, now)
         if mode in ("garbage", "oversize"):
             return self._unreadable(request, mode)
         if mode == "credentials":
@@ -139,15 +151,17 @@ class Aep:
     def _interval(self, inlet: str, when: float) -> Interval | None:
         return next((each for each in self.scenario.intervals[inlet] if each.start <= when < each.end), None)
 
-    def _no_answer(self, request: Request, mode: str, post: BatchRequest, now: float) -> BatchResponse:
+    def _no_response(
+        self, request: Request, mode: str, batch_request: BatchRequest, now: float
+    ) -> BatchResponse:
         """Nothing comes back; what happened behind it is anybody's guess."""
         taken = mode == "reset after" or mode in ("", "late") or (mode == "hang" and self.rng.random() < 0.3)
         if taken:
             if mode == "hang":
-                request.processed_at = now + self.rng.uniform(0, post.timeout_s * 2)
+                request.processed_at = now + self.rng.uniform(0, batch_request.timeout_s * 2)
             self._take(request)
         reset = mode.startswith("reset")
-        request.arrives_at = now + (self.rng.uniform(0.01, 0.5) if reset else post.timeout_s)
+        request.arrives_at = now + (self.rng.uniform(0.01, 0.5) if reset else batch_request.timeout_s)
         request.note = f"{mode or 'slow'}, {'taken' if taken else 'not taken'}"
         return BatchResponse(fault=Fault.CONNECTION if reset else Fault.TIMEOUT, error=mode)
 
@@ -168,8 +182,8 @@ class Aep:
 
     def _take(self, request: Request) -> None:
         """Accepts what can be accepted, whatever is answered."""
-        if not any(rec.nature in (Nature.WHOLE, Nature.ERROR) for rec in request.recs):
-            request.accepted = [rec.nature is Nature.HEALTHY for rec in request.recs]
+        if not any(record.kind in (RecordKind.WHOLE, RecordKind.ERROR) for record in request.records):
+            request.accepted = [record.kind is RecordKind.HEALTHY for record in request.records]
 
     def _refusal(self, request: Request, mode: str, interval: Interval | None) -> BatchResponse:
         if mode == "token":
@@ -204,7 +218,7 @@ class Aep:
     def _judge(self, request: Request, mode: str, *, calm: bool) -> BatchResponse:
         """AEP works, and looks at the messages."""
         scenario, rng = self.scenario, self.rng
-        one_by_one = not calm and request.sent_at >= scenario.spite_from and len(request.recs) > 1
+        one_by_one = not calm and request.sent_at >= scenario.spite_from and len(request.records) > 1
         if one_by_one:
             self.lowered.add(request.inlet)
         if one_by_one or request.size > scenario.limit:
@@ -212,14 +226,16 @@ class Aep:
         if not calm and scenario.capacity is not None and not self._capacity(request, scenario.capacity):
             return self._refusal(request, "429", None)
         self.good_tokens.add((request.member, request.inlet))
-        for nature in (Nature.WHOLE, Nature.ERROR):
-            culprit = next((rec for rec in request.recs if rec.nature is nature), None)
+        for kind in (RecordKind.WHOLE, RecordKind.ERROR):
+            culprit = next((record for record in request.records if record.kind is kind), None)
             if culprit is not None:
                 request.note = "poison"
                 return self._refusal(request, str(culprit.code), None)
         statuses = []
-        for rec in request.recs:
-            status = rec.code if rec.nature is not Nature.HEALTHY else 400 if mode == "each 400" else 200
+        for record in request.records:
+            status = (
+                record.code if record.kind is not RecordKind.HEALTHY else 400 if mode == "each 400" else 200
+            )
             if status == 200 and not calm and rng.random() < scenario.message_noise:
                 status = rng.choice((429, 502, 503, 504))
             statuses.append(status)
@@ -229,7 +245,7 @@ class Aep:
                 request.processed_at, request.processed_at + scenario.spite_s, rng.choice(("400", "422"))
             )
         odd = rng.random() < scenario.odd_shapes
-        body, request.told = multi_status(rng, statuses, odd=odd and not calm)
+        body, request.verdicts = multi_status(rng, statuses, odd=odd and not calm)
         request.status = 200 if odd and rng.random() < 0.3 else 207
         return BatchResponse(request.status, {}, body)
 
@@ -237,7 +253,7 @@ class Aep:
         left, at = self.tokens.get(request.inlet, (rate, 0.0))
         left = min(rate, left + max(0.0, request.sent_at - at) * rate)
         ok = left > 0
-        self.tokens[request.inlet] = (left - len(request.recs) if ok else left, max(at, request.sent_at))
+        self.tokens[request.inlet] = (left - len(request.records) if ok else left, max(at, request.sent_at))
         return ok
 
 
@@ -262,33 +278,33 @@ def multi_status(rng: Random, statuses: Sequence[int], *, odd: bool) -> tuple[by
     entries = [
         _entry(rng, status, f"{batch}{separator}{at}", named=named) for at, status in enumerate(statuses)
     ]
-    told: list[int | None] = list(statuses)
+    verdicts: list[int | None] = list(statuses)
     if shape == "shuffled":
         rng.shuffle(entries)
     elif shape in ("missing", "missing unnamed") and count > 1:
         gone = rng.randrange(count)
         del entries[gone]
         if shape == "missing unnamed" and any("xactionId" not in entry for entry in entries):
-            told = [None] * count
+            verdicts = [None] * count
         else:
-            told[gone] = None
+            verdicts[gone] = None
     elif shape == "twice" and count > 1:
         entries[-1] = dict(entries[0])
-        told = [None] * count
+        verdicts = [None] * count
     elif shape == "extra":
         entries.append(dict(entries[0]))
-        told = [None] * count
+        verdicts = [None] * count
     elif shape == "nothing said":
         silent = rng.randrange(count)
         entries[silent] = {"note": "?"}
-        told[silent] = None
-    answer = {
+        verdicts[silent] = None
+    response = {
         "inletID" if shape == "huge" else "inletId": "x",
         "batchId": batch,
         "receivedTimeMs": 10**30 if shape == "huge" else 1,
         "responses": entries,
     }
-    return json.dumps(answer).encode(), told
+    return json.dumps(response).encode(), verdicts
 
 
 def _entry(rng: Random, status: int, name: str, *, named: bool) -> dict[str, object]:

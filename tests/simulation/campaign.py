@@ -1,4 +1,4 @@
-"""Many histories at once: fixed or fresh seeds over a few processes, failures told with their seed."""
+"""Many histories at once: fixed or fresh seeds over a few processes, each failure reported with its seed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Report:
     records: int = 0
     requests: int = 0
     turns: int = 0
-    letters: int = 0
+    dead_letters: int = 0
     skipped: int = 0
     simulated: float = 0.0
     causes: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ class Report:
         self.records += history.records
         self.requests += history.requests
         self.turns += history.turns
-        self.letters += history.letters
+        self.dead_letters += history.dead_letters
         self.skipped += history.skipped
         self.simulated += history.seconds
         self.causes.update(history.causes)
@@ -61,7 +61,7 @@ class Report:
         """For people."""
         yield (
             f"{self.histories:,} histories in {self.seconds:.0f} s: {self.records:,} records, "
-            f"{self.requests:,} requests, {self.letters:,} dead letters, {self.turns:,} turns, "
+            f"{self.requests:,} requests, {self.dead_letters:,} dead letters, {self.turns:,} turns, "
             f"{self.simulated / 3600:,.0f} simulated hours"
         )
         for what, number in self.causes.most_common():
@@ -105,8 +105,8 @@ def campaign(
     report, started, every = Report(), time.monotonic(), list(seeds)
     parts = [every[at : at + 25] for at in range(0, len(every), 25)]
     if processes == 1:
-        found: Iterable[list[History | Failure]] = map(_several, parts)
-        _gather(report, found, progress)
+        results: Iterable[list[History | Failure]] = map(_several, parts)
+        _gather(report, results, progress)
     else:
         with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
             _gather(report, pool.map(_several, parts), progress)
@@ -115,9 +115,9 @@ def campaign(
 
 
 def _gather(
-    report: Report, found: Iterable[list[History | Failure]], progress: Callable[[int], None]
+    report: Report, results: Iterable[list[History | Failure]], progress: Callable[[int], None]
 ) -> None:
-    for part in found:
+    for part in results:
         for each in part:
             if isinstance(each, Failure):
                 report.failures.append(each)

@@ -14,8 +14,17 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bridge.model import Slice, TopicPartition
-from tests.simulation.truth import CREATED_ANEW, CUT_OFF, Life, Log, Rec, Truth, Violation
-from tests.simulation.window import Quota, beside
+from tests.simulation.ground_truth import (
+    CREATED_ANEW,
+    CUT_OFF,
+    GroundTruth,
+    LaneLife,
+    Log,
+    SimulatedRecord,
+    Violation,
+)
+from tests.simulation.memory_window import bytes_beside_value
+from tests.simulation.organisation_rate import OrganisationRate
 
 if TYPE_CHECKING:
     from tests.simulation.member import Member
@@ -29,9 +38,9 @@ PATIENCE_TURNS, PATIENCE_S = 3, 0.1
 class Broker:
     """The partitions and the group."""
 
-    truth: Truth
+    truth: GroundTruth
     rng: Random
-    quota: Quota
+    organisation_rate: OrganisationRate
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     owner: dict[TopicPartition, str | None] = field(default_factory=dict)
     target: dict[TopicPartition, str] = field(default_factory=dict)
@@ -61,7 +70,7 @@ class Broker:
     def release(self, where: TopicPartition, at: float) -> None:
         """Nobody owns it any more."""
         self.owner[where], self.free_at[where] = None, at
-        self.quota.changes.append(at)
+        self.organisation_rate.changes.append(at)
 
     def rebalance(self, members: Sequence[Member], now: float) -> None:
         """Draw the new owner of each partition. A member that must give one up learns it in a later read."""
@@ -95,10 +104,10 @@ class Broker:
 @dataclass(slots=True, eq=False)
 class _Position:
     offset: int
-    life: Life
+    life: LaneLife
     incarnation: int
-    end_told: int = -1
-    gone: tuple[Life, int] | None = None
+    announced_end: int = -1
+    gone: tuple[LaneLife, int] | None = None
     """The life in a log that is gone, and the offset of its next record. None once the first record of the
     new log was read."""
 
@@ -142,7 +151,7 @@ class SimulatedSource:
         return any(
             position.incarnation != logs[where].incarnation
             or position.offset < logs[where].end
-            or position.end_told < logs[where].end
+            or position.announced_end < logs[where].end
             for where, position in self.held.items()
             if where not in self.paused
         )
@@ -158,8 +167,8 @@ class SimulatedSource:
                 continue  # the topic was created anew or cut off, and the broker knows
             self._broker.truth.covers(where, offset, member.now, f"{member.name} stored")
             self.stored[where] = offset
-            if member.say:
-                member.say(f"stores {where} at {offset}")
+            if member.narrate:
+                member.narrate(f"stores {where} at {offset}")
         if self.stored and self.commit_at == math.inf:
             self.commit_at = member.now + COMMIT_EVERY_S
 
@@ -227,16 +236,16 @@ class SimulatedSource:
         for where in coming:
             start = broker.committed.get(where, 0)
             broker.owner[where] = member.name
-            broker.quota.changes.append(member.now)
+            broker.organisation_rate.changes.append(member.now)
             self.held[where] = _Position(
                 start,
-                Life(member.name, where, "", start, broker.truth.logs[where].incarnation),
+                LaneLife(member.name, where, "", start, broker.truth.logs[where].incarnation),
                 broker.truth.logs[where].incarnation,
             )
             self.stored.pop(where, None)
-        if member.say:
+        if member.narrate:
             committed = [broker.committed.get(where) for where in coming]
-            member.say(f"assigned {', '.join(map(str, coming))} at {committed}")
+            member.narrate(f"assigned {', '.join(map(str, coming))} at {committed}")
         self.paused.difference_update(coming)
         self.paused.update(member.engine.assigned({where: broker.committed.get(where) for where in coming}))
 
@@ -245,8 +254,8 @@ class SimulatedSource:
         started = self.revoking_since = member.now
         mine = [where for where in parts if self._broker.owner[where] == member.name]
         self.closing = set(parts)
-        if member.say:
-            member.say(f"revoking {', '.join(map(str, parts))}")
+        if member.narrate:
+            member.narrate(f"revoking {', '.join(map(str, parts))}")
         foreign = [TopicPartition("foreign", 0)] if self._rng.random() < 0.1 else []
         if parts or not foreign:
             member.engine.revoked([*foreign, *parts])
@@ -257,12 +266,12 @@ class SimulatedSource:
         for where in mine:
             self._broker.release(where, member.now)
         self.closing, self.revoking_since = set(), None
-        if member.say:
-            member.say(f"revoked {', '.join(map(str, parts))}")
+        if member.narrate:
+            member.narrate(f"revoked {', '.join(map(str, parts))}")
 
     def _lose(self, parts: list[TopicPartition]) -> None:
-        if self._member.say:
-            self._member.say(f"lost {', '.join(map(str, parts))}")
+        if self._member.narrate:
+            self._member.narrate(f"lost {', '.join(map(str, parts))}")
         for where in parts:
             self.stored.pop(where, None)
             self._let_go(where, "lost")
@@ -296,19 +305,19 @@ class SimulatedSource:
             position.life.ended = CUT_OFF if log.cut_off else CREATED_ANEW
             position.life.lane = self._member.engine.view.lanes.get(where)
             position.gone = position.life, position.offset
-            position.offset, position.incarnation, position.end_told = log.start, log.incarnation, -1
+            position.offset, position.incarnation, position.announced_end = log.start, log.incarnation, -1
             self._broker.rewound.add(where)
-            position.life = Life(self._member.name, where, incarnation=log.incarnation)
+            position.life = LaneLife(self._member.name, where, incarnation=log.incarnation)
             self._member.rewound.add(where)
-        start = bisect_left(log.recs, position.offset, key=lambda rec: rec.at)
-        records: list[Rec] = log.recs[start : start + limit]
-        last = start + len(records) >= len(log.recs)
-        if not records and position.end_told >= log.end:
+        start = bisect_left(log.records, position.offset, key=lambda record: record.at)
+        records: list[SimulatedRecord] = log.records[start : start + limit]
+        last = start + len(records) >= len(log.records)
+        if not records and position.announced_end >= log.end:
             return None
-        told = last and (not records or self._rng.random() < 0.7)
-        next_offset = log.end if told else records[-1].at + 1
-        if told:
-            position.end_told = log.end
+        reaches_end = last and (not records or self._rng.random() < 0.7)
+        next_offset = log.end if reaches_end else records[-1].at + 1
+        if reaches_end:
+            position.announced_end = log.end
         if records:
             self._member.check_reading(position.life, records)
         position.offset = position.life.read_to = next_offset
@@ -318,7 +327,7 @@ class SimulatedSource:
                 records[0].at if records else next_offset
             ) < before:  # else it looks like a gap, and the lane goes on, as long as the partition is held
                 self._member.owes(life)
-        overhead = sum(map(beside, records))
-        if self._member.say:
-            self._member.say(f"reads {where}: {[rec.at for rec in records]} → {next_offset}")
-        return Slice(where, records, [rec.data for rec in records], next_offset, overhead)
+        overhead = sum(map(bytes_beside_value, records))
+        if self._member.narrate:
+            self._member.narrate(f"reads {where}: {[record.at for record in records]} → {next_offset}")
+        return Slice(where, records, [record.data for record in records], next_offset, overhead)

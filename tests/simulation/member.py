@@ -23,11 +23,11 @@ from bridge.engine.inlet import Inlet
 from bridge.engine.skips import SkipOrder
 from bridge.engine.task import Task
 from bridge.model import BatchRequest, DeadLetter, PublishResult, TopicPartition
-from tests.simulation.conduct import Conduct
 from tests.simulation.dead_letter_oracle import DeadLetterOracle
+from tests.simulation.ground_truth import CUT_OFF, LaneLife, RecordKind, Request, SimulatedRecord, Violation
+from tests.simulation.inlet_rules import InletRules
 from tests.simulation.kafka import PATIENCE_S, PATIENCE_TURNS, SimulatedSource
-from tests.simulation.truth import CUT_OFF, Life, Nature, Rec, Request, Violation
-from tests.simulation.window import Window
+from tests.simulation.memory_window import MemoryWindow
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -51,26 +51,26 @@ class Watcher(Observer):
         self._member = member
 
     def dead_letter_published(self, event: events.DeadLetterPublished) -> None:
-        rec = event.dead_letter.record
-        assert isinstance(rec, Rec)
-        if rec.acked > self._member.now:
-            raise Violation(f"{rec} counts as dead-lettered before the broker acknowledged it")
+        record = event.dead_letter.record
+        assert isinstance(record, SimulatedRecord)
+        if record.acked > self._member.now:
+            raise Violation(f"{record} counts as dead-lettered before the broker acknowledged it")
 
     def inlet_held(self, event: events.InletHeld) -> None:
-        self._say(
+        self._narrate(
             f"holds {event.inlet}: {event.reason} ({event.detail[:60]}), next try in {event.next_try_s:.1f} s"
         )
 
     def inlet_released(self, event: events.InletReleased) -> None:
-        self._say(f"releases {event.inlet} after {event.held_s:.1f} s: {event.reason}")
+        self._narrate(f"releases {event.inlet} after {event.held_s:.1f} s: {event.reason}")
 
     def batch_waits(self, event: events.BatchWaits) -> None:
         reason = f"{event.reason} ({event.detail[:60]})"
-        self._say(f"batch {event.batch} ({event.records}) waits {event.seconds:.2f} s: {reason}")
+        self._narrate(f"batch {event.batch} ({event.records}) waits {event.seconds:.2f} s: {reason}")
 
-    def _say(self, text: str) -> None:
-        if self._member.say:
-            self._member.say(text)
+    def _narrate(self, text: str) -> None:
+        if self._member.narrate:
+            self._member.narrate(text)
 
 
 class Member:
@@ -79,22 +79,24 @@ class Member:
     def __init__(self, world: World, name: str, now: float, rng: Random) -> None:
         scenario = world.scenario
         self.world, self.name, self.now, self._rng = world, name, now, rng
-        self.say: Callable[[str], None] | None = None
-        if world.say is not None:
-            say = world.say
-            self.say = lambda text: say(f"{self.now:10.3f} {self.name}  {text}")
+        self.narrate: Callable[[str], None] | None = None
+        if world.narrate is not None:
+            narrate = world.narrate
+            self.narrate = lambda text: narrate(f"{self.now:10.3f} {self.name}  {text}")
         self.turns = self.calls = 0
         self.turned_at = now
         self.crash_in: int | None = None
         self.drain_until = math.inf
         self.draining = False
         self.rewound: set[TopicPartition] = set()
-        self.owed: list[Rec] = []
+        self.owed: list[SimulatedRecord] = []
         """What it read of logs that are gone, and was not settled then: nobody else can deliver it."""
-        self.conduct = {each: Conduct(each, name, scenario.policy) for each in scenario.inlets}
-        self.windows = {each: Window(name, scenario.policy.window_bytes) for each in scenario.inlets}
+        self.inlet_rules = {each: InletRules(each, name, scenario.policy) for each in scenario.inlets}
+        self.windows = {each: MemoryWindow(name, scenario.policy.window_bytes) for each in scenario.inlets}
         self.dead_letter_oracle = DeadLetterOracle(world.truth, name, scenario.policy.flood_guard)
-        self._arrivals: list[tuple[float, int, object, object, Request | list[tuple[Rec, Life]]]] = []
+        self._arrivals: list[
+            tuple[float, int, object, object, Request | list[tuple[SimulatedRecord, LaneLife]]]
+        ] = []
         self._seq = count()
         self.engine = Engine(
             route_of=routes_by_topic(world.routes),
@@ -122,8 +124,8 @@ class Member:
         if self.crash_in is not None:
             self.crash_in -= 1
             if self.crash_in < 0:
-                if self.say:
-                    self.say(f"CRASHES in {what}")
+                if self.narrate:
+                    self.narrate(f"CRASHES in {what}")
                 raise Crash
 
     def pass_time(self, seconds: float) -> None:
@@ -185,134 +187,143 @@ class Member:
             else:
                 self.wait(timeout_s)
         self.source.commit_due()
-        found = []
+        replies = []
         while self._arrivals and self._arrivals[0][0] <= self.now:
             _, _, ticket, reply, behind = heapq.heappop(self._arrivals)
             if isinstance(behind, Request):
                 self._arrived(behind)
             elif isinstance(reply, PublishResult):
                 self._acknowledged(behind, reply)
-            found.append((ticket, reply))
-        return found
+            replies.append((ticket, reply))
+        return replies
 
     def _arrived(self, request: Request) -> None:
         truth = self.world.truth
         request.arrived_seq, request.arrived_at = truth.tick(), self.now
-        for rec in request.recs:
-            rec.under_way.discard(self.name)
+        for record in request.records:
+            record.under_way.discard(self.name)
         truth.learn(request)
-        self.dead_letter_oracle.answered(request)
-        self.conduct[request.inlet].arrived(request)
-        if self.say:
-            told = dict(Counter(request.told)) if request.status in (200, 207) else ""
+        self.dead_letter_oracle.note_response(request)
+        self.inlet_rules[request.inlet].arrived(request)
+        if self.narrate:
+            verdicts = dict(Counter(request.verdicts)) if request.status in (200, 207) else ""
             status = request.status or "none"
-            self.say(f"answer to request {request.number}: {status} ({request.note}) {told}")
+            self.narrate(f"answer to request {request.number}: {status} ({request.note}) {verdicts}")
 
     # -- ports.Sender --------------------------------------------------------------
 
-    def send(self, ticket: object, post: BatchRequest) -> None:
+    def send(self, ticket: object, batch_request: BatchRequest) -> None:
         self.port("send")
-        inlet = post.inlet
+        inlet = batch_request.inlet
         begun = (
             bool(self.source.closing)
             and isinstance(ticket, Task)
             and any(
-                self.life(ticket, rec) in rec.known for rec in ticket.batch.records if isinstance(rec, Rec)
+                self.life(ticket, record) in record.settled_for
+                for record in ticket.batch.records
+                if isinstance(record, SimulatedRecord)
             )
         )
-        request, answer = self.world.aep.receive(
-            self.name, ticket, partial(self.life, ticket), post, self.now
+        request, response = self.world.aep.receive(
+            self.name, ticket, partial(self.life, ticket), batch_request, self.now
         )
-        self.conduct[inlet].sent(request)
-        for rec, life in zip(request.recs, request.lives, strict=True):
-            self._may_send(rec, life, begun=begun)
-            rec.under_way.add(self.name)
+        self.inlet_rules[inlet].sent(request)
+        for record, life in zip(request.records, request.lives, strict=True):
+            self._may_send(record, life, begun=begun)
+            record.under_way.add(self.name)
         if self.world.scenario.settings.ordered:
             self._in_order(request)
-        self.world.quota.sends.append((self.now, inlet, len(request.recs)))
-        if self.say:
-            records = [f"{rec.where}@{rec.at}" for rec in request.recs]
-            self.say(f"request {request.number} to {inlet}: {records} {request.size} bytes → {request.note}")
-        heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, answer, request))
+        self.world.organisation_rate.sends.append((self.now, inlet, len(request.records)))
+        if self.narrate:
+            records = [f"{record.where}@{record.at}" for record in request.records]
+            self.narrate(
+                f"request {request.number} to {inlet}: {records} {request.size} bytes → {request.note}"
+            )
+        heapq.heappush(self._arrivals, (request.arrives_at, next(self._seq), ticket, response, request))
 
-    def life(self, ticket: object, rec: Rec) -> Life:
+    def life(self, ticket: object, record: SimulatedRecord) -> LaneLife:
         """The life in which this batch got the record: where a partition was cut off and is read again, the
         engine's lane tells the two apart.
         """
-        before = rec.before.get(self.name)
+        before = record.before.get(self.name)
         if before is None or not isinstance(ticket, Task):
-            return rec.lives[self.name]
-        return next((life for life in before if life.lane in ticket.batch.lanes), rec.lives[self.name])
+            return record.lives[self.name]
+        return next((life for life in before if life.lane in ticket.batch.lanes), record.lives[self.name])
 
-    def _may_send(self, rec: Rec, life: Life, *, begun: bool) -> None:
-        position = self.source.held.get(rec.where)
+    def _may_send(self, record: SimulatedRecord, life: LaneLife, *, begun: bool) -> None:
+        position = self.source.held.get(record.where)
         if position is None or position.life is not life:
-            if rec.where not in self.rewound:
-                raise Violation(f"{rec} is sent by {self.name}, which does not hold its partition any more")
+            if record.where not in self.rewound:
+                raise Violation(
+                    f"{record} is sent by {self.name}, which does not hold its partition any more"
+                )
         elif (
-            rec.where in self.source.closing and not begun
+            record.where in self.source.closing and not begun
         ):  # the rest of a batch that is settled in part is finished, or that part would be sent twice
-            raise Violation(f"{rec} is sent while its partition is being revoked")
+            raise Violation(f"{record} is sent while its partition is being revoked")
         if (
-            self.name in rec.under_way
+            self.name in record.under_way
             and life.member == self.name
             and not life.ended
             and any(
-                request.arrived_seq is None and request.lives[request.recs.index(rec)] is life
-                for request in rec.requests[:-1]
+                request.arrived_seq is None and request.lives[request.records.index(record)] is life
+                for request in record.requests[:-1]
             )
         ):
-            raise Violation(f"{rec} is sent while a request of {self.name} that carries it is under way")
-        if rec.acked <= self.now and life in rec.known:
-            raise Violation(f"{rec} is sent after its dead letter was acknowledged")
+            raise Violation(f"{record} is sent while a request of {self.name} that carries it is under way")
+        if record.acked <= self.now and life in record.settled_for:
+            raise Violation(f"{record} is sent after its dead letter was acknowledged")
 
     def _in_order(self, request: Request) -> None:
         """Where order is kept, all before it in its partition is settled when a record goes out, or goes
         out with it.
         """
-        life, carried = request.lives[0], set(request.recs)
+        life, carried = request.lives[0], set(request.records)
         if any(each.where != life.where for each in request.lives):
             raise Violation(f"request {request.number} mixes partitions")
-        for before, after in pairwise(request.recs):
+        for before, after in pairwise(request.records):
             if before.at >= after.at:
                 raise Violation(f"request {request.number} carries {after} behind {before}")
         log = self.world.truth.logs[life.where]
         if any(each.incarnation != log.incarnation for each in request.lives):
             return
-        while life.in_order < len(log.recs) and (rec := log.recs[life.in_order]).at < request.recs[-1].at:
+        while (
+            life.in_order < len(log.records)
+            and (record := log.records[life.in_order]).at < request.records[-1].at
+        ):
             if (
-                rec.piece is not None
-                and rec not in carried
-                and rec.lives.get(self.name) is life
-                and life not in rec.known
+                record.piece is not None
+                and record not in carried
+                and record.lives.get(self.name) is life
+                and life not in record.settled_for
             ):
-                raise Violation(f"{request.recs[-1]} is sent before {rec} is settled")
-            if rec in carried:
+                raise Violation(f"{request.records[-1]} is sent before {record} is settled")
+            if record in carried:
                 break
             life.in_order += 1
 
     # -- ports.DeadLetters -----------------------------------------------------------
 
-    def publish(self, ticket: object, letters: Sequence[DeadLetter]) -> None:
+    def publish(self, ticket: object, dead_letters: Sequence[DeadLetter]) -> None:
         self.port("publish")
         failed = []
-        carried: list[tuple[Rec, Life]] = []
-        share = self.world.letter_fault(self.now)
-        for at, letter in enumerate(letters):
-            rec = letter.record
-            if not isinstance(rec, Rec):
-                raise Violation(f"a dead letter of something else: {rec!r}")
-            life = self.life(ticket, rec)
-            self.dead_letter_oracle.judge(rec, letter, ticket, life, f"{rec.where.topic}.dlq")
-            carried.append((rec, life))
+        carried: list[tuple[SimulatedRecord, LaneLife]] = []
+        share = self.world.dead_letter_fault(self.now)
+        for at, dead_letter in enumerate(dead_letters):
+            record = dead_letter.record
+            if not isinstance(record, SimulatedRecord):
+                raise Violation(f"a dead letter of something else: {record!r}")
+            life = self.life(ticket, record)
+            self.dead_letter_oracle.judge(record, dead_letter, ticket, life, f"{record.where.topic}.dlq")
+            carried.append((record, life))
             lost = share > 0 and self._rng.random() < share
             if lost:
                 failed.append(at)
             else:
-                rec.letters += 1
-        if self.say:
-            self.say(
-                f"publishes {[f'{each.record!r} {each.refusal.reason.value}' for each in letters]}, "
+                record.dead_letters += 1
+        if self.narrate:
+            self.narrate(
+                f"publishes {[f'{each.record!r} {each.refusal.reason.value}' for each in dead_letters]}, "
                 f"failing {failed}"
             )
         when = self.now + self._rng.choice((0.005, 0.05, 0.5))
@@ -327,11 +338,11 @@ class Member:
             ),
         )
 
-    def _acknowledged(self, carried: list[tuple[Rec, Life]], reply: PublishResult) -> None:
-        for at, (rec, life) in enumerate(carried):
+    def _acknowledged(self, carried: list[tuple[SimulatedRecord, LaneLife]], reply: PublishResult) -> None:
+        for at, (record, life) in enumerate(carried):
             if at not in reply.failed:
-                rec.acked = min(rec.acked, self.now)
-                rec.known.add(life)
+                record.acked = min(record.acked, self.now)
+                record.settled_for.add(life)
 
     # -- a step, and the checks after it ------------------------------------------------
 
@@ -351,8 +362,8 @@ class Member:
         self.draining, started = True, self.now
         timeout = self.world.scenario.settings.drain_timeout_s
         self.drain_until = started + timeout
-        if self.say:
-            self.say("drains")
+        if self.narrate:
+            self.narrate("drains")
         done = self.engine.loop.drain(self.source)
         if self.now - started > timeout + 0.5:
             raise Violation(f"{self.name} drained for {self.now - started:.1f} s; the limit is {timeout:.1f}")
@@ -370,8 +381,10 @@ class Member:
                 raise Violation(
                     f"{name} counts {used:.0f} bytes in use; its batches hold {weights[name]:.0f}"
                 )
-            if inlet.in_flight != (flying := len(self.conduct[name].flying)):
-                raise Violation(f"{name} counts {inlet.in_flight} requests in flight; there are {flying}")
+            if inlet.in_flight != (requests_in_flight := len(self.inlet_rules[name].requests_in_flight)):
+                raise Violation(
+                    f"{name} counts {inlet.in_flight} requests in flight; there are {requests_in_flight}"
+                )
             self._over(name, is_over=self.windows[name].full)
         for where, position in self.source.held.items():
             self._over(where, is_over=self._too_far(position.life))
@@ -382,7 +395,7 @@ class Member:
         else:
             self.source.over.pop(what, None)
 
-    def check_reading(self, life: Life, records: Sequence[Rec]) -> None:
+    def check_reading(self, life: LaneLife, records: Sequence[SimulatedRecord]) -> None:
         """Nothing is read into a full window, beyond the read that fills it, nor for a lane that is too far
         ahead. Then they count as read.
 
@@ -405,26 +418,26 @@ class Member:
                     f"{where} is read on, though {what} is over its limit "
                     f"for {self.now - since:.2f} s ({window})"
                 )
-        for rec in records:
-            if (earlier := rec.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
-                rec.before.setdefault(self.name, []).append(earlier)
-            rec.lives[self.name], rec.read[self.name] = life, self.world.truth.tick()
-            self.dead_letter_oracle.read(rec)
-            if rec.piece is not None or not self.world.truth.settled(rec, self.now):
-                window.read(rec, life)
+        for record in records:
+            if (earlier := record.lives.get(self.name)) is not None and earlier.ended == CUT_OFF:
+                record.before.setdefault(self.name, []).append(earlier)
+            record.lives[self.name], record.read[self.name] = life, self.world.truth.tick()
+            self.dead_letter_oracle.read(record)
+            if record.piece is not None or not self.world.truth.settled(record, self.now):
+                window.read(record, life)
 
-    def _too_far(self, life: Life) -> bool:
+    def _too_far(self, life: LaneLife) -> bool:
         """Whether a life has read further ahead of its first open record than it may."""
         log, truth = self.world.truth.logs[life.where], self.world.truth
         if life.incarnation != log.incarnation:
             return False
-        while life.behind < len(log.recs) and (rec := log.recs[life.behind]).at < life.read_to:
+        while life.behind < len(log.records) and (record := log.records[life.behind]).at < life.read_to:
             if (
-                rec.lives.get(self.name) is life
-                and life not in rec.known
-                and not (rec.nature is Nature.TOMBSTONE and truth.tombstones_skipped)
+                record.lives.get(self.name) is life
+                and life not in record.settled_for
+                and not (record.kind is RecordKind.TOMBSTONE and truth.tombstones_skipped)
             ):
-                return life.read_to - rec.at >= self.world.scenario.settings.max_uncommitted_records
+                return life.read_to - record.at >= self.world.scenario.settings.max_uncommitted_records
             life.behind += 1
         return False
 
@@ -449,18 +462,18 @@ class Member:
             >= min(self.world.scenario.settings.revoke_timeout_s, max(0.0, self.drain_until - started)) - 0.02
         )
 
-    def check_bound(self, life: Life, how: str) -> None:
+    def check_bound(self, life: LaneLife, how: str) -> None:
         """What the next owner will read again is bounded, and where all was settled, it is nothing."""
         broker, truth = self.world.broker, self.world.truth
         if life.incarnation != truth.logs[life.where].incarnation:
             return
         committed = broker.committed.get(life.where, 0)
         read = [
-            rec
-            for rec in truth.logs[life.where].recs
-            if committed <= rec.at < life.read_to and rec.lives.get(self.name) is life
+            record
+            for record in truth.logs[life.where].records
+            if committed <= record.at < life.read_to and record.lives.get(self.name) is life
         ]
-        repeats = [rec for rec in read if life in rec.known]
+        repeats = [record for record in read if life in record.settled_for]
         if (
             how == "revoked"
             and not self._late
@@ -473,7 +486,9 @@ class Member:
                 f"but committed at {committed}, not {life.read_to}"
             )
         most = self.world.scenario.settings.max_uncommitted_records
-        recent = sum(rec.accepted[-1].arrived_at >= self.now - 0.5 for rec in repeats if rec.accepted)
+        recent = sum(
+            record.accepted[-1].arrived_at >= self.now - 0.5 for record in repeats if record.accepted
+        )
         if len(repeats) > most + recent + OVERSHOOT:
             raise Violation(f"{len(repeats)} records of {life.where} will be sent again; the bound is {most}")
 
@@ -487,25 +502,27 @@ class Member:
         for where, position in self.source.held.items():
             life, log = position.life, truth.logs[where]
             if log.incarnation == 0 and broker.owner[where] == self.name and not self._too_far(life):
-                settled = life.behind == len(log.recs) or log.recs[life.behind].at >= life.read_to
+                settled = life.behind == len(log.records) or log.records[life.behind].at >= life.read_to
                 stored = max(self.source.stored.get(where, 0), broker.committed.get(where, 0))
                 if settled and stored < life.read_to:
                     raise Violation(f"{where} is settled up to {life.read_to}, and stored at {stored}")
 
-    def skip(self, rec: Rec) -> SkipOrder:
+    def skip(self, record: SimulatedRecord) -> SkipOrder:
         """An operator orders a record to its dead-letter topic."""
-        self.world.truth.skips.add((rec.where, rec.at))
-        order = SkipOrder(rec.where, rec.at, "operator", "simulation")
-        if self.say:
-            self.say(f"an operator skips {rec}")
+        self.world.truth.skips.add((record.where, record.at))
+        order = SkipOrder(record.where, record.at, "operator", "simulation")
+        if self.narrate:
+            self.narrate(f"an operator skips {record}")
         self.put(order, None)
         return order
 
-    def owes(self, life: Life) -> None:
+    def owes(self, life: LaneLife) -> None:
         """The log of this life is gone."""
         truth = self.world.truth
         self.owed += [
-            rec for rec in truth.recs if rec.lives.get(self.name) is life and not truth.settled(rec, self.now)
+            record
+            for record in truth.records
+            if record.lives.get(self.name) is life and not truth.settled(record, self.now)
         ]
 
     @property
@@ -525,7 +542,7 @@ class Member:
             "in flight": {name for name, inlet in inlets if inlet.in_flight},
             "skips": view.skip_orders,
             "undelivered of logs that are gone": [
-                rec for rec in self.owed if not self.world.truth.settled(rec, self.now)
+                record for record in self.owed if not self.world.truth.settled(record, self.now)
             ],
             "open": {str(lane): lane.open for lane in view.lanes.values() if lane.open},
         }

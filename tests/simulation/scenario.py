@@ -12,7 +12,7 @@ from bridge.codec.routes import Route
 from bridge.engine.engine import EngineSettings
 from bridge.engine.inlet import Policy
 from bridge.model import Format, TopicPartition
-from tests.simulation.truth import Nature, Rec
+from tests.simulation.ground_truth import RecordKind, SimulatedRecord
 
 WRAPPER = entity_wrapper(
     schema_id="https://ns.example/s", schema_version="1", ims_org_id="X@AdobeOrg", dataset_id="entities"
@@ -81,7 +81,7 @@ class Scenario:
     """From here on there are no faults."""
     flavour: str
     intervals: dict[str, list[Interval]] = field(default_factory=dict)
-    letter_faults: list[tuple[float, float, float]] = field(default_factory=list)
+    dead_letter_faults: list[tuple[float, float, float]] = field(default_factory=list)
     """Start, end, and the share of letters that fail."""
     events: list[tuple[float, str, int]] = field(default_factory=list)
     """Time, what, and a number that the event is drawn from."""
@@ -91,7 +91,7 @@ class Scenario:
     """The share of messages that get a 429, 502, 503 or 504 of their own."""
     odd_shapes: float = 0.0
     """The share of multi-status answers in an unusual shape."""
-    poison: dict[Nature, float] = field(default_factory=dict)
+    poison: dict[RecordKind, float] = field(default_factory=dict)
     junk: float = 0.0
     capacity: float | None = None
     """Messages a second that AEP takes."""
@@ -201,19 +201,23 @@ def _records(rng: Random, scenario: Scenario) -> None:
     scenario.junk = rng.choice((0.0, 0.0, 0.05, 0.2))
     if scenario.flavour == "flood":
         scenario.junk, scenario.poison = rng.choice(
-            ((0.0, {Nature.REFUSED: 0.4}), (0.6, {}), (0.3, {Nature.REFUSED: 0.3, Nature.WHOLE: 0.1}))
+            (
+                (0.0, {RecordKind.REFUSED: 0.4}),
+                (0.6, {}),
+                (0.3, {RecordKind.REFUSED: 0.3, RecordKind.WHOLE: 0.1}),
+            )
         )
     elif scenario.flavour == "suspect":
         scenario.poison = {
-            rng.choice((Nature.ERROR, Nature.ERROR_EACH)): 0.02,
-            Nature.REFUSED: rng.choice((0.0, 0.03)),
+            rng.choice((RecordKind.ERROR, RecordKind.ERROR_EACH)): 0.02,
+            RecordKind.REFUSED: rng.choice((0.0, 0.03)),
         }
     elif scenario.flavour == "isolation":
-        scenario.poison = {Nature.REFUSED: 0.03}
+        scenario.poison = {RecordKind.REFUSED: 0.03}
     elif rng.random() < 0.6:
         scenario.poison = {
-            Nature.REFUSED: rng.choice((0.0, 0.05)),
-            Nature.WHOLE: rng.choice((0.0, 0.02, 0.06)),
+            RecordKind.REFUSED: rng.choice((0.0, 0.05)),
+            RecordKind.WHOLE: rng.choice((0.0, 0.02, 0.06)),
         }
 
 
@@ -257,7 +261,9 @@ def _faults(rng: Random, scenario: Scenario) -> None:
     scenario.odd_shapes = rng.choice((0.0, 0.1, 0.4))
     for _ in range(rng.choice((0, 0, 1, 2))):
         start = rng.uniform(0, span)
-        scenario.letter_faults.append((start, min(span, start + rng.uniform(1, 20)), rng.choice((0.5, 1.0))))
+        scenario.dead_letter_faults.append(
+            (start, min(span, start + rng.uniform(1, 20)), rng.choice((0.5, 1.0)))
+        )
     scenario.stalls = rng.choice((0.0, 0.0, 0.02))
 
 
@@ -286,10 +292,10 @@ def _group(rng: Random, scenario: Scenario) -> None:
 def _rare(rng: Random, scenario: Scenario) -> None:
     """What happens in few histories. The seeds of `test_histories_that_failed_once` are not among them."""
     span = scenario.calm_at
-    for found in scenario.intervals.values():
-        for at, interval in enumerate(found):
+    for intervals in scenario.intervals.values():
+        for at, interval in enumerate(intervals):
             if rng.random() < 0.25:
-                found[at] = replace(interval, mode=rng.choice(RARE_MODES))
+                intervals[at] = replace(interval, mode=rng.choice(RARE_MODES))
     if scenario.flavour == "limit" and rng.random() < 0.5:
         scenario.spite_from, scenario.spite_s = span * rng.uniform(0.55, 0.8), rng.uniform(3, 20)
         scenario.settings.max_messages = rng.choice((2, 3, 1000))
@@ -301,12 +307,12 @@ def _rare(rng: Random, scenario: Scenario) -> None:
         ]
     if scenario.policy.max_messages_per_s is not None:
         scenario.poison.pop(
-            Nature.WHOLE, None
+            RecordKind.WHOLE, None
         )  # or an ordered partition would wait for an operator too often
         scenario.events += [(span * at, "produce", 40) for at in (0.35, 0.36, 0.7, 0.71)]
     if scenario.flavour == "flood" and rng.random() < 0.5:
-        for found in scenario.intervals.values():
-            found.append(Interval(span * 0.1, span * 0.9, "each 400"))
+        for intervals in scenario.intervals.values():
+            intervals.append(Interval(span * 0.1, span * 0.9, "each 400"))
     if scenario.flavour in ("group", "mixed") and rng.random() < 0.3:
         produced = [when for when, what, _ in scenario.events if what == "produce"]
         scenario.events += [
@@ -315,7 +321,7 @@ def _rare(rng: Random, scenario: Scenario) -> None:
         ]
 
 
-def record(
+def draw_record(
     rng: Random,
     scenario: Scenario,
     topic: Topic,
@@ -324,9 +330,9 @@ def record(
     number: int,
     *,
     healthy: bool = False,
-) -> Rec:
+) -> SimulatedRecord:
     """A record of a topic, and what must become of it."""
-    nature = Nature.HEALTHY if healthy else _nature(rng, scenario)
+    kind = RecordKind.HEALTHY if healthy else _draw_kind(rng, scenario)
     key = rng.choice((None, b"k%d" % (number % 5), b"\xff\x00"))
     more = rng.choice((None, [("h", b"1"), ("h", None)]))
     text = json.dumps(
@@ -348,41 +354,47 @@ def record(
             value = f'{{"header":{{{member}}},"body":{event}}}'.encode()
             piece = value
     data: bytes | None = value
-    if nature is Nature.NOT_JSON:
+    if kind is RecordKind.NOT_JSON:
         data, piece = (
             rng.choice(
                 (b"", b"{", value[:-1], value + b"}", b"\xff\xfe", value.replace(b'"t":', b'"t\xff":'))
             ),
             None,
         )
-    elif nature is Nature.NOT_AN_OBJECT:
+    elif kind is RecordKind.NOT_AN_OBJECT:
         data, piece = rng.choice((b"1", b"[]", b'"text"', b"null")), None
-    elif nature is Nature.NO_ROUTE:
+    elif kind is RecordKind.NO_ROUTE:
         if topic.format is Format.ENTITY:
-            nature = Nature.HEALTHY
+            kind = RecordKind.HEALTHY
         else:
             data, piece = b'{"header":{"datasetId":7},"body":%b}' % event.encode(), None
-    elif nature is Nature.TOO_LARGE:
+    elif kind is RecordKind.TOO_LARGE:
         data, piece = value[:-1] + b" " * 1_000_000 + b"}", None
-    elif nature is Nature.TOMBSTONE:
+    elif kind is RecordKind.TOMBSTONE:
         data, piece = None, None
     code = (
         500
-        if nature in (Nature.ERROR, Nature.ERROR_EACH)
+        if kind in (RecordKind.ERROR, RecordKind.ERROR_EACH)
         else rng.choice((400, 400, 422, 413))
-        if nature is Nature.WHOLE
+        if kind is RecordKind.WHOLE
         else rng.choice((400, 422, 404))
     )
-    return Rec(number, where, at, data, key, nature, topic.inlet, dataset, piece, code, more)
+    return SimulatedRecord(number, where, at, data, key, kind, topic.inlet, dataset, piece, code, more)
 
 
-def _nature(rng: Random, scenario: Scenario) -> Nature:
+def _draw_kind(rng: Random, scenario: Scenario) -> RecordKind:
     if scenario.junk and rng.random() < scenario.junk:
         return rng.choices(
-            (Nature.NOT_JSON, Nature.NOT_AN_OBJECT, Nature.NO_ROUTE, Nature.TOMBSTONE, Nature.TOO_LARGE),
+            (
+                RecordKind.NOT_JSON,
+                RecordKind.NOT_AN_OBJECT,
+                RecordKind.NO_ROUTE,
+                RecordKind.TOMBSTONE,
+                RecordKind.TOO_LARGE,
+            ),
             (10, 5, 5, 10, 0.2),
         )[0]
-    for nature, share in scenario.poison.items():
+    for kind, share in scenario.poison.items():
         if rng.random() < share:
-            return nature
-    return Nature.HEALTHY
+            return kind
+    return RecordKind.HEALTHY

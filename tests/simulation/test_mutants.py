@@ -7,15 +7,15 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.hunt import PINNED, broken, hunt
+from tests.simulation.mutant_hunt import PINNED, broken, hunt_mutant
 from tests.simulation.mutants import MUTANTS, Mutant
 
 LIMIT = 1000
 
 
 def _caught(number: int) -> tuple[str, int | None, int]:
-    found = hunt(number, LIMIT, pinned=True)
-    return found.mutant, found.seed, found.histories
+    outcome = hunt_mutant(number, LIMIT, pinned=True)
+    return outcome.mutant, outcome.seed, outcome.histories
 
 
 def test_each_mutant_is_caught() -> None:

@@ -16,11 +16,11 @@ from random import Random
 from bridge.engine.skips import SkipOrder
 from bridge.model import TopicPartition
 from tests.simulation.aep import Aep
+from tests.simulation.ground_truth import EVER, GroundTruth, RecordKind, SimulatedRecord, Violation
 from tests.simulation.kafka import Broker
 from tests.simulation.member import LEAP_S, Crash, Member
-from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, plan, record
-from tests.simulation.truth import EVER, Nature, Rec, Truth, Violation
-from tests.simulation.window import Quota
+from tests.simulation.organisation_rate import OrganisationRate
+from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, draw_record, plan
 
 MAX_TURNS = 200_000
 TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
@@ -45,7 +45,7 @@ class History:
     causes: Counter[str] = field(default_factory=Counter)
     residue: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
-    letters: int = 0
+    dead_letters: int = 0
 
 
 def _refusals(intervals: Sequence[Interval]) -> int:
@@ -61,16 +61,17 @@ def _refusals(intervals: Sequence[Interval]) -> int:
 class World:
     """Everything of one history."""
 
-    def __init__(self, scenario: Scenario, say: Callable[[str], None] | None = None) -> None:
-        self.scenario, self.say = scenario, say
+    def __init__(self, scenario: Scenario, narrate: Callable[[str], None] | None = None) -> None:
+        self.scenario, self.narrate = scenario, narrate
         self.routes = scenario.routes()
-        self.truth = Truth(scenario.settings.ordered, not scenario.tombstones)
+        self.truth = GroundTruth(scenario.settings.ordered, not scenario.tombstones)
         self.truth.flapping = {
-            name: _refusals(found) + bool(scenario.spite_s) for name, found in scenario.intervals.items()
+            name: _refusals(intervals) + bool(scenario.spite_s)
+            for name, intervals in scenario.intervals.items()
         }
         self._rng = Random(f"world {scenario.seed}")
-        self.quota = Quota()
-        self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"), self.quota)
+        self.organisation_rate = OrganisationRate()
+        self.broker = Broker(self.truth, Random(f"broker {scenario.seed}"), self.organisation_rate)
         self.aep = Aep(scenario, self.truth, Random(f"aep {scenario.seed}"))
         self.members: list[Member] = []
         self._names = count(1)
@@ -102,9 +103,10 @@ class World:
             due = min(due, member.now + 0.3)
         return min([due, *(at for at in free if at > member.now)])
 
-    def letter_fault(self, now: float) -> float:
+    def dead_letter_fault(self, now: float) -> float:
         return max(
-            (share for start, end, share in self.scenario.letter_faults if start <= now < end), default=0.0
+            (share for start, end, share in self.scenario.dead_letter_faults if start <= now < end),
+            default=0.0,
         )
 
     def commit_fails(self, now: float) -> bool:
@@ -126,7 +128,7 @@ class World:
         self._wind_up()
         self.truth.account()
         if (rate := self.scenario.policy.max_messages_per_s) is not None:
-            self.quota.check(
+            self.organisation_rate.check(
                 self.scenario.inlets, rate, self.most_members * self.scenario.settings.max_messages
             )
         for member in self.members:
@@ -142,18 +144,18 @@ class World:
                     f"{where} is committed at {self.broker.committed.get(where)}; its end is {log.end}"
                 )
         truth = self.truth
-        letters = sum(rec.letters for rec in truth.recs)
+        dead_letters = sum(record.dead_letters for record in truth.records)
         return History(
             self.scenario.seed,
             self.scenario.flavour,
-            len(truth.recs),
+            len(truth.records),
             self.aep.number,
             self.turns,
             self.now,
             truth.causes,
             truth.residue,
             self.skipped,
-            letters,
+            dead_letters,
         )
 
     def _step(self) -> None:
@@ -178,9 +180,9 @@ class World:
         try:
             member.turn()
         except Crash:
-            self._buried(member)
+            self._remove_crashed(member)
 
-    def _buried(self, member: Member) -> None:
+    def _remove_crashed(self, member: Member) -> None:
         """A process is gone; the group finds out after a while."""
         for where, position in member.source.held.items():
             member.source.stored.clear()
@@ -197,8 +199,8 @@ class World:
     # -- what happens -----------------------------------------------------------------
 
     def _happen(self, what: str, number: int) -> None:
-        if self.say:
-            self.say(f"{self.now:10.3f} world {what} {number}")
+        if self.narrate:
+            self.narrate(f"{self.now:10.3f} world {what} {number}")
         rng = Random(number)
         if what == "produce":
             self._produce(number)
@@ -231,7 +233,11 @@ class World:
             self._stop(member)
         elif what == "skip" and member.source.held:
             where = rng.choice(sorted(member.source.held))
-            unsettled = [rec for rec in self.truth.logs[where].recs if not self.truth.settled(rec, self.now)]
+            unsettled = [
+                record
+                for record in self.truth.logs[where].records
+                if not self.truth.settled(record, self.now)
+            ]
             if unsettled:
                 member.skip(rng.choice(unsettled[:20]))
 
@@ -246,10 +252,12 @@ class World:
         log = self.truth.logs[where]
         if self._rng.random() < 0.1:
             log.end += self._rng.choice((1, 1, 3))
-        rec = record(self._rng, self.scenario, topic, where, log.end, len(self.truth.recs), healthy=healthy)
-        log.recs.append(rec)
+        record = draw_record(
+            self._rng, self.scenario, topic, where, log.end, len(self.truth.records), healthy=healthy
+        )
+        log.records.append(record)
         log.end += 1
-        self.truth.recs.append(rec)
+        self.truth.records.append(record)
 
     def _join(self) -> None:
         if len(self.members) >= 4:
@@ -264,7 +272,7 @@ class World:
         try:
             member.drain()
         except Crash:
-            self._buried(member)
+            self._remove_crashed(member)
             return
         self.members.remove(member)
         self._later(max(self.now, member.now) + self._rng.choice((0.0, 1.0)), "join", 0)
@@ -272,7 +280,7 @@ class World:
     def _recreate(self, where: TopicPartition) -> None:
         """The topic is deleted and created anew: its records and its committed offsets are gone."""
         log = self.truth.logs[where]
-        log.recs, log.end, log.start, log.checked, log.cut_off = [], 0, 0, 0, False
+        log.records, log.end, log.start, log.checked, log.cut_off = [], 0, 0, 0, False
         log.incarnation += 1
         self.broker.committed.pop(where, None)
         for member in self.members:
@@ -294,8 +302,8 @@ class World:
             return
         log.end = rng.randint(deletable, log.end - 1)
         log.start = rng.randint(log.start, deletable)
-        del log.recs[bisect_left(log.recs, log.end, key=lambda rec: rec.at) :]
-        log.checked, log.cut_off = min(log.checked, len(log.recs)), True
+        del log.records[bisect_left(log.records, log.end, key=lambda record: record.at) :]
+        log.checked, log.cut_off = min(log.checked, len(log.records)), True
         log.incarnation += 1
         for member in self.members:
             position = member.source.held.get(where)
@@ -305,7 +313,7 @@ class World:
                 and position.incarnation == log.incarnation - 1
             ):  # it has not read so far, and goes on
                 position.incarnation = position.life.incarnation = log.incarnation
-                position.end_told = min(position.end_told, log.end)
+                position.announced_end = min(position.announced_end, log.end)
             else:
                 member.source.stored.pop(where, None)
         topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
@@ -325,13 +333,13 @@ class World:
         work on them.
         """
         now = min(member.now for member in self.members)
-        others = [rec for rec in self.truth.recs if rec.inlet == "two"]
-        latest = max((request.sent_at for rec in others for request in rec.requests), default=-math.inf)
-        if any(rec.under_way for rec in others) or now - latest < self.scenario.policy.backoff_max_s:
+        others = [record for record in self.truth.records if record.inlet == "two"]
+        latest = max((request.sent_at for record in others for request in record.requests), default=-math.inf)
+        if any(record.under_way for record in others) or now - latest < self.scenario.policy.backoff_max_s:
             return
-        for rec in others:
-            if rec.nature is Nature.HEALTHY and not self.truth.settled(rec, now):
-                raise Violation(f"{rec} has waited since inlet one is dead")
+        for record in others:
+            if record.kind is RecordKind.HEALTHY and not self.truth.settled(record, now):
+                raise Violation(f"{record} has waited since inlet one is dead")
 
     # -- the end ------------------------------------------------------------------------
 
@@ -385,25 +393,27 @@ class World:
         orders = []
         for member in self.members:
             held = [
-                (task, rec)
+                (task, record)
                 for task in member.engine.view.tasks
-                for rec in task.batch.records
-                if isinstance(rec, Rec)
+                for record in task.batch.records
+                if isinstance(record, SimulatedRecord)
             ]
             poison = [
-                (task, rec)
-                for task, rec in held
-                if rec.nature is not Nature.HEALTHY and rec.piece is not None
+                (task, record)
+                for task, record in held
+                if record.kind is not RecordKind.HEALTHY and record.piece is not None
             ]
-            stuck = [rec for task, rec in poison if member.life(task, rec) not in rec.known]
-            orders += [member.skip(rec) for rec in stuck[:3]]
+            stuck = [record for task, record in poison if member.life(task, record) not in record.settled_for]
+            orders += [member.skip(record) for record in stuck[:3]]
         return orders
 
-    def _unsettled(self) -> list[Rec]:
-        found: list[Rec] = []
+    def _unsettled(self) -> list[SimulatedRecord]:
+        intervals: list[SimulatedRecord] = []
         for log in self.truth.logs.values():
-            found += [rec for rec in log.recs[log.checked :] if not self.truth.settled(rec, EVER)]
-        return found
+            intervals += [
+                record for record in log.records[log.checked :] if not self.truth.settled(record, EVER)
+            ]
+        return intervals
 
     def _leftovers(self) -> str:
         lags = {
@@ -420,8 +430,8 @@ class World:
         )
 
 
-def simulate(seed: int, say: Callable[[str], None] | None = None) -> History:
+def simulate(seed: int, narrate: Callable[[str], None] | None = None) -> History:
     """Runs the history of a seed. Raises `Violation` where the contract is broken, and whatever the engine
     raises.
     """
-    return World(plan(seed), say).run()
+    return World(plan(seed), narrate).run()

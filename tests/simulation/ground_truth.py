@@ -25,7 +25,7 @@ class Violation(AssertionError):
     """The contract was broken."""
 
 
-class Nature(StrEnum):
+class RecordKind(StrEnum):
     """What a record is, and so what must become of it."""
 
     HEALTHY = "healthy"
@@ -44,17 +44,17 @@ class Nature(StrEnum):
     TOMBSTONE = "tombstone"
 
 
-POISON = frozenset({Nature.REFUSED, Nature.WHOLE, Nature.ERROR, Nature.ERROR_EACH})
+POISON = frozenset({RecordKind.REFUSED, RecordKind.WHOLE, RecordKind.ERROR, RecordKind.ERROR_EACH})
 UNSENDABLE = {
-    Nature.NOT_JSON: Reason.NOT_JSON,
-    Nature.NOT_AN_OBJECT: Reason.NOT_AN_OBJECT,
-    Nature.NO_ROUTE: Reason.NO_ROUTE,
-    Nature.TOO_LARGE: Reason.TOO_LARGE,
+    RecordKind.NOT_JSON: Reason.NOT_JSON,
+    RecordKind.NOT_AN_OBJECT: Reason.NOT_AN_OBJECT,
+    RecordKind.NO_ROUTE: Reason.NO_ROUTE,
+    RecordKind.TOO_LARGE: Reason.TOO_LARGE,
 }
 
 
 @dataclass(slots=True, eq=False)
-class Life:
+class LaneLife:
     """One assignment of a partition to a member, or its part after a rewind: the engine's lane."""
 
     member: str
@@ -73,7 +73,7 @@ class Life:
 
 
 @dataclass(slots=True, eq=False)
-class Rec:
+class SimulatedRecord:
     """A record, with the accessors of the client's message, and its true story."""
 
     id: int
@@ -81,7 +81,7 @@ class Rec:
     at: int
     data: bytes | None
     name: bytes | None
-    nature: Nature
+    kind: RecordKind
     inlet: str
     dataset: str | None
     piece: bytes | None
@@ -89,19 +89,19 @@ class Rec:
     code: int = 400
     """The status that a poison record gets."""
     more: Headers | None = None
-    lives: dict[str, Life] = field(default_factory=dict)
+    lives: dict[str, LaneLife] = field(default_factory=dict)
     """For each member that read it, the life in which it did so last."""
     requests: list[Request] = field(default_factory=list)
     accepted: list[Request] = field(default_factory=list)
     first_accepted: float = math.inf
     acked: float = math.inf
     """When a dead letter of it was acknowledged."""
-    letters: int = 0
-    known: set[Life] = field(default_factory=set)
-    """The lives that were told that it is settled."""
+    dead_letters: int = 0
+    settled_for: set[LaneLife] = field(default_factory=set)
+    """The lives whose member knows, from a response or an acknowledgement, that the record is settled."""
     under_way: set[str] = field(default_factory=set)
     """Members with a request out that carries it."""
-    before: dict[str, list[Life]] = field(default_factory=dict)
+    before: dict[str, list[LaneLife]] = field(default_factory=dict)
     """For each member that read it again after its partition was cut off, the lives before that: all are
     delivered."""
     read: dict[str, int] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class Rec:
         return 1, 1_700_000_000_000 + self.id
 
     def __repr__(self) -> str:
-        return f"{self.where}@{self.at}#{self.id}({self.nature.value})"
+        return f"{self.where}@{self.at}#{self.id}({self.kind.value})"
 
 
 @dataclass(slots=True, eq=False)
@@ -139,8 +139,8 @@ class Request:
     number: int
     member: str
     inlet: str
-    recs: list[Rec]
-    lives: list[Life]
+    records: list[SimulatedRecord]
+    lives: list[LaneLife]
     size: int
     sent_seq: int
     sent_at: float
@@ -152,7 +152,7 @@ class Request:
     fault: Fault | None = None
     """Why there is none."""
     accepted: list[bool] = field(default_factory=list)
-    told: list[int | None] = field(default_factory=list)
+    verdicts: list[int | None] = field(default_factory=list)
     """For each message, the status that the answer attributes to it for certain."""
     retry_after: float | None = None
     token_was_good: bool = False
@@ -172,7 +172,7 @@ class Request:
     @property
     def some_accepted(self) -> bool:
         """Whether the answer says of any message that it was accepted."""
-        return any(told is not None and 200 <= told < 300 for told in self.told)
+        return any(verdict is not None and 200 <= verdict < 300 for verdict in self.verdicts)
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ class Log:
     """A partition: its records in offset order, and its end."""
 
     where: TopicPartition
-    recs: list[Rec] = field(default_factory=list)
+    records: list[SimulatedRecord] = field(default_factory=list)
     end: int = 0
     start: int = 0
     """The first offset that retention has left."""
@@ -192,7 +192,7 @@ class Log:
 
 
 @dataclass(slots=True)
-class Truth:
+class GroundTruth:
     """The ground truth of one history."""
 
     ordered: bool
@@ -201,7 +201,7 @@ class Truth:
     """Inlet → intervals in which AEP refused everything: what a healthy record may fall victim to."""
     skips: set[tuple[TopicPartition, int]] = field(default_factory=set)
     """What an operator ordered to the dead-letter topic: an offset, whatever record is there."""
-    recs: list[Rec] = field(default_factory=list)
+    records: list[SimulatedRecord] = field(default_factory=list)
     logs: dict[TopicPartition, Log] = field(default_factory=dict)
     passed: dict[tuple[str, str], list[Request]] = field(default_factory=dict)
     """(member, inlet) → its requests of which AEP accepted something, in the order of their responses."""
@@ -215,7 +215,7 @@ class Truth:
     """(inlet, rule) → those records. A dead letter that the broker refused is judged again with each attempt,
         but its record is one victim."""
     seq: int = 0
-    say: Callable[[str], None] | None = None
+    narrate: Callable[[str], None] | None = None
 
     def tick(self) -> int:
         self.seq += 1
@@ -223,18 +223,18 @@ class Truth:
 
     # -- settled ---------------------------------------------------------------
 
-    def settled(self, rec: Rec, now: float) -> bool:
+    def settled(self, record: SimulatedRecord, now: float) -> bool:
         """Accepted by AEP, acknowledged as a dead letter, or skipped by a rule."""
-        if rec.nature is Nature.TOMBSTONE and self.tombstones_skipped:
+        if record.kind is RecordKind.TOMBSTONE and self.tombstones_skipped:
             return True
-        return rec.first_accepted <= now or rec.acked <= now
+        return record.first_accepted <= now or record.acked <= now
 
     def covers(self, where: TopicPartition, offset: int, now: float, what: str) -> None:
         """An offset may be stored or committed only when all below it is settled."""
         log = self.logs[where]
-        while log.checked < len(log.recs) and (rec := log.recs[log.checked]).at < offset:
-            if not self.settled(rec, now):
-                raise Violation(f"{what} {where} at {offset}, but {rec} is not settled")
+        while log.checked < len(log.records) and (record := log.records[log.checked]).at < offset:
+            if not self.settled(record, now):
+                raise Violation(f"{what} {where} at {offset}, but {record} is not settled")
             log.checked += 1
         if offset > log.end:
             raise Violation(f"{what} {where} at {offset}, beyond its end {log.end}")
@@ -243,39 +243,40 @@ class Truth:
 
     def accept(self, request: Request) -> None:
         """AEP took these: a record taken before needs a named cause."""
-        for at, rec in enumerate(request.recs):
+        for at, record in enumerate(request.records):
             if not request.accepted[at]:
                 continue
-            if rec.accepted:
-                self.causes[self._cause(rec, rec.accepted[-1], request, request.lives[at])] += 1
-            rec.accepted.append(request)
-            rec.first_accepted = min(rec.first_accepted, request.processed_at)
+            if record.accepted:
+                self.causes[self._cause(record, record.accepted[-1], request, request.lives[at])] += 1
+            record.accepted.append(request)
+            record.first_accepted = min(record.first_accepted, request.processed_at)
 
-    def _cause(self, rec: Rec, before: Request, again: Request, life: Life) -> str:
-        at = before.recs.index(rec)
+    def _cause(self, record: SimulatedRecord, before: Request, again: Request, life: LaneLife) -> str:
+        at = before.records.index(record)
         earlier = before.lives[at]
         if earlier is not life:
             if earlier.ended or life.ended or earlier.member != life.member:
-                return f"handover: {earlier.ended or life.ended or 'lost, and not told yet'}"
-            raise Violation(f"{rec} was sent by two lives of {life.member}, neither of them ended")
+                return f"handover: {earlier.ended or life.ended or 'lost, and not verdict yet'}"
+            raise Violation(f"{record} was sent by two lives of {life.member}, neither of them ended")
         if before.arrived_seq is None:
-            raise Violation(f"{rec} was sent again while request {before.number} is under way")
-        if before.told[at] is None:
+            raise Violation(f"{record} was sent again while request {before.number} is under way")
+        if before.verdicts[at] is None:
             return "an answer that was lost or can't be attributed"
-        if self.ordered and any(told is None or not final(told) for told in before.told[:at]):
+        if self.ordered and any(verdict is None or not final(verdict) for verdict in before.verdicts[:at]):
             return "order kept: what followed a message to be repeated"
         raise Violation(
-            f"{rec} was accepted by request {before.number}, which said so, and sent again as {again.number}"
+            f"{record} was accepted by request {before.number}, which said so, "
+            f"and sent again as {again.number}"
         )
 
     def learn(self, request: Request) -> None:
         """An answer reached its member."""
         blocked = False
-        for at, rec in enumerate(request.recs):
-            told = request.told[at]
-            if told is not None and 200 <= told < 300 and not blocked:
-                rec.known.add(request.lives[at])
-            if self.ordered and (told is None or not final(told)):
+        for at, record in enumerate(request.records):
+            verdict = request.verdicts[at]
+            if verdict is not None and 200 <= verdict < 300 and not blocked:
+                record.settled_for.add(request.lives[at])
+            if self.ordered and (verdict is None or not final(verdict)):
                 blocked = True
         if request.some_accepted:
             self.passed.setdefault((request.member, request.inlet), []).append(request)
@@ -288,22 +289,24 @@ class Truth:
         """Every record came to its end, and to the right one."""
         for log in self.logs.values():
             latest = -math.inf
-            for rec in log.recs:
-                if not self.settled(rec, EVER):
-                    raise Violation(f"{rec} was lost")
+            for record in log.records:
+                if not self.settled(record, EVER):
+                    raise Violation(f"{record} was lost")
                 # One that AEP refused when it was sent again to restore the order is in the dead-letter
                 # topic: its last word was AEP's.
                 if (
-                    rec.nature is Nature.HEALTHY
+                    record.kind is RecordKind.HEALTHY
                     and self.ordered
-                    and rec.first_accepted < math.inf
-                    and not rec.letters
+                    and record.first_accepted < math.inf
+                    and not record.dead_letters
                 ):
-                    if max(request.processed_at for request in rec.accepted) < latest:
-                        raise Violation(f"{rec} was never accepted after an earlier record of its partition")
-                    latest = max(latest, rec.first_accepted)
-                if rec.nature in POISON and rec.accepted:
-                    raise Violation(f"{rec} was accepted")
+                    if max(request.processed_at for request in record.accepted) < latest:
+                        raise Violation(
+                            f"{record} was never accepted after an earlier record of its partition"
+                        )
+                    latest = max(latest, record.first_accepted)
+                if record.kind in POISON and record.accepted:
+                    raise Violation(f"{record} was accepted")
 
 
 def final(status: int) -> bool:

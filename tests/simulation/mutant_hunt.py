@@ -86,7 +86,7 @@ class Caught:
     what: str = ""
 
 
-def hunt(number: int, limit: int, *, pinned: bool = False) -> Caught:
+def hunt_mutant(number: int, limit: int, *, pinned: bool = False) -> Caught:
     """Run histories from seed 0 on until one of them finds the bug.
 
     With `pinned`, the seed that is known to find it comes first.
@@ -95,34 +95,34 @@ def hunt(number: int, limit: int, *, pinned: bool = False) -> Caught:
     first = [PINNED[mutant.title]] if pinned and mutant.title in PINNED else []
     with broken(mutant):
         for seed in [*first, *range(limit)]:
-            found = attempt(seed)
-            if isinstance(found, Failure):
-                if not found.what.startswith("Violation"):
-                    raise RuntimeError(f"{mutant.title}, seed {seed}: {found.where}")
-                return Caught(mutant.title, seed + 1, seed, found.what)
+            outcome = attempt(seed)
+            if isinstance(outcome, Failure):
+                if not outcome.what.startswith("Violation"):
+                    raise RuntimeError(f"{mutant.title}, seed {seed}: {outcome.where}")
+                return Caught(mutant.title, seed + 1, seed, outcome.what)
     return Caught(mutant.title, limit, None)
 
 
-def _hunt(job: tuple[int, int]) -> Caught:
-    return hunt(*job)
+def _hunt_job(job: tuple[int, int]) -> Caught:
+    return hunt_mutant(*job)
 
 
-def survey(processes: int, limit: int, say: Callable[[str], None]) -> list[Caught]:
+def hunt_all_mutants(processes: int, limit: int, narrate: Callable[[str], None]) -> list[Caught]:
     """Hunts every mutant."""
-    found = []
+    outcome = []
     with ProcessPoolExecutor(processes, mp_context=get_context("forkserver")) as pool:
-        for each in pool.map(_hunt, [(number, limit) for number in range(len(MUTANTS))]):
+        for each in pool.map(_hunt_job, [(number, limit) for number in range(len(MUTANTS))]):
             result = "NOT CAUGHT in" if each.seed is None else "caught after"
-            say(f"{each.mutant}: {result} {each.histories} histories  {each.what[:150]}")
-            found.append(each)
-    return found
+            narrate(f"{each.mutant}: {result} {each.histories} histories  {each.what[:150]}")
+            outcome.append(each)
+    return outcome
 
 
-def table(found: list[Caught]) -> str:
+def table(outcome: list[Caught]) -> str:
     """The survey in Markdown."""
     lines = ["| deliberate bug | histories until it was caught |", "|---|---:|"]
     lines += [
-        f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in found
+        f"| {each.mutant} | {each.histories if each.seed is not None else 'not caught'} |" for each in outcome
     ]
     return "\n".join(lines)
 
