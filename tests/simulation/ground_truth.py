@@ -256,7 +256,7 @@ class GroundTruth:
         earlier = before.lives[at]
         if earlier is not life:
             if earlier.ended or life.ended or earlier.member != life.member:
-                return f"handover: {earlier.ended or life.ended or 'lost, and not verdict yet'}"
+                return f"handover: {earlier.ended or life.ended or 'lost, and not reported yet'}"
             raise Violation(f"{record} was sent by two lives of {life.member}, neither of them ended")
         if before.arrived_seq is None:
             raise Violation(f"{record} was sent again while request {before.number} is under way")

@@ -22,23 +22,23 @@ from tests.simulation.mutants import MUTANTS, Mutant
 BEGIN, END = "<!-- mutants: written by make simulate-mutants -->", "<!-- end of mutants -->"
 
 PINNED = {
-    "a revoke drops the batch's other records too": 158,
-    "a hold ends Retry-After": 981,
-    "drops what was read of a topic that was created anew": 22,
-    "looks for evidence when the answer comes, not when the request goes": 347,
-    "takes requests that were under way as evidence": 8,
-    "takes an end of partition before what was read for nothing new": 73,
+    "a revoke drops a batch's records of other partitions too": 158,
+    "a hold ends the wait that Retry-After asked for": 981,
+    "records read from a topic before it was created anew are dropped": 22,
+    "evidence is read when the response arrives instead of when the request is sent": 347,
+    "requests that were sent before the refusal count as evidence": 8,
+    "an end of partition before the position that was read is ignored": 73,
     "a second inlet that fills up is paused late": 29,
-    "forgets the value beside the message made of it": 83,
-    "skips nothing of a topic that was created anew": 3511,
-    "takes what passed after a 413 for evidence of a 400": 56,
-    "the flood guard never holds": 47,
-    "ignores the organisation's rate": 11,
+    "the window does not count the value when a message was made of it": 83,
+    "an order to skip does nothing after its topic was created anew": 3511,
+    "what was accepted after a 413 counts as evidence of a 400": 56,
+    "the flood guard never holds an inlet": 47,
+    "the organisation's rate is ignored": 11,
     "each member takes the organisation's whole rate": 11,
-    "a 413 teaches nothing": 69,
-    "what timed out twice goes out as it was": 63,
-    "what timed out twice gets no more time": 63,
-    "what timed out twice is not halved": 63,
+    "the size limit is not lowered after a 413": 69,
+    "a part that timed out twice is sent again unchanged": 63,
+    "a part that timed out twice gets no more time": 63,
+    "a part that timed out twice is not halved": 63,
 }
 """Seeds that catch what takes long to be caught; CI tries them first."""
 

@@ -15,7 +15,7 @@ PROCESSES = min(2, os.cpu_count() or 1)
 CAUSES = {
     "an answer that was lost or can't be attributed",
     "order kept: what followed a message to be repeated",
-    *(f"handover: {how}" for how in ("crash", "cut off", "lost", "lost, and not told yet", "revoked")),
+    *(f"handover: {how}" for how in ("crash", "cut off", "lost", "lost, and not reported yet", "revoked")),
 }
 
 

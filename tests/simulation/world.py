@@ -20,7 +20,8 @@ from tests.simulation.ground_truth import EVER, GroundTruth, RecordKind, Simulat
 from tests.simulation.kafka import Broker
 from tests.simulation.member import LEAP_S, Crash, Member
 from tests.simulation.organisation_rate import OrganisationRate
-from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, draw_record, plan
+from tests.simulation.record_generator import draw_record
+from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, plan
 
 MAX_TURNS = 200_000
 TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
@@ -132,8 +133,8 @@ class World:
                 self.scenario.inlets, rate, self.most_members * self.scenario.settings.max_messages
             )
         for member in self.members:
-            member.check_empty()
-            member.check()
+            member.checks.check_empty()
+            member.checks.check()
         for member in list(self.members):
             if not member.drain():
                 raise Violation(f"{member.name} abandoned something though nothing was left")
@@ -187,7 +188,7 @@ class World:
         for where, position in member.source.held.items():
             member.source.stored.clear()
             position.life.ended = "crash"
-            member.check_bound(position.life, "crash")
+            member.checks.check_bound(position.life, "crash")
             if self.broker.owner[where] == member.name:
                 self.broker.release(where, member.now + self._rng.choice((0.1, 10.0)))
         self.members.remove(member)
