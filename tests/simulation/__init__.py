@@ -16,7 +16,8 @@ multi_status_body   the bodies of multi-status responses, in every shape that wa
 member              one process: an engine with a clock, completions, a sender and dead letters
 member_checks       what must hold in a process before it sends, while it reads, and after each step
 member_observer     what the engine reports of its own work, compared with what happened
-world               the scheduler: which member takes the next turn, which event happens, and the end
+world               the scheduler: which member takes the next turn, and which event happens
+final_phase         the end of a history: everything is settled and committed, or skipped by the operator
 campaign            runs many histories at once
 mutants             deliberate bugs in the engine, each of which must be caught
 mutant_hunt         puts each bug into the engine, and runs histories until one catches it

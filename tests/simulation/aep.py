@@ -154,7 +154,7 @@ class Aep:
     def _no_response(
         self, request: Request, mode: str, batch_request: BatchRequest, now: float
     ) -> BatchResponse:
-        """Nothing comes back; what happened behind it is anybody's guess."""
+        """Nothing comes back; AEP may have accepted the messages all the same."""
         taken = mode == "reset after" or mode in ("", "late") or (mode == "hang" and self.rng.random() < 0.3)
         if taken:
             if mode == "hang":

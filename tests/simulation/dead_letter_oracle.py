@@ -144,7 +144,7 @@ class DeadLetterOracle:
         ]
         if not mine:
             raise Violation(
-                f"{record} is dead-lettered as refused, and {self._member} never had an answer for it"
+                f"{record} is dead-lettered as refused, and {self._member} never had a response for it"
             )
         last = mine[-1]
         verdict = last.verdicts[last.records.index(record)]
@@ -154,7 +154,7 @@ class DeadLetterOracle:
             if verdict is not None and 400 <= verdict < 500 and verdict not in (401, 403, 408, 425, 429):
                 return "each"
             if verdict != 500:
-                raise Violation(f"{record} is dead-lettered, but its last answer says {verdict}")
+                raise Violation(f"{record} is dead-lettered, but its last response says {verdict}")
         if last.status in PERMANENT:
             self._convicted_of_whole(record, mine)
             return "whole"

@@ -134,7 +134,7 @@ class SimulatedRecord:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One request: what was in it, what AEP did, and what the answer lets anybody know."""
+    """One request: what was in it, what AEP did, and what the response says."""
 
     number: int
     member: str
@@ -148,12 +148,12 @@ class Request:
     processed_at: float = 0.0
     arrives_at: float = 0.0
     status: int = 0
-    """Of the answer; 0 where there is none."""
+    """Of the response; 0 where there is none."""
     fault: Fault | None = None
     """Why there is none."""
     accepted: list[bool] = field(default_factory=list)
     verdicts: list[int | None] = field(default_factory=list)
-    """For each message, the status that the answer attributes to it for certain."""
+    """For each message, the status that the response attributes to it for certain."""
     retry_after: float | None = None
     token_was_good: bool = False
     note: str = ""
@@ -171,7 +171,7 @@ class Request:
 
     @property
     def some_accepted(self) -> bool:
-        """Whether the answer says of any message that it was accepted."""
+        """Whether the response says of any message that it was accepted."""
         return any(verdict is not None and 200 <= verdict < 300 for verdict in self.verdicts)
 
 
@@ -270,7 +270,7 @@ class GroundTruth:
         )
 
     def learn(self, request: Request) -> None:
-        """An answer reached its member."""
+        """Enter what a member learns from a response that has reached it."""
         blocked = False
         for at, record in enumerate(request.records):
             verdict = request.verdicts[at]

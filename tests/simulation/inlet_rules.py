@@ -14,7 +14,7 @@ from bridge.model import Fault
 from tests.simulation.ground_truth import PERMANENT, Request, SimulatedRecord, Violation
 
 FAILURES, UNREADABLE, REFUSALS = 5, 3, 3
-"""In a row, with nothing accepted, after which an inlet is held: failures, answers that say nothing,
+"""In a row, with nothing accepted, after which an inlet is held: failures, responses that say nothing,
 refusals of parts of one batch."""
 MIN_LEARNED_BYTES, MAX_TIMEOUT_S = 10_000, 300.0
 PROBES, PROBES_S = 10, 1.0
@@ -24,7 +24,7 @@ from zero up; a sum as low as this has a chance of 1e-11."""
 
 @dataclass(slots=True)
 class _BatchHistory:
-    """How one batch fared."""
+    """What happened to one batch so far."""
 
     refusals: int = 0
     first_refused: int = 0
@@ -40,7 +40,7 @@ class _BatchHistory:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """Requests at once."""
+    """How many requests may be in flight at once."""
 
     at_once: float
     cut_seq: int = -1
@@ -49,7 +49,7 @@ class _Limit:
 
 
 class InletRules:
-    """One member at one inlet."""
+    """Check the requests of one member to one inlet."""
 
     def __init__(self, inlet: str, member: str, policy: Policy) -> None:
         self.inlet, self._member, self._policy = inlet, member, policy
@@ -161,10 +161,10 @@ class InletRules:
                 f"after two that timed out; it should have {needed:.0f}"
             )
 
-    # -- an answer arrives ----------------------------------------------------------
+    # -- a response arrives ---------------------------------------------------------
 
     def arrived(self, request: Request) -> None:
-        """What it teaches."""
+        """Enter what a response changes about the requests that may be sent next."""
         now, status = request.arrived_at, request.status
         assert request.arrived_seq is not None
         self.requests_in_flight.remove(request)
@@ -196,7 +196,7 @@ class InletRules:
         ]
 
     def _pushes_back(self, request: Request, batch_history: _BatchHistory, status: int) -> bool:
-        """Counts an answer that accepts nothing; whether the inlet is held for it, and waits longer."""
+        """Count a response that accepts nothing. Return whether the inlet is held for it."""
         if request.fault in (Fault.TIMEOUT, Fault.CONNECTION) or status in (408, 425, 429, 502, 503, 504):
             return self._failed(request)
         if request.fault is Fault.CREDENTIALS or (status in (401, 403) and not request.token_was_good):

@@ -42,7 +42,7 @@ class Broker:
         return Counter(where.topic for where in self.owner)
 
     def commit(self, member: str, where: TopicPartition, offset: int, now: float) -> None:
-        """A commit of an owner; anybody else's is fenced."""
+        """Commit an offset for the owner; the commit of another member is fenced."""
         if self.owner[where] != member:
             return
         before = self.committed.get(where)
@@ -78,7 +78,7 @@ class Broker:
     def lose(
         self, member: Member, parts: Sequence[TopicPartition], members: Sequence[Member], now: float
     ) -> None:
-        """Takes partitions away behind a member's back: it hears of it later, and is fenced from now on."""
+        """Take partitions away from a member that learns of it later, and is fenced from now on."""
         since = max(now, member.now)
         for where in parts:
             self.release(where, since)

@@ -37,7 +37,7 @@ class MemoryWindow:
         self._member, self._bytes = member, window_bytes
         self._records: list[tuple[SimulatedRecord, LaneLife, int]] = []
         self._most = 0
-        """At most so much; counted anew when it matters."""
+        """An upper bound of the bytes held; counted again when it reaches the limit."""
 
     def read(self, record: SimulatedRecord, life: LaneLife) -> None:
         size = bytes_held(record)

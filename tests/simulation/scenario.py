@@ -80,7 +80,7 @@ class Scenario:
     flavour: str
     intervals: dict[str, list[Interval]] = field(default_factory=dict)
     dead_letter_faults: list[tuple[float, float, float]] = field(default_factory=list)
-    """Start, end, and the share of letters that fail."""
+    """Start, end, and the share of dead letters that fail."""
     events: list[tuple[float, str, int]] = field(default_factory=list)
     """Time, what, and a number that the event is drawn from."""
     noise: float = 0.0
@@ -88,7 +88,7 @@ class Scenario:
     message_noise: float = 0.0
     """The share of messages that get a 429, 502, 503 or 504 of their own."""
     odd_shapes: float = 0.0
-    """The share of multi-status answers in an unusual shape."""
+    """The share of multi-status responses in an unusual shape."""
     poison: dict[RecordKind, float] = field(default_factory=dict)
     junk: float = 0.0
     capacity: float | None = None

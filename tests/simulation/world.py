@@ -13,23 +13,17 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from random import Random
 
-from bridge.engine.skips import SkipOrder
 from bridge.model import TopicPartition
 from tests.simulation.aep import Aep
-from tests.simulation.ground_truth import EVER, GroundTruth, RecordKind, SimulatedRecord, Violation
+from tests.simulation.final_phase import FinalPhase
+from tests.simulation.ground_truth import GroundTruth, RecordKind, Violation
 from tests.simulation.kafka import Broker
-from tests.simulation.member import LEAP_S, Crash, Member
+from tests.simulation.member import Crash, Member
 from tests.simulation.organisation_rate import OrganisationRate
 from tests.simulation.record_generator import draw_record
 from tests.simulation.scenario import WHOLE_MODES, Interval, Scenario, Topic, plan
 
 MAX_TURNS = 200_000
-TRICKLE_EVERY_S, TRICKLES, TRICKLES_BEFORE_SKIP = 7.0, 420, 120
-"""At the end each partition gets a healthy record at this interval, because a conviction needs others that
-pass. Then the operator skips what is stuck."""
-QUIET = int(3 * LEAP_S / TRICKLE_EVERY_S)
-"""What an answer settled is stored behind the read after it and committed behind the next, and here a read
-with nothing to come leaps."""
 
 
 @dataclass(slots=True)
@@ -125,8 +119,8 @@ class World:
             self._step()
         self._calm()
         while self.now < self.scenario.calm_at:
-            self._turn(self._furthest_behind())
-        self._wind_up()
+            self.turn(self.furthest_behind())
+        self.skipped = FinalPhase(self).run()
         self.truth.account()
         if (rate := self.scenario.policy.max_messages_per_s) is not None:
             self.organisation_rate.check(
@@ -162,18 +156,18 @@ class World:
     def _step(self) -> None:
         """The next thing that happens: an event, or a turn of the member that is furthest behind."""
         if self.members:
-            member = self._furthest_behind()
+            member = self.furthest_behind()
             if member.now < self._events[0][0]:
-                self._turn(member)
+                self.turn(member)
                 return
         at, _, what, number = heapq.heappop(self._events)
         self.now = max(self.now, at)
         self._happen(what, number)
 
-    def _furthest_behind(self) -> Member:
+    def furthest_behind(self) -> Member:
         return min(self.members, key=lambda member: member.now)
 
-    def _turn(self, member: Member) -> None:
+    def turn(self, member: Member) -> None:
         self.turns += 1
         if self.turns > MAX_TURNS:
             raise Violation(f"after {MAX_TURNS} turns the history has not come to its end")
@@ -245,11 +239,11 @@ class World:
     def _produce(self, number: int) -> None:
         topic = self._rng.choice(self.scenario.topics)
         for _ in range(number):
-            self._append(
+            self.append(
                 topic, self._rng.choice([where for where in self.truth.logs if where.topic == topic.name])
             )
 
-    def _append(self, topic: Topic, where: TopicPartition, *, healthy: bool = False) -> None:
+    def append(self, topic: Topic, where: TopicPartition, *, healthy: bool = False) -> None:
         log = self.truth.logs[where]
         if self._rng.random() < 0.1:
             log.end += self._rng.choice((1, 1, 3))
@@ -288,7 +282,7 @@ class World:
             member.source.stored.pop(where, None)
         topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
         for _ in range(self._rng.randint(0, 6)):
-            self._append(topic, where)
+            self.append(topic, where)
 
     def _truncate(self, where: TopicPartition, rng: Random) -> None:
         """Make a replica that lagged the leader, so that the records which only the others had are lost.
@@ -319,7 +313,7 @@ class World:
                 member.source.stored.pop(where, None)
         topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
         for _ in range(rng.randint(0, 6)):
-            self._append(topic, where)
+            self.append(topic, where)
 
     def _partition(self, topic: Topic) -> None:
         """A partition is added."""
@@ -353,82 +347,6 @@ class World:
                 self._join()
             if self._events:
                 self._step()
-
-    def _wind_up(self) -> None:
-        """Turns until everything is settled and committed; a trickle of healthy records gives convictions
-        their evidence.
-        """
-        until = self.now + TRICKLE_EVERY_S
-        trickles = quiet = done = 0
-        orders: list[SkipOrder] = []
-        while not self._over():
-            self._turn(self._furthest_behind())
-            if self._furthest_behind().now < until:
-                continue
-            trickles += 1
-            until = self._furthest_behind().now + TRICKLE_EVERY_S
-            if trickles > TRICKLES + TRICKLES_BEFORE_SKIP * len(
-                {(order.source, order.offset) for order in orders}
-            ):  # what follows a skipped one starts late
-                raise Violation(f"not settled long after the last fault: {self._unsettled()[:5]}")
-            if any(member.engine.view.tasks for member in self.members):
-                self._trickle()
-            else:
-                before, done = done, sum(self.broker.committed.values())
-                quiet = quiet + 1 if done <= before else 0
-                if quiet > QUIET:
-                    raise Violation(f"nothing is under way any more, but {self._leftovers()}")
-            if trickles >= TRICKLES_BEFORE_SKIP and trickles % 20 == 0:
-                orders += self._skip_stuck()
-        self.skipped = len(orders)
-
-    def _trickle(self) -> None:
-        for where in self.truth.logs:
-            topic = next(topic for topic in self.scenario.topics if topic.name == where.topic)
-            self._append(topic, where, healthy=True)
-
-    def _skip_stuck(self) -> list[SkipOrder]:
-        """Poison whose conviction lacks evidence for ever: where order is kept, everything else may wait
-        for it.
-        """
-        orders = []
-        for member in self.members:
-            held = [
-                (task, record)
-                for task in member.engine.view.tasks
-                for record in task.batch.records
-                if isinstance(record, SimulatedRecord)
-            ]
-            poison = [
-                (task, record)
-                for task, record in held
-                if record.kind is not RecordKind.HEALTHY and record.piece is not None
-            ]
-            stuck = [record for task, record in poison if member.life(task, record) not in record.settled_for]
-            orders += [member.skip(record) for record in stuck[:3]]
-        return orders
-
-    def _unsettled(self) -> list[SimulatedRecord]:
-        intervals: list[SimulatedRecord] = []
-        for log in self.truth.logs.values():
-            intervals += [
-                record for record in log.records[log.checked :] if not self.truth.settled(record, EVER)
-            ]
-        return intervals
-
-    def _leftovers(self) -> str:
-        lags = {
-            str(where): (self.broker.committed.get(where, 0), log.end)
-            for where, log in self.truth.logs.items()
-            if self.broker.committed.get(where, 0) != log.end
-        }
-        return f"lag {lags}, busy {[member.name for member in self.members if not member.idle]}"
-
-    def _over(self) -> bool:
-        committed = self.broker.committed
-        return all(committed.get(where, 0) == log.end for where, log in self.truth.logs.items()) and all(
-            member.idle for member in self.members
-        )
 
 
 def simulate(seed: int, narrate: Callable[[str], None] | None = None) -> History:
