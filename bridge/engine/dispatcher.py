@@ -37,6 +37,10 @@ class Settlement(Protocol):
         """Nothing of the batch is left here: its records are settled, or went to another member."""
         ...
 
+    def batch_dropped(self, batch: Batch) -> None:
+        """The batch was never started: its lane ended while it waited behind another one."""
+        ...
+
 
 class Dispatcher:
     """The batches under way. One thread owns it."""
@@ -314,7 +318,7 @@ class Dispatcher:
         if line and line[0] is finished:
             line.popleft()
         while line and not lane.is_sendable:
-            self._settlement.batch_finished(line.popleft())
+            self._settlement.batch_dropped(line.popleft())
         if line:
             self._start(line[0])
         else:

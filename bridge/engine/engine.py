@@ -180,8 +180,12 @@ class Engine:
 
     def batch_finished(self, batch: Batch) -> None:
         """Give back what the batch held."""
-        self._flow.windows[batch.key.inlet].give_back(batch.weight)
+        self.batch_dropped(batch)
         self._skips.batch_finished(batch)
+
+    def batch_dropped(self, batch: Batch) -> None:
+        """Give back what the batch held. Orders for its records are answered when the partition ends."""
+        self._flow.windows[batch.key.inlet].give_back(batch.weight)
 
     # -- the group (called by the source, on the engine's thread) -----------------------------
 

@@ -77,7 +77,7 @@ class SkipOrders:
                 self._dispatcher.look_again(task)
         elif lane is None:
             order.answer(f"not moved: {order.source} is not assigned to this member; ask the one that has it")
-        elif lane.next is None or order.offset >= lane.next:
+        elif order.offset >= (lane.next or lane.stored or 0):
             following = "unknown" if lane.next is None else lane.next
             order.answer(f"not moved: {where} has not been read yet (next offset: {following})")
         else:

@@ -232,7 +232,7 @@ MUTANTS = (
     _bug(
         "bytes are never given back to the window",
         engine,
-        "Engine.batch_finished",
+        "Engine.batch_dropped",
         "self._flow.windows[batch.key.inlet].give_back(batch.weight)",
         "pass",
     ),

@@ -116,6 +116,9 @@ class Driver:
         for started in self.started:
             started.done |= started.batch is batch
 
+    def batch_dropped(self, batch: Batch) -> None:
+        self.batch_finished(batch)
+
     @property
     def accepted(self) -> int:
         return sum(sum(settled.accepted.values()) for _, settled in self.settled)

@@ -189,3 +189,22 @@ def test_an_order_for_a_partition_of_which_nothing_was_read_yet_says_so() -> Non
     skip = order(Bench(), 500)
 
     assert skip.done.result(0) == "not moved: t/0/500 has not been read yet (next offset: unknown)"
+
+
+def test_the_end_of_a_lane_leaves_the_order_of_its_successor_open() -> None:
+    """A late response of the lost lane ends what waited behind it; the order is for the record that was
+    read again.
+    """
+    bench = Bench(never_answers, policy={"ordered": True}, ordered=True, max_messages=1, linger_s=0.0)
+    bench.read(record_slice(0, pieces(2))).turn(3)
+    bench.engine.lost([SOURCE])
+    bench.assign(SOURCE)
+    bench.read(record_slice(0, pieces(2))).turn(3)
+    skip = order(bench, 1)
+    bench.sender.respond()
+    bench.turn(3)
+    assert not skip.done.done()
+
+    bench.sender.respond()
+    bench.settle()
+    assert skip.done.result(0) == "moved to t.dlq"
